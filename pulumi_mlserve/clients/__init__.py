@@ -1,0 +1,1 @@
+"""Acts: one module for each outside system, a small interface and the real one."""

@@ -1,0 +1,1 @@
+"""Offers: what stack programs import, one component a file."""

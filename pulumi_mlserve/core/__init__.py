@@ -1,0 +1,1 @@
+"""Decides: specs and their validation, digests, plans. No network, no pulumi, no clock."""

@@ -1,0 +1,1 @@
+"""Remembers: the engine's protocol for our own resources."""
