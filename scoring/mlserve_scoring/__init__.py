@@ -1,3 +1,3 @@
-"""The scoring server inside mlserve images."""
+"""The scoring server inside every image: loads an entry script or an ONNX model, answers samples, then serves."""
 
 __version__ = "0.1.0"
