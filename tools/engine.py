@@ -46,14 +46,19 @@ class NotAvailableError(Exception):
 def main() -> int:
     """Prints the folder of a complete engine; 1 with the reasons when no way is open."""
     ways = (("on PATH", on_path), ("kept from before", kept), ("vendor's installer", installed), ("Go modules", built))
+    refused = []
     for name, way in ways:
+        if way in (installed, built):  # what takes time says why it must
+            while refused:
+                say(refused.pop(0))
         try:
             folder = way()
         except NotAvailableError as error:
-            say(f"{name}: {error}")
+            refused.append(f"{name}: {error}")
             continue
         print(folder)
         return 0
+    say(refused.pop())
     say("there is no way to a Pulumi engine; put pulumi on PATH, or Go 1.21 or newer, and try again")
     return 1
 

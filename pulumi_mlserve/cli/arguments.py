@@ -1,0 +1,115 @@
+"""Declares what can be typed after `mlserve`; which function answers is named, not imported, so that help is quick."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TEXT = "models, images and services of pulumi_mlserve: what is there, what runs, what is missing"
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Returns what was typed; `answer` is `module:function` below this package. A usage error exits with 2."""
+    parser = argparse.ArgumentParser(prog="mlserve", description=_TEXT)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _models(commands)
+    _services(commands)
+    _images(commands)
+    _rest(commands)
+    return parser.parse_args(arguments)
+
+
+class _Commands:
+    """Subcommands of one group, all with the options that every command takes."""
+
+    def __init__(self, commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+        self._commands = commands
+
+    def add(self, name: str, answer: str, text: str, *, store: bool = True) -> argparse.ArgumentParser:
+        """Returns the parser of a new command."""
+        parser = self._commands.add_parser(name, help=text, description=text)
+        parser.set_defaults(answer=answer)
+        parser.add_argument("--json", action="store_true", help="print JSON for programs instead of a table")
+        if store:
+            parser.add_argument(
+                "--store",
+                metavar="LOCATION",
+                help="folder or URL of the model store (default: $MLSERVE_STORE, or yours)",
+            )
+        return parser
+
+
+def _group(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> _Commands:
+    parser = commands.add_parser(name, help=text, description=text)
+    return _Commands(parser.add_subparsers(metavar="COMMAND", required=True))
+
+
+def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "models", "models in the model store")
+    listed = group.add("list", "models:list_models", "list model versions")
+    listed.add_argument("name", nargs="?", help="only this model")
+    listed.add_argument("--latest", action="store_true", help="only the newest version of each model")
+    listed.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="KEY[=VALUE]",
+        help="only with this tag; all of them when repeated",
+    )
+    shown = group.add("show", "models:show_model", "show one model version and its files")
+    shown.add_argument("model", metavar="NAME[:VERSION]", help="the newest version when none is given")
+    registered = group.add("register", "models:register", "register a file or a folder as a model version")
+    registered.add_argument("path", type=Path, help="the model's file or folder")
+    registered.add_argument("name", help="the model's name")
+    for option, text in (("--tag", "a tag"), ("--property", "a property, fixed once set")):
+        registered.add_argument(
+            option, action="append", default=[], metavar="KEY=VALUE", help=f"{text}; can be repeated"
+        )
+    registered.add_argument("--description", help="what the model is, in words")
+    registered.add_argument("--framework", metavar="NAME", help="Onnx, ScikitLearn, TensorFlow, PyTorch, … or Custom")
+    registered.add_argument("--framework-version", metavar="VERSION", help="the version of the framework")
+    registered.add_argument(
+        "--child-path", action="append", default=[], metavar="PATH", help="of a folder, only this; can be repeated"
+    )
+
+
+def _services(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "services", "services that run, and where")
+    group.add("list", "services:list_services", "list services with their state")
+
+
+def _images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "images", "images in the local image store")
+    listed = group.add("list", "images:list_images", "list images")
+    listed.add_argument("name", nargs="?", help="only images of this name")
+    shown = group.add("show", "images:show_image", "show one image and its layers")
+    shown.add_argument("image", metavar="NAME|DIGEST", help="a name (its newest image), a digest or its beginning")
+
+
+def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = _Commands(commands)
+    logs = group.add("logs", "logs:show_logs", "show a local service's log", store=False)
+    logs.add_argument("service", help="the service's name")
+    logs.add_argument("-n", "--lines", type=_count, default=100, help="how many lines (default: 100)")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with each new line")
+    call = group.add("call", "call:call_service", "send a file to a service and print its answer")
+    call.add_argument("service", help="the service's name")
+    call.add_argument("file", help="the request's body; - reads it from standard input")
+    call.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait (default: 60)")
+    group.add("doctor", "doctor:examine", "say what is missing on this machine and how to get it")
+    install = group.add("install", "install:install", "put the plugin into Pulumi's plugin cache", store=False)
+    install.add_argument(
+        "--home", type=Path, metavar="FOLDER", help="Pulumi's home (default: $PULUMI_HOME, or ~/.pulumi)"
+    )
+    group.add("version", "install:show_version", "print the version", store=False)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number

@@ -1,0 +1,103 @@
+"""How the command speaks: tables and lines for people, JSON for programs, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_UNITS = ("B", "KB", "MB", "GB", "TB")
+_STEP = 1000
+_SHORT_DIGEST = 12
+_STYLES = {"ok": "green", "ready": "green", "missing": "red", "failed": "red", "stopped": "red", "note": "yellow"}
+
+
+def show_json(value: Any) -> int:
+    """Prints a value as JSON; returns the exit status 0."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))  # noqa: T201
+    return 0
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> int:
+    """Prints rows under their column names, or what to do when there are none; returns the exit status 0."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    show_line(empty) if table.row_count == 0 else _console().print(table)
+    return 0
+
+
+def show_fields(fields: Mapping[str, str]) -> None:
+    """Prints names and values one below the other; empty values are left out."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        if value:
+            table.add_row(name, Text(value))
+    _console().print(table)
+
+
+def show_line(text: str) -> None:
+    """Prints one line as it is."""
+    print(text)  # noqa: T201
+
+
+def progress(text: str) -> None:
+    """Shows on stderr what is going on; silent unless a person is looking."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def end_progress() -> None:
+    """Takes the line of progress away."""
+    progress("")
+
+
+def size(count: int) -> str:
+    """Returns a number of bytes for people: 323 B, 1.2 GB."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < _STEP or unit == _UNITS[-1]:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= _STEP
+    raise AssertionError(count)
+
+
+def short(digest: str) -> str:
+    """Returns the beginning of a digest, enough for a person to tell it from others."""
+    return digest.removeprefix("sha256:")[:_SHORT_DIGEST]
+
+
+def when(moment: str | float | None) -> str:
+    """Returns a time for people, in their zone; an unknown form is returned as it is."""
+    if moment is None or moment == "":
+        return ""
+    try:
+        if isinstance(moment, str):
+            stamp = datetime.fromisoformat(moment.replace("Z", "+00:00"))
+        else:
+            stamp = datetime.fromtimestamp(moment, tz=timezone.utc)
+    except ValueError:
+        return str(moment)
+    return stamp.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def pairs(values: Mapping[str, str]) -> str:
+    """Returns tags or properties as one text."""
+    return ", ".join(f"{key}={value}" if value else key for key, value in values.items())
+
+
+def _console() -> Console:
+    # Into a pipe, rich would fold rows at 80 columns: programs like grep want one row on one line.
+    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, emoji=False, markup=False)
