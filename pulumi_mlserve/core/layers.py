@@ -15,8 +15,8 @@ from pulumi_mlserve.core.image import ImageInputs, ImageModel
 
 FORMAT: Final = "mlserve-layer-v1"
 """The form of the tars; a change of their bytes for the same content needs a new number."""
-COMPRESSOR: Final = "isal-1.9.1-level2-1MiB"
-"""What makes the gzip: its exact version, level and write size decide on the bytes."""
+COMPRESSOR: Final = "zlib-ng-1.1.0-level2-blocks1MiB"
+"""What makes the gzip: its exact version, level and block size decide on the bytes."""
 
 
 @dataclass(frozen=True)
@@ -93,5 +93,5 @@ def _packed(kind: str, *content: object) -> LayerKey:
 
 
 def _model_layer(model: ImageModel) -> LayerKey:
-    files = sorted([file.path, file.size, file.sha256] for file in model.files)
-    return LayerKey("model", f"model:{model.name}", key_of("model", model.digest, files), model)
+    # The digest covers every file's path, size and bytes, and is known where the files are not.
+    return LayerKey("model", f"model:{model.name}", key_of("model", model.digest), model)

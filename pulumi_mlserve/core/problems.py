@@ -11,7 +11,7 @@ class Problem:
     """One thing wrong with one input.
 
     Attributes:
-        path: Where, as a property path in the program's words: ``entry_script``, ``models[0].name``; empty for the whole.
+        path: Where, as a property path: ``entry_script``, ``models[0].name``; empty for the whole.
         message: What is wrong, what was given, what to do; lower case, no full stop, never a secret's value.
     """
 

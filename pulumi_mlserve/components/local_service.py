@@ -1,0 +1,168 @@
+"""``LocalService``: an image runs as a process of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import pulumi
+from typing_extensions import Required, TypedDict, Unpack
+
+from pulumi_mlserve.components.arguments import arguments
+from pulumi_mlserve.components.own_resource import OwnResource
+from pulumi_mlserve.components.scoring_image import ScoringImage
+from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
+from pulumi_mlserve.core.shapes import PLAIN, SECRET, shape_of
+
+
+class LocalServiceArgs(TypedDict, total=False):
+    """What runs, and the rules of the service."""
+
+    image: Required[pulumi.Input[ImageRef] | ScoringImage]
+    """What runs: a ``ScoringImage`` or its ``ref``."""
+    name: pulumi.Input[str]
+    """The service's name; the resource's name by default. Lower-case letters, digits and ``-``, 3 to 32."""
+    port: pulumi.Input[int]
+    """The port on 127.0.0.1, 1 to 65535; by default a free one, chosen once and kept."""
+    auth_enabled: Annotated[bool, PLAIN]
+    """Whether a request must carry one of two keys; false by default, as only this machine can reach the service."""
+    primary_key: Annotated[pulumi.Input[str], SECRET]
+    """The first key; made for you by default."""
+    secondary_key: Annotated[pulumi.Input[str], SECRET]
+    """The second key; made for you by default."""
+    primary_key_generation: pulumi.Input[int]
+    """Raise it to replace the first key; 1 by default."""
+    secondary_key_generation: pulumi.Input[int]
+    """Raise it to replace the second key; 1 by default."""
+    cpu_cores: pulumi.Input[float]
+    """The most cores the service may use; 1 by default."""
+    memory_gb: pulumi.Input[float]
+    """The most memory the service may use, in GB; 1 by default."""
+    scoring_timeout_ms: pulumi.Input[int]
+    """How long one request may take, in ms; 60,000 by default."""
+    max_concurrent_requests: pulumi.Input[int]
+    """How many requests run at once; 1 with an entry script, automatic without."""
+    max_queue: pulumi.Input[int]
+    """How many requests may wait; 1,000 by default, 503 beyond."""
+    max_body_bytes: pulumi.Input[int]
+    """The largest request body in bytes; 104,857,600 by default."""
+    drain_seconds: pulumi.Input[int]
+    """How long a stopping process may finish its requests, in s; 30 by default."""
+    environment_variables: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Variables the entry script sees, on top of the image's; none by default."""
+    tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Words to find the service by; none by default."""
+    properties: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Facts about the service; none by default."""
+    description: pulumi.Input[str]
+    """What the service is; empty by default."""
+
+
+class LocalService(pulumi.ComponentResource):
+    """A service on 127.0.0.1 that outlives ``pulumi up`` and is updated without losing a request.
+
+    A new revision takes over the listening socket only after it has answered the image's samples; if it cannot,
+    the old one serves on and the update fails.
+    """
+
+    scoring_uri: pulumi.Output[str]
+    """Where requests go."""
+    swagger_uri: pulumi.Output[str]
+    """The OpenAPI document."""
+    state: pulumi.Output[str]
+    """``Healthy``, ``Unhealthy`` or ``Stopped``."""
+    auth_enabled: pulumi.Output[bool]
+    """Whether a request must carry a key."""
+    primary_key: pulumi.Output[str]
+    """The first key; empty without authentication."""
+    secondary_key: pulumi.Output[str]
+    """The second key; empty without authentication."""
+    revision: pulumi.Output[str]
+    """Names the image and settings that serve."""
+    contract: pulumi.Output[Any]
+    """What the service accepts and returns."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        args: LocalServiceArgs | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+        **kwargs: Unpack[LocalServiceArgs],
+    ) -> None:
+        given = arguments("LocalService", shape_of(LocalServiceArgs), args, kwargs)
+        auth = _plain_auth(given)
+        super().__init__(token("LocalService"), resource_name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        name = given.get("name", resource_name)
+        image = given["image"].ref if isinstance(given["image"], ScoringImage) else given["image"]
+
+        settings = {key: value for key, value in given.items() if key in shape_of(LocalProcessInputs).by_name}
+        inputs = {**settings, "name": name, "image": image}
+        keys = _keys(resource_name, name, given, child) if auth else None
+        if keys is not None:
+            inputs["keys"] = pulumi.Output.all(
+                primary=keys.output("primary_key"), secondary=keys.output("secondary_key")
+            )
+        process = OwnResource("LocalProcess", resource_name, inputs, child)
+
+        record = {key: given[key] for key in _described() if key in given}
+        record |= {"service": name, "target": "local", "image": image}
+        record |= {"scoring_uri": process.output("scoring_uri"), "revision": process.output("revision")}
+        # Written last: the record says what serves, never what was hoped for.
+        OwnResource("ServiceRecord", resource_name, record, pulumi.ResourceOptions(parent=self, depends_on=[process]))
+
+        self.scoring_uri = process.output("scoring_uri")
+        self.swagger_uri = process.output("swagger_uri")
+        self.state = process.output("state")
+        self.auth_enabled = pulumi.Output.from_input(auth)
+        self.primary_key = keys.output("primary_key") if keys else pulumi.Output.secret("")
+        self.secondary_key = keys.output("secondary_key") if keys else pulumi.Output.secret("")
+        self.revision = process.output("revision")
+        self.contract = pulumi.Output.from_input(image).apply(lambda known: known.get("contract"))
+        self.register_outputs(
+            {
+                "scoringUri": self.scoring_uri,
+                "swaggerUri": self.swagger_uri,
+                "state": self.state,
+                "authEnabled": self.auth_enabled,
+                "primaryKey": self.primary_key,
+                "secondaryKey": self.secondary_key,
+                "revision": self.revision,
+                "contract": self.contract,
+            }
+        )
+
+
+def _plain_auth(given: Mapping[str, Any]) -> bool:
+    auth = given.get("auth_enabled", False)
+    if not isinstance(auth, bool):
+        raise TypeError(
+            "LocalService: 'auth_enabled' decides which resources exist, so it must be true or false itself"
+        )
+    faults = [key for key in _KEY_ARGUMENTS if key in given]
+    if faults and not auth:
+        raise TypeError(f"LocalService: {', '.join(map(repr, faults))} given, but 'auth_enabled' is not true")
+    return auth
+
+
+_KEY_ARGUMENTS: Sequence[str] = (
+    "primary_key",
+    "secondary_key",
+    "primary_key_generation",
+    "secondary_key_generation",
+)
+
+
+def _described() -> frozenset[str]:
+    return frozenset(shape_of(ServiceRecordInputs).by_name) & {"tags", "properties", "description"}
+
+
+def _keys(resource_name: str, name: Any, given: Mapping[str, Any], opts: pulumi.ResourceOptions) -> OwnResource:
+    inputs = {
+        "service": name,
+        "primary_key": given.get("primary_key"),
+        "secondary_key": given.get("secondary_key"),
+        "primary_generation": given.get("primary_key_generation"),
+        "secondary_generation": given.get("secondary_key_generation"),
+    }
+    return OwnResource("ServiceKeys", resource_name, inputs, opts)

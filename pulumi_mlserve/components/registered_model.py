@@ -1,0 +1,98 @@
+"""``RegisteredModel``: a file or folder becomes a version of a named model in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
+
+import pulumi
+from typing_extensions import Required, TypedDict, Unpack
+
+from pulumi_mlserve.components.arguments import arguments
+from pulumi_mlserve.components.own_resource import OwnResource
+from pulumi_mlserve.core.declarations import ModelRef, ResourceConfiguration, token
+from pulumi_mlserve.core.shapes import PATH, shape_of
+
+
+class RegisteredModelArgs(TypedDict, total=False):
+    """What a model is registered from and with."""
+
+    path: Required[Annotated[pulumi.Input[str | pulumi.FileAsset | pulumi.FileArchive], PATH]]
+    """The file or folder that is the model, relative to the program. Its content alone decides the version."""
+    name: pulumi.Input[str]
+    """The model's name; the resource's name by default. Letters, digits, ``-``, ``.`` and ``_``, at most 255."""
+    tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Words to find the model by; none by default. Changing them changes no version."""
+    properties: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Facts about the model; none by default. A key once recorded with a version keeps its value."""
+    description: pulumi.Input[str]
+    """What the model is; empty by default."""
+    model_framework: pulumi.Input[str]
+    """Custom, TensorFlow, ScikitLearn, Onnx, TfKeras, PyTorch or Multi; read from the file's ending by default."""
+    model_framework_version: pulumi.Input[str]
+    """The framework's version; needs ``model_framework``."""
+    child_paths: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Which files of the folder belong to the model; all by default."""
+    sample_input: pulumi.Input[Any]
+    """One request body that the model understands; images replay it before they report ready."""
+    sample_output: pulumi.Input[Any]
+    """What the model answers to ``sample_input``."""
+    resource_configuration: pulumi.Input[ResourceConfiguration]
+    """What the model needs to run: cores, memory in GB, GPUs."""
+
+
+class RegisteredModel(pulumi.ComponentResource):
+    """A named model in the model store; each distinct content is one version.
+
+    The same bytes are the same version, on any machine and at any time; one changed byte is the next version.
+    Earlier versions stay until the stack is destroyed: they are the way back.
+    """
+
+    name: pulumi.Output[str]
+    """The model's name."""
+    version: pulumi.Output[int]
+    """The version's number, given by the store; a forecast during preview."""
+    model_id: pulumi.Output[str]
+    """``name:version``."""
+    digest: pulumi.Output[str]
+    """What identifies the content, ``sha256:…``."""
+    uri: pulumi.Output[str]
+    """Where the version lies, relative to the store."""
+    ref: pulumi.Output[ModelRef]
+    """The version as other resources take it."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        args: RegisteredModelArgs | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+        **kwargs: Unpack[RegisteredModelArgs],
+    ) -> None:
+        given = arguments("RegisteredModel", shape_of(RegisteredModelArgs), args, kwargs)
+        super().__init__(token("RegisteredModel"), resource_name, None, opts)
+        inputs = {**given, "name": given.get("name", resource_name)}
+        model = OwnResource("Model", resource_name, inputs, pulumi.ResourceOptions(parent=self))
+        self.name = model.output("name")
+        self.version = model.output("version")
+        self.model_id = model.output("model_id")
+        self.id = self.model_id
+        self.digest = model.output("digest")
+        self.uri = model.output("uri")
+        self.ref = pulumi.Output.all(
+            name=self.name,
+            version=self.version,
+            digest=self.digest,
+            uri=self.uri,
+            framework=model.output("framework"),
+            sample=model.output("sample"),
+        ).apply(lambda parts: cast("ModelRef", {name: part for name, part in parts.items() if part is not None}))
+        self.register_outputs(
+            {
+                "name": self.name,
+                "version": self.version,
+                "modelId": self.id,
+                "digest": self.digest,
+                "uri": self.uri,
+                "ref": self.ref,
+            }
+        )

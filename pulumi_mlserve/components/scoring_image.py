@@ -1,0 +1,103 @@
+"""``ScoringImage``: environment, entry script and models become an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
+
+import pulumi
+from typing_extensions import TypedDict, Unpack
+
+from pulumi_mlserve.components.arguments import arguments
+from pulumi_mlserve.components.own_resource import OwnResource
+from pulumi_mlserve.components.registered_model import RegisteredModel
+from pulumi_mlserve.core.declarations import ImageRef, ModelRef, token
+from pulumi_mlserve.core.shapes import PATH, shape_of
+
+
+class ScoringImageArgs(TypedDict, total=False):
+    """What goes into an image."""
+
+    models: Sequence[pulumi.Input[ModelRef] | RegisteredModel]
+    """The models the image holds: ``RegisteredModel`` or its ``ref``; none by default."""
+    name: pulumi.Input[str]
+    """The image's name; the resource's name by default. Lower-case letters, digits, ``-`` and ``.``, 3 to 32."""
+    entry_script: pulumi.Input[str]
+    """The script with ``init()`` and ``run()``, relative to ``source_directory``; none for an ONNX model alone."""
+    source_directory: Annotated[pulumi.Input[str | pulumi.FileArchive], PATH]
+    """The folder whose whole content goes into the image; needed with an entry script."""
+    conda_file: pulumi.Input[str]
+    """The conda environment file, relative to ``source_directory`` if it lies there, else to the program."""
+    requirements_file: pulumi.Input[str]
+    """A pip requirements file or a ready lock, in place of ``conda_file``."""
+    python_version: pulumi.Input[str]
+    """The Python version inside, such as ``3.11``; by default the environment file's, else 3.11."""
+    environment_variables: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Variables the entry script sees; none by default."""
+    samples: pulumi.Input[Sequence[Any]]
+    """Requests answered before a service reports ready, ``{"input": …, "output": …}`` or bare inputs.
+    By default those of the script's schema decorators, else the model's own ``sample_input``."""
+    trial: pulumi.Input[str]
+    """Whether preview runs ``init`` and the samples once in a throw-away process: ``auto`` (the default),
+    ``required`` (fail where it cannot run) or ``off`` (for programs you do not trust)."""
+    upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Which pinned parts to resolve anew: ``lock``, ``runtime``; none by default."""
+    tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Words to find the image by; none by default."""
+    properties: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Facts about the image; none by default."""
+    description: pulumi.Input[str]
+    """What the image is; empty by default."""
+
+
+class ScoringImage(pulumi.ComponentResource):
+    """An image that answers scoring requests, made without Docker and tried before anything is touched."""
+
+    digest: pulumi.Output[str]
+    """The digest of the image's manifest, ``sha256:…``."""
+    reference: pulumi.Output[str]
+    """Where the image lies: ``NAME@sha256:…`` for the local image store."""
+    ref: pulumi.Output[ImageRef]
+    """The image as services take it."""
+    contract: pulumi.Output[Any]
+    """What a service of this image accepts and returns: JSON Schema and samples."""
+    lock: pulumi.Output[str]
+    """The exact packages with their hashes."""
+    size: pulumi.Output[int]
+    """Bytes of all layers together."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        args: ScoringImageArgs | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+        **kwargs: Unpack[ScoringImageArgs],
+    ) -> None:
+        given = arguments("ScoringImage", shape_of(ScoringImageArgs), args, kwargs)
+        super().__init__(token("ScoringImage"), resource_name, None, opts)
+        inputs = {**given, "name": given.get("name", resource_name)}
+        inputs["models"] = [m.ref if isinstance(m, RegisteredModel) else m for m in given.get("models", [])]
+        image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))
+        self.digest = image.output("digest")
+        self.reference = image.output("reference")
+        self.ref = pulumi.Output.all(
+            name=image.output("name"),
+            digest=self.digest,
+            reference=self.reference,
+            python=image.output("python"),
+            models=image.output("models"),
+            contract=image.output("contract"),
+        ).apply(lambda parts: cast("ImageRef", parts))
+        self.contract = image.output("contract")
+        self.lock = image.output("lock")
+        self.size = image.output("size")
+        self.register_outputs(
+            {
+                "digest": self.digest,
+                "reference": self.reference,
+                "ref": self.ref,
+                "contract": self.contract,
+                "lock": self.lock,
+                "size": self.size,
+            }
+        )

@@ -1,0 +1,314 @@
+"""The resources of our own that the engine remembers: their tokens, inputs and outputs.
+
+The provider checks against these, components register them, and the package schema is made from them. A property
+marked as computed is filled in by the provider's check, so that a preview can show what a change will mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from typing_extensions import Required, TypedDict
+
+from pulumi_mlserve.core.shapes import PATH, SECRET
+
+PACKAGE: Final = "mlserve"
+
+
+def token(name: str) -> str:
+    """Return the type token of one of our resources or components."""
+    return f"{PACKAGE}:index:{name}"
+
+
+class ResourceConfiguration(TypedDict, total=False):
+    """What a model needs to run, as recorded with it; each value is greater than 0."""
+
+    cpu: float
+    """Cores."""
+    memory_in_gb: float
+    """Memory in GB."""
+    gpu: int
+    """Number of GPUs."""
+
+
+class ModelRef(TypedDict, total=False):
+    """A version of a model in the store."""
+
+    name: Required[str]
+    """The model's name."""
+    version: int
+    """The number the store gave."""
+    digest: Required[str]
+    """What identifies the content, ``sha256:…``."""
+    uri: str
+    """Where the version lies, relative to the store."""
+    framework: str
+    """The framework it was made with, if recorded."""
+    sample: Any
+    """``{"input": …, "output": …}``: a request the model understands and its answer, if recorded."""
+
+
+class ImageRef(TypedDict, total=False):
+    """An image that a service can run."""
+
+    name: Required[str]
+    """The image's name."""
+    digest: Required[str]
+    """The digest of the image's manifest, ``sha256:…``."""
+    reference: Required[str]
+    """Where the image lies: ``NAME@sha256:…`` for the local image store."""
+    python: str
+    """The Python version inside, ``3.11``."""
+    models: Sequence[ModelRef]
+    """The models inside."""
+    contract: Any
+    """What a service of the image accepts and returns."""
+
+
+class ModelInputs(TypedDict, total=False):
+    """A named set of files in the model store."""
+
+    name: Required[str]
+    """The model's name: letters, digits, ``-``, ``.`` and ``_``, at most 255, the first a letter or digit."""
+    path: Annotated[str, PATH]
+    """The file or folder that is the model."""
+    tags: Mapping[str, str]
+    """Words to find the model by; may change at any time."""
+    properties: Mapping[str, str]
+    """Facts about the model; a key once recorded with a version keeps its value."""
+    description: str
+    """What the model is."""
+    model_framework: str
+    """Custom, TensorFlow, ScikitLearn, Onnx, TfKeras, PyTorch or Multi."""
+    model_framework_version: str
+    """The framework's version; needs ``model_framework``."""
+    child_paths: Sequence[str]
+    """Which files of the folder belong to the model; all by default."""
+    sample_input: Any
+    """One request body that the model understands; images replay it before they report ready."""
+    sample_output: Any
+    """What the model answers to ``sample_input``."""
+    resource_configuration: ResourceConfiguration
+    """What the model needs to run."""
+    digest: str
+    """Computed: what identifies the content."""
+    version: int
+    """Computed: the number the version has or will have; a forecast during preview."""
+
+
+class ModelOutputs(TypedDict, total=False):
+    """What the store says of the model."""
+
+    name: Required[str]
+    """The model's name."""
+    version: Required[int]
+    """The number the store gave to this content."""
+    model_id: Required[str]
+    """``name:version``."""
+    digest: Required[str]
+    """What identifies the content, ``sha256:…``."""
+    uri: Required[str]
+    """Where the version lies, relative to the store."""
+    size: Required[int]
+    """Bytes."""
+    framework: str
+    """The framework, given or read from the file's ending."""
+    sample: Any
+    """``{"input": …, "output": …}``: a request the model understands and its answer, if given."""
+
+
+class ImageInputs(TypedDict, total=False):
+    """An image: dependencies, runtime, code and models."""
+
+    name: Required[str]
+    """The image's name: lower-case letters, digits, ``-`` and ``.``, 3 to 32."""
+    models: Sequence[ModelRef]
+    """The models the image holds."""
+    entry_script: str
+    """The script with ``init()`` and ``run()``, relative to ``source_directory``; none for known model formats."""
+    source_directory: Annotated[str, PATH]
+    """The folder whose whole content goes into the image."""
+    conda_file: str
+    """The conda environment file, relative to ``source_directory`` if it lies there, else to the program."""
+    requirements_file: str
+    """A pip requirements file or a ready lock, in place of ``conda_file``."""
+    python_version: str
+    """The Python version inside, such as ``3.11``; by default the environment file's, else 3.11."""
+    environment_variables: Mapping[str, str]
+    """Variables the entry script sees."""
+    samples: Sequence[Any]
+    """Requests that are answered before a service reports ready: ``{"input": …, "output": …}`` or bare inputs."""
+    trial: str
+    """``auto``, ``required`` or ``off``: whether preview runs the script once in a throw-away process."""
+    upgrade: Sequence[str]
+    """Which pinned parts to resolve anew: ``lock``, ``runtime``."""
+    tags: Mapping[str, str]
+    """Words to find the image by."""
+    properties: Mapping[str, str]
+    """Facts about the image."""
+    description: str
+    """What the image is."""
+    requirements: Sequence[str]
+    """Computed: what the environment asks for, normalised."""
+    lock: str
+    """Computed: the exact packages with their hashes, kept until the requirements change."""
+    layers: Mapping[str, str]
+    """Computed: what each layer is made from; a preview shows which of them change."""
+    recipe: str
+    """Computed: the hash of everything that goes in."""
+
+
+class ImageOutputs(TypedDict, total=False):
+    """What was built."""
+
+    name: Required[str]
+    """The image's name."""
+    digest: Required[str]
+    """The digest of the image's manifest, ``sha256:…``."""
+    reference: Required[str]
+    """Where the image lies."""
+    recipe: Required[str]
+    """The hash of everything that went in."""
+    contract: Required[Any]
+    """What a service of this image accepts and returns: JSON Schema and samples."""
+    lock: Required[str]
+    """The exact packages with their hashes."""
+    size: Required[int]
+    """Bytes of all layers together."""
+    python: Required[str]
+    """The Python version inside."""
+    models: Required[Sequence[ModelRef]]
+    """The models inside."""
+
+
+class ServiceSettings(TypedDict, total=False):
+    """The settings every target understands."""
+
+    scoring_timeout_ms: int
+    """How long one request may take, in ms; 60,000 by default."""
+    max_concurrent_requests: int
+    """How many requests run at once; 1 with an entry script, automatic without."""
+    max_queue: int
+    """How many requests may wait; 1,000 by default, 503 beyond."""
+    max_body_bytes: int
+    """The largest request body; 100 MiB by default."""
+    environment_variables: Mapping[str, str]
+    """Variables the entry script sees, on top of the image's."""
+    cors_origins: Sequence[str]
+    """Origins whose pages may call the service."""
+    drain_seconds: int
+    """How long a stopping process may finish its requests; 30 by default."""
+
+
+class LocalProcessInputs(ServiceSettings, total=False):
+    """A service that runs as a process of this machine."""
+
+    name: Required[str]
+    """The service's name: lower-case letters, digits and ``-``, 3 to 32, the first a letter."""
+    image: Required[ImageRef]
+    """What runs."""
+    port: int
+    """The port on 127.0.0.1; chosen once and kept if left out."""
+    cpu_cores: float
+    """The most cores the process may use; 1 by default."""
+    memory_gb: float
+    """The most memory the process may use, in GB; 1 by default."""
+    keys: Annotated[Mapping[str, str], SECRET]
+    """The two keys; without them the service answers everyone on this machine."""
+    running: bool
+    """Computed: true; a stopped process is a difference that the next update mends."""
+
+
+class LocalProcessOutputs(TypedDict, total=False):
+    """What runs."""
+
+    name: Required[str]
+    """The service's name."""
+    port: Required[int]
+    """The port on 127.0.0.1."""
+    scoring_uri: Required[str]
+    """Where requests go."""
+    swagger_uri: Required[str]
+    """The OpenAPI document."""
+    state: Required[str]
+    """``Healthy``, ``Unhealthy`` or ``Stopped``."""
+    revision: Required[str]
+    """Names the image and settings that serve."""
+    pid: Required[int]
+    """The process."""
+    host: str
+    """The machine it runs on."""
+
+
+class ServiceKeysInputs(TypedDict, total=False):
+    """The two keys of a service."""
+
+    service: Required[str]
+    """The service's name."""
+    primary_key: Annotated[str, SECRET]
+    """The first key; made by us if left out."""
+    secondary_key: Annotated[str, SECRET]
+    """The second key; made by us if left out."""
+    primary_generation: int
+    """Raise it to replace the first key; 1 by default."""
+    secondary_generation: int
+    """Raise it to replace the second key; 1 by default."""
+
+
+class ServiceKeysOutputs(TypedDict, total=False):
+    """Both keys; either is accepted."""
+
+    primary_key: Required[Annotated[str, SECRET]]
+    """The first key."""
+    secondary_key: Required[Annotated[str, SECRET]]
+    """The second key."""
+
+
+class ServiceRecordInputs(TypedDict, total=False):
+    """The store's entry saying what a service runs."""
+
+    service: Required[str]
+    """The service's name."""
+    target: Required[str]
+    """Where it runs: ``local``."""
+    image: Required[ImageRef]
+    """What it runs."""
+    scoring_uri: str
+    """Where requests go."""
+    revision: str
+    """Names the image and settings that serve."""
+    tags: Mapping[str, str]
+    """Words to find the service by."""
+    properties: Mapping[str, str]
+    """Facts about the service."""
+    description: str
+    """What the service is."""
+
+
+class ServiceRecordOutputs(TypedDict, total=False):
+    """The entry as stored."""
+
+    key: Required[str]
+    """Where the entry lies, relative to the store."""
+    since: Required[str]
+    """When the present revision was recorded."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A resource: its name in the package and the typed dictionaries of its inputs and outputs."""
+
+    name: str
+    inputs: type
+    outputs: type
+
+
+RESOURCES: Final[tuple[Declaration, ...]] = (
+    Declaration("Image", ImageInputs, ImageOutputs),
+    Declaration("LocalProcess", LocalProcessInputs, LocalProcessOutputs),
+    Declaration("Model", ModelInputs, ModelOutputs),
+    Declaration("ServiceKeys", ServiceKeysInputs, ServiceKeysOutputs),
+    Declaration("ServiceRecord", ServiceRecordInputs, ServiceRecordOutputs),
+)

@@ -1,0 +1,53 @@
+"""Check failures as the engine prints them: at the right property path, never with a secret's value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from pulumi.runtime.proto import provider_pb2
+
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.shapes import Shape
+from pulumi_mlserve.provider.values import Values, leaves
+
+_SHORTEST_SECRET: Final = 4  # masking every "1" of a message would hide the message
+
+
+def check_failures(problems: Sequence[Problem], news: Values, shape: Shape) -> list[Any]:
+    """Return the failures of one resource.
+
+    The command line prints the value it finds at a top-level path, a secret's too, so that a secret property's
+    failure carries its path in the text alone.
+    """
+    hidden = [news.plain[name] for name in news.secrets]
+    failures = []
+    for problem in problems:
+        path = wire_path(problem.path, shape)
+        reason = masked(problem.message, hidden)
+        if path and re.split(r"[.\[]", path)[0] in news.secrets:
+            path, reason = "", f"{path}: {reason}"
+        failures.append(provider_pb2.CheckFailure(property=path, reason=reason))
+    return failures
+
+
+def wire_path(path: str, shape: Shape) -> str:
+    """Return a property path in the wire's spelling: ``a_b[0].c_d`` becomes ``aB[0].cD``."""
+    head, rest = re.match(r"([^.\[]*)(.*)", path, re.DOTALL).groups()  # type: ignore[union-attr]  # matches any text
+    field = shape.by_name.get(head)
+    if field is None:
+        return path
+    kind = field.kind.item if field.kind.item is not None else field.kind
+    step = re.match(r"(\[\d+\])?\.?", rest)
+    if kind.shape is not None and step is not None and rest:
+        return field.wire + step.group(0) + wire_path(rest[step.end() :], kind.shape)
+    return field.wire + rest
+
+
+def masked(text: str, hidden: Iterable[Any]) -> str:
+    """Return a text with every secret value in it replaced."""
+    for value in sorted({leaf for one in hidden for leaf in leaves(one)}, key=len, reverse=True):
+        if len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, "[secret]")
+    return text

@@ -1,0 +1,179 @@
+"""``LocalProcess``: an image runs as a process of this machine, updated without losing a request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pulumi_mlserve.clients.interpreter import isolated_python
+from pulumi_mlserve.clients.local_process import ProcessSpec, ProcessStatus, Running
+from pulumi_mlserve.clients.places import cache_folder
+from pulumi_mlserve.clients.service_keys import Keys
+from pulumi_mlserve.core.problems import OperationError, Problem
+from pulumi_mlserve.core.service import check_local_service
+from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
+from pulumi_mlserve.provider.workplace import workplace
+
+_OWN: Final = frozenset({"image", "keys", "running"})
+_SETTINGS: Final = (
+    "cors_origins",
+    "cpu_cores",
+    "drain_seconds",
+    "environment_variables",
+    "max_body_bytes",
+    "max_concurrent_requests",
+    "max_queue",
+    "memory_gb",
+    "scoring_timeout_ms",
+)
+_RENAMED: Final = {"environment_variables": "variables"}
+
+
+class LocalProcessHandler:
+    """Starts, hands over, watches and stops the process of one service."""
+
+    compared = ("name", "image", "port", "keys", "running", *_SETTINGS)
+    replaced = ("name",)
+
+    def check(self, call: Call) -> Checked:
+        """Check the settings, and that the port is free or ours."""
+        settings = {name: value for name, value in known(call.news).items() if name not in _OWN}
+        problems = [p for p in check_local_service(settings) if p.path not in call.news or p.path in settings]
+        inputs = {**call.news, "running": True, "image": _identity(call.news.get("image"))}
+        port = settings.get("port")
+        if isinstance(port, int) and not problems and port != call.olds.get("port"):
+            taken = workplace(call.settings).processes.port_problem(_service_id(call), port)
+            problems += [Problem("port", taken)] if taken else []
+        return Checked(inputs, problems)
+
+    def drift(self, call: Call) -> Mapping[str, Any]:
+        """Report a process that has died: looking costs next to nothing."""
+        if call.state.get("host") != platform.node():
+            return {}
+        status = workplace(call.settings).processes.status(_service_id(call))
+        return {} if status.alive else {"running": False}
+
+    def create(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Start the process and wait until it has answered its samples."""
+        if call.preview:
+            return "", self._forecast(call)
+        place = workplace(call.settings)
+        running = place.processes.start(self._spec(call), call.status, call.cancelled)
+        return _service_id(call), _outputs(call, running)
+
+    def update(self, call: Call) -> dict[str, Any]:
+        """Start the new revision on the same socket, switch when it is ready, then drain the old one."""
+        if call.preview:
+            return self._forecast(call)
+        place, service_id = workplace(call.settings), _service_id(call)
+        running = place.processes.update(service_id, self._spec(call), call.status, call.cancelled)
+        return _outputs(call, running)
+
+    def read(self, call: Call) -> Found:
+        """Look at the process; a dead one is a difference, an unhealthy one an error."""
+        if call.state.get("host", platform.node()) != platform.node():
+            return Found(call.id, dict(call.state), dict(call.news))
+        status = workplace(call.settings).processes.status(_service_id(call))
+        if not status.known:
+            return Found("", {}, {})
+        state = {**call.state, "state": _state(status), "pid": status.pid or 0, "port": status.port}
+        if status.alive and not status.ready:
+            raise PartialFailure(call.id, state, f"the service is up but not ready: {status.detail}")
+        return Found(call.id, state, {**call.news, "running": status.alive})
+
+    def delete(self, call: Call) -> None:
+        """Let the requests in flight end, then stop the process and remove its folder."""
+        if call.state.get("host", platform.node()) != platform.node():
+            raise OperationError(
+                f"the service runs on {call.state['host']!r}, not here; run pulumi destroy there, "
+                "or remove it from the state if that machine is gone: pulumi state delete"
+            )
+        drain = call.olds.get("drain_seconds", 30)
+        workplace(call.settings).processes.stop(_service_id(call), drain, call.status)
+
+    def _forecast(self, call: Call) -> dict[str, Any]:
+        kept = {name: value for name, value in call.state.items() if name in {"port", "host"}}
+        port = call.news.get("port", kept.get("port", UNKNOWN))
+        return {
+            **_addresses(call.news["name"], port),
+            "port": port,
+            "revision": _revision(call.news),
+            "pid": UNKNOWN,
+            "state": "Healthy",
+            "host": UNKNOWN,
+        }
+
+    def _spec(self, call: Call) -> ProcessSpec:
+        place, image = workplace(call.settings), call.news["image"]
+        built = place.images.get(image["digest"])
+        if built is None:
+            raise OperationError(
+                f"image: {image['reference']} is not in the local image store of this machine; "
+                "run pulumi up with the image in the same program, or refresh its stack here"
+            )
+        given = {name: call.news[name] for name in _SETTINGS if call.news.get(name) is not None}
+        if "cors_origins" in given:
+            given["cors_origins"] = tuple(given["cors_origins"])
+        keys = call.news.get("keys")
+        return ProcessSpec(
+            service_id=_service_id(call),
+            service=call.news["name"],
+            root=place.images.rootfs(image["digest"]),
+            python=isolated_python(built.python, cache_folder("interpreters")),
+            revision=str(_revision(call.news)),
+            port=call.news.get("port", call.state.get("port")),
+            keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
+            **{_RENAMED.get(name, name): value for name, value in given.items()},
+        )
+
+
+def _identity(image: Any) -> Any:
+    # What an image contains follows from its digest: repeating it would only make a preview long.
+    if not isinstance(image, Mapping):
+        return image
+    return {name: image[name] for name in ("name", "digest", "reference") if name in image}
+
+
+def _service_id(call: Call) -> str:
+    name = str(call.news.get("name") or call.olds.get("name") or call.state.get("name"))
+    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{call.project}.{call.stack}.{name}")
+
+
+def _revision(inputs: Mapping[str, Any]) -> Any:
+    content = [inputs["image"], *(inputs.get(name) for name in _SETTINGS)]
+    if has_unknown(content):
+        return UNKNOWN
+    hashed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashed[:12]
+
+
+def _addresses(name: Any, port: Any) -> dict[str, Any]:
+    if has_unknown(port):
+        return {"name": name, "scoring_uri": UNKNOWN, "swagger_uri": UNKNOWN}
+    base = f"http://127.0.0.1:{port}"
+    return {"name": name, "scoring_uri": f"{base}/score", "swagger_uri": f"{base}/swagger.json"}
+
+
+def _outputs(call: Call, running: Running) -> dict[str, Any]:
+    for line in running.limits:
+        if line.startswith("not "):
+            call.warn(line)
+    return {
+        **_addresses(call.news["name"], running.port),
+        "port": running.port,
+        "state": "Healthy",
+        "revision": running.revision,
+        "pid": running.pid,
+        "host": platform.node(),
+    }
+
+
+def _state(status: ProcessStatus) -> str:
+    if not status.alive:
+        return "Stopped"
+    return "Healthy" if status.ready else "Unhealthy"

@@ -1,0 +1,186 @@
+"""``Model``: a named set of files in the model store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pulumi_mlserve.clients.model_files import HashedModel, hash_model
+from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, property_problems
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
+from pulumi_mlserve.provider.call import Call, Checked, Found
+from pulumi_mlserve.provider.values import UNKNOWN, RefusedAsset, has_unknown, known
+from pulumi_mlserve.provider.workplace import workplace
+
+_SUFFIXES: Final = {".onnx": "Onnx"}
+
+
+class ModelHandler:
+    """Registers new content as new versions; the same content is the version it always was."""
+
+    compared = (
+        "name",
+        "digest",
+        "version",
+        "tags",
+        "properties",
+        "description",
+        "model_framework",
+        "model_framework_version",
+        "sample_input",
+        "sample_output",
+        "resource_configuration",
+    )
+    replaced = ("name",)
+
+    def check(self, call: Call) -> Checked:
+        """Hash the files and forecast the version."""
+        given = known(call.news)
+        problems = [p for p in check_model(given) if p.path not in call.news or p.path in given]
+        inputs = dict(call.news)
+        if has_unknown([call.news.get("path"), call.news.get("child_paths"), call.news.get("name")]):
+            return Checked(inputs | {"digest": UNKNOWN, "version": UNKNOWN}, problems)
+        try:
+            self._identify(call, inputs)
+        except InvalidInputError as invalid:
+            problems += invalid.problems
+        if problems:
+            return Checked(inputs, problems)
+        return Checked(inputs, self._forecast(call, inputs))
+
+    def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return nothing: a version's content cannot change."""
+        return {}
+
+    def create(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Register the content, or say which version it will be."""
+        return _identity(call), self._put(call)
+
+    def update(self, call: Call) -> dict[str, Any]:
+        """Register new content as the next version; earlier ones stay as the way back."""
+        return self._put(call)
+
+    def read(self, call: Call) -> Found:
+        """Look the version up; only a definite absence counts as gone."""
+        name, version = _name_and_version(call)
+        found = workplace(call.settings).models.get(name, version)
+        if found is None or found.deleted:
+            return Found("", {}, {})
+        meta = found.meta.model_dump(exclude_none=True)
+        meta = {key: value for key, value in meta.items() if value or key in call.news}
+        inputs = {**call.news, "name": name, "digest": found.digest, "version": version, **meta}
+        outputs = _outputs(inputs, found.version, found.uri, found.size)
+        return Found(f"{found.name}", outputs, inputs)
+
+    def delete(self, call: Call) -> None:
+        """Release what this resource claims; the files go with the last claim."""
+        place = workplace(call.settings)
+        name = str(call.state.get("name") or call.olds.get("name") or call.id)
+        place.models.release(name, call.claimant, in_use=place.records.users_of_model)
+
+    def _identify(self, call: Call, inputs: dict[str, Any]) -> None:
+        path = inputs.get("path")
+        if path is None or isinstance(path, RefusedAsset):
+            raise InvalidInputError([Problem("path", "is required: the file or folder that is the model")])
+        known_digest = call.olds.get("digest")
+        if not Path(path).exists() and isinstance(known_digest, str):
+            call.warn(f"path: {path!r} is not on this machine; taking the model as unchanged")
+            inputs["digest"] = known_digest
+            inputs.setdefault("model_framework", call.olds.get("model_framework"))
+            return
+        hashed = _hash(call, inputs)
+        inputs["digest"] = hashed.digest
+        framework = _SUFFIXES.get(Path(hashed.base_name).suffix.lower()) if hashed.is_file else None
+        inputs.setdefault("model_framework", framework)
+        note = code_note(file.path for file in hashed.files)
+        if note and hashed.digest != known_digest:
+            call.warn(note)
+
+    def _forecast(self, call: Call, inputs: dict[str, Any]) -> list[Problem]:
+        same = call.olds.get("digest") == inputs["digest"] and call.olds.get("name") == inputs["name"]
+        if same and isinstance(call.olds.get("version"), int):
+            inputs["version"] = call.olds["version"]
+            if call.olds.get("properties") == inputs.get("properties"):
+                return []
+        store = workplace(call.settings).models
+        try:
+            inputs["version"] = store.forecast(inputs["name"], inputs["digest"])
+            found = store.find(inputs["name"], inputs["digest"])
+        except OperationError as failure:
+            call.warn(f"the model store cannot be asked now, so the version is not known yet: {failure}")
+            return []
+        if found is None or has_unknown(inputs.get("properties")):
+            return []
+        return property_problems(found.meta.properties, inputs.get("properties") or {})
+
+    def _put(self, call: Call) -> dict[str, Any]:
+        news = call.news
+        version, digest = news.get("version", UNKNOWN), news["digest"]
+        if call.preview:
+            size = call.state.get("size", UNKNOWN) if call.olds.get("digest") == digest else UNKNOWN
+            uri = UNKNOWN if version is UNKNOWN else f"models/{news['name']}/versions/{version}"
+            return _outputs(news, version, uri, size)
+        store, meta = workplace(call.settings).models, _meta(news)
+        found = store.find(news["name"], digest)
+        if found is not None and not found.deleted and not Path(str(news.get("path"))).exists():
+            store.claim(found.name, found.version, call.claimant)
+            store.update_meta(found.name, found.version, meta)
+            return _outputs(news, found.version, found.uri, found.size)
+        hashed = _hash(call, news)
+        if hashed.digest != digest:
+            raise OperationError(f"path: {news['path']!r} changed while this ran; run pulumi up again")
+        registered = store.register(
+            news["name"], hashed, meta, call.claimant, progress=call.status, cancelled=call.cancelled
+        )
+        if registered.existed:
+            store.update_meta(registered.name, registered.version, meta)
+        return _outputs(news, registered.version, registered.uri, hashed.size)
+
+
+def _hash(call: Call, inputs: Mapping[str, Any]) -> HashedModel:
+    index = workplace(call.settings).index
+    return hash_model(
+        inputs["path"],
+        index,
+        child_paths=inputs.get("child_paths"),
+        progress=call.status,
+        cancelled=call.cancelled,
+    )
+
+
+def _identity(call: Call) -> str:
+    # The id stays while versions come and go: it names the model, as the resource does.
+    return str(call.news["name"])
+
+
+def _name_and_version(call: Call) -> tuple[str, int]:
+    name, _, version = call.id.partition(":")
+    if version:  # as `pulumi import` gives it
+        if not version.isdigit():
+            raise OperationError(f"{call.id!r} names no version; give NAME:VERSION")
+        return name, int(version)
+    if "version" not in call.state:
+        raise OperationError(f"{call.id!r} names no version; give NAME:VERSION")
+    return name, int(call.state["version"])
+
+
+def _meta(inputs: Mapping[str, Any]) -> ModelMeta:
+    return ModelMeta.model_validate({key: inputs[key] for key in ModelMeta.model_fields if inputs.get(key) is not None})
+
+
+def _outputs(inputs: Mapping[str, Any], version: Any, uri: Any, size: Any) -> dict[str, Any]:
+    name, digest = inputs["name"], inputs["digest"]
+    sample = {"input": inputs["sample_input"]} if inputs.get("sample_input") is not None else None
+    if sample is not None and inputs.get("sample_output") is not None:
+        sample["output"] = inputs["sample_output"]
+    return {
+        "name": name,
+        "version": version,
+        "model_id": UNKNOWN if has_unknown([name, version]) else f"{name}:{version}",
+        "digest": digest,
+        "uri": uri,
+        "size": size,
+        "framework": inputs.get("model_framework"),
+        "sample": sample,
+    }

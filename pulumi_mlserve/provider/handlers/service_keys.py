@@ -1,0 +1,70 @@
+"""``ServiceKeys``: the two keys of a service, kept across updates, each renewed on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pulumi_mlserve.clients.service_keys import new_key
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.provider.call import Call, Checked, Found
+from pulumi_mlserve.provider.values import UNKNOWN, is_unknown
+
+_SHORTEST: Final = 16
+
+
+class ServiceKeysHandler:
+    """Makes keys that the program does not give, and replaces one when its generation is raised."""
+
+    compared = ("service", "primary_key", "secondary_key", "primary_generation", "secondary_generation")
+    replaced = ("service",)
+
+    def check(self, call: Call) -> Checked:
+        """Complete the generations."""
+        inputs = {"primary_generation": 1, "secondary_generation": 1, **call.news}
+        problems = []
+        for name in ("primary_key", "secondary_key"):
+            key = call.news.get(name)
+            if isinstance(key, str) and (len(key) < _SHORTEST or not key.isascii() or not key.isprintable()):
+                problems.append(Problem(name, f"must be at least {_SHORTEST} printable ASCII characters"))
+        if isinstance(call.news.get("primary_key"), str) and call.news["primary_key"] == call.news.get("secondary_key"):
+            problems.append(Problem("secondary_key", "must differ from primary_key, or neither can be renewed alone"))
+        for name in ("primary_generation", "secondary_generation"):
+            value = inputs[name]
+            if isinstance(value, int) and value < 1:
+                problems.append(Problem(name, f"must be at least 1, got {value}"))
+        return Checked(inputs, problems)
+
+    def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return nothing: keys live in the state alone."""
+        return {}
+
+    def create(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Make the keys."""
+        return str(call.news["service"]), _keys(call)
+
+    def update(self, call: Call) -> dict[str, Any]:
+        """Replace the keys whose value or generation changed."""
+        return _keys(call)
+
+    def read(self, call: Call) -> Found:
+        """Return what the state holds."""
+        return Found(call.id, dict(call.state), dict(call.news))
+
+    def delete(self, call: Call) -> None:
+        """Do nothing: the keys go with the state."""
+
+
+def _keys(call: Call) -> dict[str, Any]:
+    return {f"{which}_key": _key(call, which) for which in ("primary", "secondary")}
+
+
+def _key(call: Call, which: str) -> Any:
+    given, generation = f"{which}_key", f"{which}_generation"
+    if given in call.news:
+        return call.news[given]
+    same = call.olds.get(generation) == call.news[generation] and given not in call.olds
+    kept = call.state.get(given)
+    if same and kept and not is_unknown(kept):
+        return kept
+    return UNKNOWN if call.preview else new_key()

@@ -1,0 +1,314 @@
+"""Serves the engine's resource protocol: our own resources by handlers, components by construction.
+
+Decides how requests reach handlers, on which threads, and how outcomes are told to the engine. What the values mean
+is ``values``; what a resource does is its handler. The protocol is ``proto/pulumi/provider.proto`` of pulumi/pulumi.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf import empty_pb2, struct_pb2
+from pulumi.provider import Provider
+from pulumi.provider.server import ProviderServicer
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
+
+from pulumi_mlserve.core.declarations import Declaration
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
+from pulumi_mlserve.core.shapes import from_wire, shape_of, to_wire
+from pulumi_mlserve.provider.call import Call, Checked, Handler, PartialFailure, Say
+from pulumi_mlserve.provider.differences import differences
+from pulumi_mlserve.provider.failures import check_failures, masked
+from pulumi_mlserve.provider.values import Values, decode, encode, is_unknown
+
+_MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
+_THREADS: Final = 32
+T = TypeVar("T")
+
+
+class Servicer(ProviderServicer):
+    """One plugin process: components by the SDK's servicer, our resources by a table of handlers."""
+
+    def __init__(
+        self, provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable[[], Handler]]], engine: str
+    ) -> None:
+        super().__init__(provider, [], engine)
+        self._handlers = handlers
+        self._made: dict[str, Handler] = {}
+        self._making = threading.Lock()
+        self._stop = threading.Event()
+        # The SDK blocks asyncio's default pool while components register their children: handlers need their own.
+        self._pool = ThreadPoolExecutor(_THREADS, "handler")
+        self._settings: dict[str, str] = {}
+        self._connect(engine)
+
+    def _connect(self, address: str) -> None:
+        self.engine_address = address
+        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, _MESSAGE_OPTIONS)) if address else None
+
+    # The provider as a whole
+
+    async def Attach(self, request: Any, context: Any) -> Any:
+        self._connect(request.address)
+        return empty_pb2.Empty()
+
+    async def CheckConfig(self, request: Any, context: Any) -> Any:
+        given = decode(request.news).plain
+        unknown = sorted(set(given) - {"store", "version"})
+        return provider_pb2.CheckResponse(
+            inputs=request.news,
+            failures=[
+                provider_pb2.CheckFailure(property=name, reason="there is no such setting; known: store")
+                for name in unknown
+            ],
+        )
+
+    async def DiffConfig(self, request: Any, context: Any) -> Any:
+        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+
+    async def Configure(self, request: Any, context: Any) -> Any:
+        given = decode(request.args).plain
+        self._settings = {name: str(value) for name, value in given.items() if not is_unknown(value)}
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, acceptResources=True, acceptOutputs=True, supportsPreview=True
+        )
+
+    async def Cancel(self, request: Any, context: Any) -> Any:
+        self._stop.set()
+        return empty_pb2.Empty()
+
+    # Our own resources
+
+    async def Check(self, request: Any, context: Any) -> Any:
+        declaration, handler = self._handler(request.urn)
+        shape = shape_of(declaration.inputs)
+        news, olds = decode(request.news), decode(request.olds)
+        inputs, problems = from_wire(
+            {key: value for key, value in news.plain.items() if key != "__defaults"}, shape, opaque=is_unknown
+        )
+        # Retyped values would only repeat the same complaint in other words.
+        call = dataclasses.replace(self._asked(request, news=news, olds=olds, of=declaration), news=inputs)
+        checked = await self._run(context, _checker(handler, problems), call)
+        if checked.problems:
+            return provider_pb2.CheckResponse(failures=check_failures(checked.problems, news, shape))
+        return provider_pb2.CheckResponse(inputs=encode(to_wire(checked.inputs, shape), news.secrets))
+
+    async def Diff(self, request: Any, context: Any) -> Any:
+        declaration, handler = self._handler(request.urn)
+        shape = shape_of(declaration.inputs)
+        call = self._asked(
+            request, news=decode(request.news), olds=decode(request.old_inputs), state=request.olds, of=declaration
+        )
+        drift = await self._run(context, handler.drift, call)
+        wire = {name: shape.by_name[name].wire for name in handler.compared}
+        ignored = set(request.ignoreChanges)
+        found = [
+            difference
+            for difference in differences(
+                to_wire({**call.olds, **drift}, shape), to_wire(call.news, shape), list(wire.values())
+            )
+            if difference.path not in ignored and difference.top not in ignored
+        ]
+        replaced = {wire[name] for name in handler.replaced}
+        kinds = provider_pb2.PropertyDiff
+        detailed = {
+            difference.path: kinds(
+                # In the protocol each kind's replacing twin is the next number.
+                kind=kinds.Kind.Value(difference.kind.upper()) + (difference.top in replaced),
+                inputDiff=True,
+            )
+            for difference in found
+        }
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
+            diffs=sorted({difference.top for difference in found}),
+            replaces=sorted({difference.top for difference in found} & replaced),
+            detailedDiff=detailed,
+            hasDetailedDiff=True,
+        )
+
+    async def Create(self, request: Any, context: Any) -> Any:
+        declaration, handler = self._handler(request.urn)
+        call = self._asked(request, news=decode(request.properties), of=declaration)
+        resource_id, state = await self._run(context, handler.create, call, declaration)
+        return provider_pb2.CreateResponse(
+            id="" if request.preview else resource_id, properties=_outputs(state, declaration, call)
+        )
+
+    async def Update(self, request: Any, context: Any) -> Any:
+        declaration, handler = self._handler(request.urn)
+        call = self._asked(
+            request, news=decode(request.news), olds=decode(request.old_inputs), state=request.olds, of=declaration
+        )
+        state = await self._run(context, handler.update, call, declaration)
+        return provider_pb2.UpdateResponse(properties=_outputs(state, declaration, call))
+
+    async def Read(self, request: Any, context: Any) -> Any:
+        declaration, handler = self._handler(request.urn)
+        call = self._asked(
+            request, news=decode(request.inputs), olds=decode(request.inputs), state=request.properties, of=declaration
+        )
+        found = await self._run(context, handler.read, call, declaration)
+        if not found.id:
+            return provider_pb2.ReadResponse()
+        secrets = decode(request.inputs).secrets
+        inputs = encode(to_wire(found.inputs, shape_of(declaration.inputs)), secrets)
+        return provider_pb2.ReadResponse(
+            id=found.id, properties=_outputs(found.state, declaration, call), inputs=inputs
+        )
+
+    async def Delete(self, request: Any, context: Any) -> Any:
+        declaration, handler = self._handler(request.urn)
+        call = self._asked(request, olds=decode(request.old_inputs), state=request.properties, of=declaration)
+        await self._run(context, handler.delete, call)
+        return empty_pb2.Empty()
+
+    # Below: how a request becomes a call, and an outcome an answer
+
+    def _handler(self, urn: str) -> tuple[Declaration, Handler]:
+        # A parented resource's type is written Parent$Child.
+        kind = urn.split("::")[2].rpartition("$")[2]
+        declaration, make = self._handlers[kind]
+        with self._making:
+            if kind not in self._made:
+                self._made[kind] = make()
+        return declaration, self._made[kind]
+
+    def _asked(
+        self,
+        request: Any,
+        *,
+        of: Declaration,
+        news: Values | None = None,
+        olds: Values | None = None,
+        state: struct_pb2.Struct | None = None,
+    ) -> Call:
+        news, olds = news or Values(), olds or Values()
+        say = self._say(request.urn)
+        return Call(
+            urn=request.urn,
+            id=getattr(request, "id", ""),
+            preview=bool(getattr(request, "preview", False)),
+            news=_python(news.plain, of.inputs),
+            olds=_python(olds.plain, of.inputs),
+            state=_python(decode(state).plain, of.outputs),
+            secrets=_named(news.secrets | olds.secrets, of.inputs),
+            settings=self._settings,
+            stop=self._stop,
+            say=say,
+        )
+
+    def _say(self, urn: str) -> Say:
+        severities = {"status": engine_pb2.INFO, "info": engine_pb2.INFO, "warning": engine_pb2.WARNING}
+
+        def say(text: str, kind: str) -> None:
+            if self._engine is None:
+                return
+            try:
+                self._engine.Log(
+                    engine_pb2.LogRequest(severity=severities[kind], message=text, urn=urn, ephemeral=kind == "status")
+                )
+            except grpc.RpcError:
+                # The engine has gone; the work goes on to a consistent end and finds out by Cancel.
+                self._stop.set()
+
+        return say
+
+    async def _run(
+        self, context: Any, work: Callable[[Call], T], call: Call, declaration: Declaration | None = None
+    ) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, call)
+        except PartialFailure as failure:
+            if declaration is None:
+                raise
+            await context.abort_with_status(_partial(failure, declaration, call))
+        except (OperationError, InvalidInputError) as failure:
+            await context.abort(grpc.StatusCode.UNKNOWN, _masked(str(failure), call))
+        except Exception:  # noqa: BLE001  a mistake of ours must not look like one of the user's
+            text = f"this is a mistake in pulumi-mlserve, please report it:\n{traceback.format_exc()}"
+            await context.abort(grpc.StatusCode.INTERNAL, _masked(text, call))
+        raise AssertionError("abort raises")
+
+
+def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable[[], Handler]]]) -> None:
+    """Serve until the engine ends the process; the port is the first line of standard output."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, "sdk"))
+        server = grpc.aio.server(options=_MESSAGE_OPTIONS)
+        address = next((a for a in sys.argv[1:] if ":" in a and not a.startswith("-")), "")
+        servicer = Servicer(provider, handlers, address)
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        sys.stdout.write(f"{port}\n")
+        sys.stdout.flush()
+        await server.wait_for_termination()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        return
+
+
+def _checker(handler: Handler, problems: list[Problem]) -> Callable[[Call], Checked]:
+    def check(call: Call) -> Checked:
+        wrong = {problem.path.split(".")[0].split("[")[0] for problem in problems}
+        fitting = {name: value for name, value in call.news.items() if name not in wrong}
+        try:
+            checked = handler.check(dataclasses.replace(call, news=fitting))
+        except InvalidInputError as invalid:
+            checked = Checked({}, invalid.problems)
+        more = [p for p in checked.problems if p.path.split(".")[0].split("[")[0] not in wrong]
+        return Checked(checked.inputs, [*problems, *more])
+
+    return check
+
+
+def _python(wire: Mapping[str, Any], declaration: type) -> dict[str, Any]:
+    values, _ = from_wire(wire, shape_of(declaration), opaque=is_unknown)
+    return values
+
+
+def _named(wire: frozenset[str], declaration: type) -> frozenset[str]:
+    by_wire = shape_of(declaration).by_wire
+    return frozenset(by_wire[name].name for name in wire if name in by_wire)
+
+
+def _outputs(state: Mapping[str, Any], declaration: Declaration, call: Call) -> struct_pb2.Struct:
+    shape = shape_of(declaration.outputs)
+    secret = {field.wire for field in shape.fields if field.secret}
+    inherited = {field.wire for field in shape.fields if field.name in call.secrets}
+    return encode(to_wire(state, shape), secret | inherited)
+
+
+def _partial(failure: PartialFailure, declaration: Declaration, call: Call) -> Any:
+    reasons = [_masked(reason, call) for reason in failure.reasons]
+    inputs = shape_of(declaration.inputs)
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=failure.resource_id,
+        properties=_outputs(failure.state, declaration, call),
+        inputs=encode(to_wire(call.news, inputs), {inputs.by_name[name].wire for name in call.secrets}),
+        reasons=reasons,
+    )
+    carried = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message="; ".join(reasons))
+    carried.details.add().Pack(detail)
+    status = grpc.Status()
+    status.code, status.details = grpc.StatusCode.UNKNOWN, carried.message
+    status.trailing_metadata = (("grpc-status-details-bin", carried.SerializeToString()),)
+    return status
+
+
+def _masked(text: str, call: Call) -> str:
+    return masked(text, [value for name in call.secrets for value in (call.news.get(name), call.olds.get(name))])
