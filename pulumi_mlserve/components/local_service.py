@@ -73,9 +73,9 @@ class LocalService(pulumi.ComponentResource):
     """``Healthy``, ``Unhealthy`` or ``Stopped``."""
     auth_enabled: pulumi.Output[bool]
     """Whether a request must carry a key."""
-    primary_key: pulumi.Output[str]
+    primary_key: Annotated[pulumi.Output[str], SECRET]
     """The first key; empty without authentication."""
-    secondary_key: pulumi.Output[str]
+    secondary_key: Annotated[pulumi.Output[str], SECRET]
     """The second key; empty without authentication."""
     revision: pulumi.Output[str]
     """Names the image and settings that serve."""

@@ -156,6 +156,8 @@ class ImageInputs(TypedDict, total=False):
     """Computed: the exact packages with their hashes, kept until the requirements change."""
     layers: Mapping[str, str]
     """Computed: what each layer is made from; a preview shows which of them change."""
+    runtime: str
+    """Computed: the runtime's digest, kept while nothing else changes."""
     recipe: str
     """Computed: the hash of everything that goes in."""
 

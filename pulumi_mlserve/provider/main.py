@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration, token
 from pulumi_mlserve.provider.call import Handler
+
+VERSION: Final = "0.1.0"
+SCHEMA_FILE: Final = Path(__file__).with_name("schema.json")
 
 _HANDLERS: Final[Mapping[str, tuple[str, str]]] = {
     "Image": ("image", "ImageHandler"),
@@ -26,19 +30,22 @@ def handlers() -> dict[str, tuple[Declaration, Callable[[], Handler]]]:
 
 
 def package_schema() -> str:
-    """Return the package schema as JSON."""
-    from pulumi_mlserve.provider.construct import COMPONENTS  # noqa: PLC0415  the start of the plugin does not need it
+    """Return the package schema as JSON, made from the declarations."""
+    from pulumi_mlserve.provider.construct import COMPONENTS  # noqa: PLC0415  the plugin's start does not need it
     from pulumi_mlserve.provider.schema import schema  # noqa: PLC0415
 
-    return json.dumps(schema(version("pulumi-mlserve"), COMPONENTS), indent=2) + "\n"
+    return json.dumps(schema(VERSION, COMPONENTS), indent=2) + "\n"
 
 
 def main() -> None:
-    """Serve the engine that started this process."""
-    from pulumi_mlserve.provider.construct import ComponentHost  # noqa: PLC0415
+    """Serve the engine that started this process; with ``--write-schema`` write the package schema instead."""
+    if "--write-schema" in sys.argv[1:]:
+        SCHEMA_FILE.write_text(package_schema(), encoding="utf-8")
+        return
+    from pulumi_mlserve.provider.construct import ComponentHost  # noqa: PLC0415  imports the SDK
     from pulumi_mlserve.provider.server import serve  # noqa: PLC0415
 
-    serve(ComponentHost(version("pulumi-mlserve"), package_schema()), handlers())
+    serve(ComponentHost(VERSION, SCHEMA_FILE.read_text(encoding="utf-8")), handlers())
 
 
 def _maker(module: str, name: str) -> Callable[[], Handler]:

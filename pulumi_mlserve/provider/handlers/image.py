@@ -1,0 +1,260 @@
+"""``Image``: dependencies, runtime, code and models become layers in the local image store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pulumi_mlserve.clients.image_store import ImageContent
+from pulumi_mlserve.clients.resolver import Lock, modules
+from pulumi_mlserve.clients.runtime_files import runtime_digest
+from pulumi_mlserve.clients.source_files import source_digest
+from pulumi_mlserve.core.entry_script import check_entry_script
+from pulumi_mlserve.core.image import ImageInputs, ImageModel, check_image
+from pulumi_mlserve.core.layers import LayerPlan, plan_layers
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
+from pulumi_mlserve.provider.call import Call, Checked, Found
+from pulumi_mlserve.provider.image_environment import Environment, read_environment
+from pulumi_mlserve.provider.image_trial import try_image
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
+from pulumi_mlserve.provider.workplace import workplace
+
+_COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime"})
+
+
+class ImageHandler:
+    """Checks and tries an image before anything is touched, then builds what is not built yet."""
+
+    compared = (
+        "name",
+        "layers",
+        "lock",
+        "recipe",
+        "entry_script",
+        "environment_variables",
+        "samples",
+        "tags",
+        "properties",
+        "description",
+    )
+    replaced = ("name",)
+
+    def check(self, call: Call) -> Checked:
+        """Read everything that goes in, and compute what each layer is made from."""
+        given = {name: value for name, value in known(call.news).items() if name not in _COMPUTED}
+        given["models"] = [known(model) for model in call.news.get("models") or () if isinstance(model, Mapping)]
+        problems = _spec_problems(given, call)
+        if problems or not _here(call):
+            kept = {name: call.olds[name] for name in _COMPUTED if name in call.olds}
+            return Checked({**call.news, **kept}, problems)
+        inputs = {**call.news, "samples": _samples(call)}
+        frameworks = [str(m.get("framework")) for m in given["models"] if m.get("framework")]
+        environment = read_environment(call, given, frameworks)
+        problems = _script_problems(call, environment)
+        inputs["requirements"] = environment.requirements
+        if environment.lock is None or has_unknown([_digests(call), inputs["samples"]]):
+            return Checked(inputs | {"layers": UNKNOWN, "recipe": UNKNOWN, "lock": _text(environment.lock)}, problems)
+        plan, runtime = _plan(call, environment, inputs["samples"])
+        inputs["lock"] = environment.lock.text
+        inputs["layers"] = {layer.name: layer.key for layer in plan.layers}
+        return Checked(inputs | {"recipe": plan.recipe, "runtime": runtime}, problems)
+
+    def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return nothing: an image cannot change."""
+        return {}
+
+    def create(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Try it, then build it."""
+        return str(call.news["name"]), self._make(call)
+
+    def update(self, call: Call) -> dict[str, Any]:
+        """Try and build the new image; the old one stays while a service runs it."""
+        _say_what_changes(call)
+        return self._make(call)
+
+    def read(self, call: Call) -> Found:
+        """Look whether the image is still in the store."""
+        digest = call.state.get("digest")
+        if digest is None or workplace(call.settings).images.get(str(digest)) is None:
+            return Found("", {}, {})
+        return Found(call.id, dict(call.state), dict(call.news))
+
+    def delete(self, call: Call) -> None:
+        """Release every image this resource made; the bytes go with the last claim."""
+        place, name = workplace(call.settings), str(call.olds.get("name") or call.state.get("name"))
+        mine = [i.digest for i in place.images.list(name) if call.claimant in place.images.claims(name, i.digest)]
+        users = sorted({user for digest in mine for user in place.records.users_of_image(digest)})
+        if users:
+            raise OperationError(
+                f"image {name!r} is in use by {', '.join(users)}; remove or update these services first"
+            )
+        for digest in mine:
+            place.images.remove(name, digest, claimant=call.claimant, in_use=place.records.users_of_image)
+
+    def _make(self, call: Call) -> dict[str, Any]:
+        news = call.news
+        models = [{k: v for k, v in m.items() if k != "sample"} for m in news.get("models") or ()]
+        outputs = {"name": news["name"], "recipe": news.get("recipe", UNKNOWN), "lock": news.get("lock", UNKNOWN)}
+        outputs |= {"models": models, "python": UNKNOWN, "contract": UNKNOWN}
+        outputs |= {"digest": UNKNOWN, "reference": UNKNOWN, "size": UNKNOWN}
+        if has_unknown([news.get("recipe", UNKNOWN), news.get("models")]):
+            return outputs
+        if call.olds.get("recipe") == news["recipe"] and call.preview:
+            return {**outputs, **call.state, "models": models}
+        plan, content = _content(call)
+        verdict = try_image(call, plan, content)
+        contract = verdict.contract if verdict is not None else None
+        outputs |= {"python": plan.inputs.python, "contract": contract or {"schema": 1, "source": "none"}}
+        if call.preview:
+            return outputs
+        built = workplace(call.settings).images.build(
+            plan,
+            dataclasses.replace(content, contract=contract),
+            claimant=call.claimant,
+            progress=call.status,
+            cancelled=call.cancelled,
+        )
+        return {**outputs, "digest": built.digest, "reference": built.reference, "size": built.size}
+
+
+def _spec_problems(given: Mapping[str, Any], call: Call) -> list[Problem]:
+    plain = [{k: v for k, v in m.items() if k != "sample"} for m in given["models"]]
+    complete = [m for m in plain if "digest" in m and "name" in m]
+    problems = [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
+    models = call.news.get("models") or ()
+    alone = given.get("entry_script") is None and "entry_script" not in call.news
+    if alone and not has_unknown(models) and [m.get("framework") for m in models] != ["Onnx"]:
+        problems.append(
+            Problem(
+                "entry_script",
+                "is required unless the image holds exactly one ONNX model; give a script with init() and run()",
+            )
+        )
+    source = given.get("source_directory")
+    if isinstance(source, str) and not Path(source).is_dir() and not _same_without_bytes(call):
+        problems.append(
+            Problem("source_directory", f"is not a folder, got {source!r}; give the folder the script lies in")
+        )
+    return problems
+
+
+def _same_without_bytes(call: Call) -> bool:
+    return isinstance(call.olds.get("recipe"), str) and call.olds.get("source_directory") == call.news.get(
+        "source_directory"
+    )
+
+
+def _here(call: Call) -> bool:
+    source = call.news.get("source_directory")
+    if has_unknown(source):
+        return False
+    if isinstance(source, str) and not Path(source).is_dir():
+        call.warn(f"source_directory: {source!r} is not on this machine; taking the code as unchanged")
+        return False
+    return True
+
+
+def _samples(call: Call) -> Any:
+    """Return the samples to replay: the given ones, else the decorators' (none here), else the model's own."""
+    given = call.news.get("samples")
+    if given is not None:
+        return given if has_unknown(given) else [_sample(one) for one in given]
+    models, entry = call.news.get("models") or (), call.news.get("entry_script")
+    source = call.news.get("source_directory")
+    if isinstance(entry, str) and isinstance(source, str):
+        script = Path(source) / entry
+        if script.is_file() and "input_schema" in script.read_text(encoding="utf-8", errors="replace"):
+            return None
+    samples = [model["sample"] for model in models if isinstance(model, Mapping) and model.get("sample") is not None]
+    return samples if len(models) == 1 and samples else None
+
+
+def _sample(one: Any) -> dict[str, Any]:
+    if isinstance(one, Mapping) and "input" in one and set(one) <= {"input", "output"}:
+        return dict(one)
+    return {"input": one}
+
+
+def _digests(call: Call) -> Sequence[Any]:
+    return [[m.get("name"), m.get("digest")] if isinstance(m, Mapping) else m for m in call.news.get("models") or ()]
+
+
+def _text(lock: Lock | None) -> Any:
+    return UNKNOWN if lock is None else lock.text
+
+
+def _script_problems(call: Call, environment: Environment) -> list[Problem]:
+    entry, source = call.news.get("entry_script"), call.news.get("source_directory")
+    if not isinstance(entry, str) or not isinstance(source, str):
+        return []
+    importable = None
+    if environment.lock is not None:
+        resolver = workplace(call.settings).resolver
+        importable = modules(resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled))
+    names = [model.get("name") for model in call.news.get("models") or () if isinstance(model, Mapping)]
+    return check_entry_script(
+        Path(source),
+        entry,
+        modules=importable,
+        models=None if has_unknown(names) else [str(name) for name in names],
+        python=environment.spec.python,
+        packages_file=str(call.news.get("conda_file") or call.news.get("requirements_file") or ""),
+    )
+
+
+def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan, str]:
+    """Return the plan, with the runtime of the last run if nothing else changed, and that runtime's digest."""
+    if environment.lock is None:
+        raise InvalidInputError([Problem("", "the packages are not resolved")])
+    now, kept = runtime_digest(), call.olds.get("runtime")
+    plan = plan_layers(_inputs(call, environment, environment.lock, samples, now))
+    if kept in (None, now) or "runtime" in call.news.get("upgrade", ()):
+        return plan, now
+    before = plan_layers(_inputs(call, environment, environment.lock, samples, str(kept)))
+    return (before, str(kept)) if before.recipe == call.olds.get("recipe") else (plan, now)
+
+
+def _inputs(call: Call, environment: Environment, lock: Lock, samples: Any, runtime: str) -> ImageInputs:
+    news, source = call.news, call.news.get("source_directory")
+    return ImageInputs(
+        name=news["name"],
+        python=environment.spec.python,
+        lock_key=lock.key,
+        runtime_digest=runtime,
+        code_digest=source_digest(Path(source), call.warn) if source else None,
+        models=tuple(ImageModel(m["name"], 0, m["digest"], (), m.get("framework")) for m in news.get("models") or ()),
+        entry_script=news.get("entry_script"),
+        platform=lock.platform,
+        variables=environment.spec.variables,
+        samples=samples,
+    )
+
+
+def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
+    place, news = workplace(call.settings), call.news
+    frameworks = [str(m["framework"]) for m in news.get("models") or () if m.get("framework")]
+    settled = dataclasses.replace(call, olds=news)  # what check has resolved is kept as it is
+    environment = read_environment(settled, {**news, "upgrade": ()}, frameworks)
+    if environment.lock is None:
+        raise OperationError("the packages cannot be resolved now; run pulumi up again when the index can be reached")
+    inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]))
+    models = tuple(place.sources.image_model(model) for model in news.get("models") or ())
+    packages = place.resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled)
+    source = news.get("source_directory")
+    content = ImageContent(packages=packages, source_directory=Path(source) if source else None)
+    plan = plan_layers(dataclasses.replace(inputs, models=models))
+    if plan.recipe != news["recipe"]:
+        raise OperationError("source_directory: files changed while this ran; run pulumi up again")
+    return plan, content
+
+
+def _say_what_changes(call: Call) -> None:
+    olds, news = call.olds.get("layers"), call.news.get("layers")
+    if not isinstance(olds, Mapping) or not isinstance(news, Mapping) or olds == news:
+        return
+    changed = [name for name in news if olds.get(name) != news[name]]
+    same = [name for name in news if name not in changed]
+    kept = f"; unchanged: {', '.join(same)}" if same else ""
+    call.info(f"{len(changed)} of {len(news)} layers changes: {', '.join(changed)}{kept}")

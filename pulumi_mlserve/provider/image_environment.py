@@ -1,0 +1,75 @@
+"""What an image's environment comes to: the files it is read from, the pins that are kept, the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi_mlserve.clients.resolver import Lock, OfflineError
+from pulumi_mlserve.core.environment import EnvironmentSpec, environment_from, runtime_requirements, with_runtime
+from pulumi_mlserve.core.problems import InvalidInputError, Problem
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.workplace import workplace
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment that was read and, where the package index could be asked, locked."""
+
+    spec: EnvironmentSpec
+    lock: Lock | None
+
+    @property
+    def requirements(self) -> list[str]:
+        """Return what decides whether a lock still holds."""
+        return [f"python=={self.spec.python}.*", *self.spec.requirements]
+
+
+def read_environment(call: Call, inputs: Mapping[str, Any], frameworks: Sequence[str]) -> Environment:
+    """Return the environment of an image, its lock kept while the requirements are the same.
+
+    Raises:
+        InvalidInputError: The files cannot be read, ask for what cannot be had, or contradict each other.
+    """
+    texts, name = _files(inputs)
+    spec = environment_from(
+        **texts,
+        file_name=name,
+        python=inputs.get("python_version"),
+        variables=inputs.get("environment_variables"),
+    )
+    needed = runtime_requirements(entry_script=inputs.get("entry_script") is not None, frameworks=frameworks)
+    spec = with_runtime(spec, needed)
+    unlocked = Environment(spec, None)
+    kept = call.olds.get("lock", "") if call.olds.get("requirements") == unlocked.requirements else ""
+    if not kept:
+        for note in spec.notes:
+            call.info(note)
+    resolver = workplace(call.settings).resolver
+    moving = ("*",) if "lock" in inputs.get("upgrade", ()) else ()
+    try:
+        lock = resolver.lock(spec, previous=kept, upgrade=moving, progress=call.status, cancelled=call.cancelled)
+    except OfflineError as failure:
+        call.warn(f"the packages cannot be resolved now, so the image is not known yet: {failure}")
+        return unlocked
+    return Environment(spec, lock)
+
+
+def _files(inputs: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
+    for setting, key in (("conda_file", "conda_text"), ("requirements_file", "requirements_text")):
+        if inputs.get(setting) is None:
+            continue
+        given = str(inputs[setting])
+        beside = Path(str(inputs.get("source_directory") or ".")) / given
+        path = beside if beside.is_file() else Path(given)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            where = "in the source directory or beside the program" if inputs.get("source_directory") else "here"
+            why = f"there is no such file {where}" if isinstance(error, FileNotFoundError) else str(error)
+            raise InvalidInputError([Problem(setting, f"cannot be read, got {given!r}; {why}")]) from error
+        locked = key == "requirements_text" and "--hash=" in text
+        return {"lock_text" if locked else key: text}, given
+    return {}, None

@@ -1,0 +1,46 @@
+"""The committed schema is the one the declarations give."""
+
+from __future__ import annotations
+
+import json
+
+from pulumi_mlserve.provider.main import SCHEMA_FILE, VERSION, handlers, package_schema
+
+
+def test_the_committed_schema_is_current():
+    """After a change of a declaration: python -m pulumi_mlserve.provider.main --write-schema."""
+    assert package_schema() == SCHEMA_FILE.read_text(encoding="utf-8")
+
+
+def test_every_resource_has_a_handler_and_components_are_marked():
+    """The schema names what the plugin can do, no more and no less."""
+    resources = json.loads(package_schema())["resources"]
+
+    assert set(handlers()) == {token for token, entry in resources.items() if not entry.get("isComponent")}
+    assert {"mlserve:index:LocalService", "mlserve:index:RegisteredModel", "mlserve:index:ScoringImage"} == {
+        token for token, entry in resources.items() if entry.get("isComponent")
+    }
+
+
+def test_computed_inputs_are_not_offered():
+    """A program cannot give what check computes."""
+    inputs = json.loads(package_schema())["resources"]["mlserve:index:Model"]["inputProperties"]
+
+    assert "path" in inputs
+    assert "digest" not in inputs
+
+
+def test_keys_are_secret_and_auth_is_plain():
+    """What hides a secret says so for every language."""
+    service = json.loads(package_schema())["resources"]["mlserve:index:LocalService"]
+
+    assert service["inputProperties"]["primaryKey"]["secret"]
+    assert service["inputProperties"]["authEnabled"]["plain"]
+    assert service["properties"]["primaryKey"]["secret"]
+
+
+def test_one_version_everywhere():
+    """The schema, the plugin file and the distributions agree."""
+    plugin = json.loads((SCHEMA_FILE.parents[1] / "pulumi-plugin.json").read_text(encoding="utf-8"))
+
+    assert (VERSION, VERSION) == (plugin["version"], json.loads(package_schema())["version"])
