@@ -1,118 +1,34 @@
-"""Runs services as processes of this machine: starts, hands over, watches and ends them; decides nothing about images."""
+"""Runs services as processes of this machine: starts, hands over, watches and ends them; decides nothing about images.
+
+Each service has a folder. A run that is cut off anywhere leaves in it what the next run needs to find every process:
+a process is written down before it does anything, and carries the folder's path in its arguments.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.places import cache_folder
+from pulumi_mlserve.clients.ports import port_problem
+from pulumi_mlserve.clients.process_end import Drain
+from pulumi_mlserve.clients.process_files import LOG
+from pulumi_mlserve.clients.process_identity import with_settings_under
+from pulumi_mlserve.clients.process_spec import ProcessSpec, check_runnable, check_service_id
+from pulumi_mlserve.clients.process_status import ProcessStatus, status_of
+from pulumi_mlserve.clients.service_change import ServiceChange
+from pulumi_mlserve.clients.service_folder import GONE, ServiceFolder
 from pulumi_mlserve.clients.service_keys import Keys
+from pulumi_mlserve.clients.service_lock import locked
+from pulumi_mlserve.clients.service_log import follow as follow_log
+from pulumi_mlserve.clients.service_log import last_lines, rotate
+from pulumi_mlserve.clients.service_state import FILE, Running, load_state
+from pulumi_mlserve.core.problems import OperationError
 
 __all__ = ["Keys", "LocalProcesses", "ProcessSpec", "ProcessStatus", "Running"]
-
-Progress = Callable[[str], None]
-Cancelled = Callable[[], bool]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProcessSpec:
-    """What is to run: one revision of one service.
-
-    Attributes:
-        service_id: The identity of the service on this machine; names its folder, so letters, digits, `.`, `_` and `-`.
-        service: The service's name, as people see it.
-        root: The folder that holds the image's files (`opt/mlserve`, `var/azureml-app`).
-        python: The interpreter that runs it.
-        revision: The revision's name; a process of the same revision and settings is left alone.
-        port: Where it listens; None keeps the port it has, or takes a free one.
-        keys: The keys that open it; None switches authentication off.
-        host: The address it listens at.
-        cpu_cores: How many cores it may use; None for no limit.
-        memory_gb: How much memory it may use, in GB of 2**30 bytes; None for no limit.
-        scoring_timeout_ms: Longest time for one answer.
-        max_body_bytes: Largest request.
-        max_concurrent_requests: How many requests are scored at once; None lets the runtime choose.
-        max_queue: How many requests may wait.
-        drain_seconds: How long requests in flight may take to end when the process is replaced or stopped.
-        start_seconds: How long it may take to become ready.
-        path_prefix: What comes before `/score` in the URL.
-        log_level: The runtime's log level.
-        variables: Environment variables of the service.
-        cors_origins: Origins whose browser code may call it.
-    """
-
-    service_id: str
-    service: str
-    root: Path
-    python: Path
-    revision: str
-    port: int | None = None
-    keys: Keys | None = None
-    host: str = "127.0.0.1"
-    cpu_cores: float | None = 1.0
-    memory_gb: float | None = 1.0
-    scoring_timeout_ms: int = 60_000
-    max_body_bytes: int = 104_857_600
-    max_concurrent_requests: int | None = None
-    max_queue: int = 1_000
-    drain_seconds: float = 30.0
-    start_seconds: float = 310.0
-    path_prefix: str = ""
-    log_level: str = "INFO"
-    variables: Mapping[str, str] = field(default_factory=dict)
-    cors_origins: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Running:
-    """A revision that serves.
-
-    Attributes:
-        pid: Its process.
-        port: Where it listens.
-        revision: The revision's name.
-        scoring_uri: Where requests go.
-        started: When the process started, in seconds since the epoch.
-        folder: The service's folder on this machine.
-        limits: One line for each limit: what was applied, and how exactly.
-    """
-
-    pid: int
-    port: int
-    revision: str
-    scoring_uri: str
-    started: float
-    folder: Path
-    limits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ProcessStatus:
-    """How a service is now.
-
-    Attributes:
-        service_id: The identity of the service on this machine.
-        known: Whether this machine knows the service at all.
-        alive: Whether its process runs.
-        ready: Whether it answers requests.
-        pid: Its process, None when none runs.
-        port: The port that is its own even while no process runs.
-        revision: The revision that serves, or served last.
-        detail: What a person needs to know, one line.
-        service: The service's name, as people see it.
-        scoring_uri: Where requests go.
-    """
-
-    service_id: str
-    known: bool
-    alive: bool
-    ready: bool
-    pid: int | None
-    port: int | None
-    revision: str | None
-    detail: str
-    service: str = ""
-    scoring_uri: str = ""
 
 
 def _silent(_: str) -> None:
@@ -128,23 +44,47 @@ class LocalProcesses:
     """The services of this machine, each in a folder of its own under `folder`."""
 
     def __init__(self, folder: Path, *, pycache: Path | None = None) -> None:
-        """Take the folder that holds the services, and the one for compiled Python files (a cache)."""
-        self._folder = folder
+        """Take the folder that holds the services, and one for compiled Python files; None is the user's cache."""
+        self._folder = folder.absolute()
         self._pycache = pycache
 
     def start(self, spec: ProcessSpec, progress: Progress = _silent, cancelled: Cancelled = _never) -> Running:
-        """Return the service once it serves the revision; adopts or replaces what an interrupted run left."""
-        raise NotImplementedError
+        """Return the service once it serves the revision.
+
+        What an interrupted run left is adopted if it serves just that, else replaced without losing a request.
+
+        Raises:
+            OperationError: It does not serve; a process that served before serves on.
+        """
+        folder = self._service_folder(spec.service_id)
+        check_runnable(spec)
+        pycache = self._pycache or cache_folder("pycache")
+        try:
+            with locked(folder.path, progress, cancelled):
+                self._sweep()
+                return ServiceChange(folder, spec, pycache, progress, cancelled).serve(self._ports_of_others(folder))
+        except OSError as error:
+            raise OperationError(
+                f"service {spec.service}: {error.filename or folder.path}: {error.strerror}"
+            ) from error
 
     def update(
         self, service_id: str, spec: ProcessSpec, progress: Progress = _silent, cancelled: Cancelled = _never
     ) -> Running:
-        """Return the service once the new revision serves; until then, and if it fails, the old one serves on."""
-        raise NotImplementedError
+        """Return the service once the new revision serves; until then, and if it fails, the old one serves on.
+
+        Raises:
+            OperationError: The new revision does not serve.
+        """
+        if service_id != spec.service_id:
+            raise OperationError(f"service {service_id}: cannot become {spec.service_id}; stop it and start the other")
+        return self.start(spec, progress, cancelled)
 
     def status(self, service_id: str) -> ProcessStatus:
         """Return how the service is now, in a few milliseconds."""
-        raise NotImplementedError
+        folder = self._service_folder(service_id)
+        rotate(folder.path / LOG)
+        return status_of(service_id, folder.path)
 
     def stop(
         self,
@@ -153,17 +93,53 @@ class LocalProcesses:
         progress: Progress = _silent,
         cancelled: Cancelled = _never,
     ) -> None:
-        """End the service and remove what it left; a service that is gone already is no error."""
-        raise NotImplementedError
+        """End the service and remove what it left; a service that is gone already is no error.
+
+        Raises:
+            OperationError: A process does not end, or another run holds the service until this one is cancelled.
+        """
+        folder = self._service_folder(service_id)
+        if not folder.path.exists() and not with_settings_under(folder.path):
+            return
+        try:
+            with locked(folder.path, progress, cancelled):
+                folder.end_all(Drain(drain_seconds, progress, cancelled))
+                folder.remove()
+        except OSError as error:
+            raise OperationError(f"service {service_id}: {error.filename or folder.path}: {error.strerror}") from error
+        self._sweep()
 
     def logs(self, service_id: str, lines: int = 5_000, *, follow: bool = False) -> Iterator[str]:
-        """Yield the last lines of the service's log, then, when following, each new one as it comes."""
-        raise NotImplementedError
+        """Yield the last lines of the service's log, then, when following, each new one until the service is gone."""
+        path = self._service_folder(service_id).log
+        yield from last_lines(path, lines)
+        if follow:
+            yield from follow_log(path, path.parent.exists)
 
-    def list(self) -> list[ProcessStatus]:
-        """Return the services that this machine knows, by their identity."""
-        raise NotImplementedError
-
-    def port_problem(self, service_id: str, port: int, host: str = "127.0.0.1") -> str | None:
+    def port_problem(self, service_id: str, port: int) -> str | None:
         """Return why the service cannot listen at `port`, or None when it is free or the service's own."""
-        raise NotImplementedError
+        state = load_state(self._service_folder(service_id).path)
+        if state is not None and any(p.port == port and p.alive for p in state.processes):
+            return None
+        return port_problem(port)
+
+    def list(self) -> Sequence[ProcessStatus]:
+        """Return the services that this machine knows, by their identity."""
+        return [self.status(path.name) for path in self._service_paths()]
+
+    def _service_folder(self, service_id: str) -> ServiceFolder:
+        return ServiceFolder(self._folder / check_service_id(service_id))
+
+    def _service_paths(self) -> Sequence[Path]:
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(p for p in self._folder.iterdir() if not p.name.startswith(".") and (p / FILE).exists())
+        return []
+
+    def _ports_of_others(self, folder: ServiceFolder) -> frozenset[int]:
+        states = (load_state(path) for path in self._service_paths() if path != folder.path)
+        return frozenset(state.current.port for state in states if state is not None and state.current is not None)
+
+    def _sweep(self) -> None:
+        """Remove what a run that was cut off while removing left."""
+        for path in self._folder.glob(GONE + "*"):
+            shutil.rmtree(path, ignore_errors=True)
