@@ -1,4 +1,4 @@
-"""Imports go one way: scoring, core, clients, provider, and beside them components; no part imports what comes after it."""
+"""Imports go one way: scoring, core, clients, provider, with components beside; no part imports what comes after it."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def run_installer(script: bytes, folder: Path) -> None:
     arguments = ["sh", "-s", "--", "--version", VERSION, "--install-root", str(folder), "--no-edit-path"]
     with progress(f"vendor's installer, version {VERSION}"):
         try:
-            answer = subprocess.run(arguments, input=script, stdout=sys.stderr, check=False, timeout=INSTALL_SECONDS)
+            answer = subprocess.run(arguments, input=script, stdout=2, check=False, timeout=INSTALL_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NotAvailableError(f"it did not finish: {error}") from error
     if answer.returncode != 0:
