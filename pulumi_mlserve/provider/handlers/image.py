@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pulumi_mlserve.clients.image_store import ImageContent
 from pulumi_mlserve.clients.resolver import Lock, modules
-from pulumi_mlserve.clients.runtime_files import runtime_digest
-from pulumi_mlserve.clients.source_files import source_digest
+from pulumi_mlserve.clients.runtime_files import runtime_files
+from pulumi_mlserve.clients.source_files import scan_source
 from pulumi_mlserve.core.entry_script import check_entry_script
 from pulumi_mlserve.core.image import ImageInputs, ImageModel, check_image
 from pulumi_mlserve.core.layers import LayerPlan, plan_layers
@@ -208,7 +208,7 @@ def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan
     """Return the plan, with the runtime of the last run if nothing else changed, and that runtime's digest."""
     if environment.lock is None:
         raise InvalidInputError([Problem("", "the packages are not resolved")])
-    now, kept = runtime_digest(), call.olds.get("runtime")
+    now, kept = runtime_files().digest, call.olds.get("runtime")
     plan = plan_layers(_inputs(call, environment, environment.lock, samples, now))
     if kept in (None, now) or "runtime" in call.news.get("upgrade", ()):
         return plan, now
@@ -218,12 +218,13 @@ def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan
 
 def _inputs(call: Call, environment: Environment, lock: Lock, samples: Any, runtime: str) -> ImageInputs:
     news, source = call.news, call.news.get("source_directory")
+    code = scan_source(Path(source), progress=call.status, cancelled=call.cancelled) if source else None
     return ImageInputs(
         name=news["name"],
         python=environment.spec.python,
         lock_key=lock.key,
         runtime_digest=runtime,
-        code_digest=source_digest(Path(source), call.warn) if source else None,
+        code_digest=code.digest if code else None,
         models=tuple(ImageModel(m["name"], 0, m["digest"], (), m.get("framework")) for m in news.get("models") or ()),
         entry_script=news.get("entry_script"),
         platform=lock.platform,

@@ -1,0 +1,177 @@
+"""Components register exactly the children they promise, with exactly these inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pulumi
+import pytest
+
+import pulumi_mlserve
+
+# The SDK's mocks open an event loop in each of their threads and close none of them (pulumi 3.272).
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Answers like the provider and keeps what was asked."""
+
+    OUTPUTS = {
+        "mlserve:index:Model": {"version": 1, "digest": "sha256:aa", "uri": "models/m/versions/1", "size": 3},
+        "mlserve:index:Image": {
+            "digest": "sha256:bb",
+            "reference": "img@sha256:bb",
+            "contract": {"schema": 1},
+            "lock": "numpy==2",
+            "size": 9,
+            "python": "3.11",
+        },
+        "mlserve:index:LocalProcess": {
+            "scoringUri": "http://127.0.0.1:8890/score",
+            "swaggerUri": "http://127.0.0.1:8890/swagger.json",
+            "state": "Healthy",
+            "revision": "r1",
+            "pid": 7,
+        },
+        "mlserve:index:ServiceKeys": {"primaryKey": "first-key-of-sixteen", "secondaryKey": "second-key-of-sixteen"},
+        "mlserve:index:ServiceRecord": {"key": "records/p/s/svc.json", "since": "now"},
+    }
+
+    def __init__(self):
+        self.made = {}
+
+    def new_resource(self, args):
+        kind = args.typ.rsplit(":", 1)[-1]
+        self.made[f"{kind}::{args.name}"] = dict(args.inputs)
+        extra = {"name": args.inputs.get("name")} if "name" in args.inputs else {}
+        return f"id-{args.name}", {**args.inputs, **extra, **self.OUTPUTS.get(args.typ, {})}
+
+    def call(self, args):
+        raise AssertionError(f"no function is called, got {args.token}")
+
+
+@pytest.fixture
+def run():
+    """Run a program to its end and return what it registered."""
+
+    def go(program):
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        recorder = Recorder()
+        pulumi.runtime.set_mocks(recorder, project="p", stack="s", preview=False)
+
+        @pulumi.runtime.test
+        def whole():
+            return program()
+
+        try:
+            whole()
+        finally:
+            loop.close()
+            asyncio.set_event_loop(None)
+            gc.collect()
+        return recorder.made
+
+    yield go
+    gc.collect()
+
+
+MODEL = {"name": "diabetes", "version": 1, "digest": "sha256:aa", "uri": "models/m/versions/1"}
+IMAGE = {
+    "name": "diabetes",
+    "digest": "sha256:bb",
+    "reference": "img@sha256:bb",
+    "python": "3.11",
+    "models": [MODEL],
+    "contract": {"schema": 1},
+}
+
+
+def chain(**service):
+    model = pulumi_mlserve.RegisteredModel("diabetes", path="ridge.onnx", tags={"area": "x"})
+    image = pulumi_mlserve.ScoringImage("diabetes", models=[model])
+    return pulumi_mlserve.LocalService("diabetes", image=image, **service)
+
+
+def test_the_whole_chain_registers_these_and_no_others(run):
+    """A model, an image, a service: three components, four children."""
+    made = run(lambda: chain(port=8890, tags={"team": "y"}))
+
+    assert {
+        "RegisteredModel::diabetes": {},
+        "Model::diabetes": {"name": "diabetes", "path": "ridge.onnx", "tags": {"area": "x"}},
+        "ScoringImage::diabetes": {},
+        "Image::diabetes": {"name": "diabetes", "models": [MODEL]},
+        "LocalService::diabetes": {},
+        "LocalProcess::diabetes": {"name": "diabetes", "image": IMAGE, "port": 8890},
+        "ServiceRecord::diabetes": {
+            "service": "diabetes",
+            "target": "local",
+            "image": IMAGE,
+            "scoringUri": "http://127.0.0.1:8890/score",
+            "revision": "r1",
+            "tags": {"team": "y"},
+        },
+    } == made
+
+
+def test_auth_adds_keys_and_hands_them_over(run):
+    """Two keys exist only with authentication, and the process gets both."""
+    made = run(lambda: chain(auth_enabled=True, primary_key_generation=2))
+
+    assert {"service": "diabetes", "primaryGeneration": 2} == made["ServiceKeys::diabetes"]
+    assert {"primary": "first-key-of-sixteen", "secondary": "second-key-of-sixteen"} == made["LocalProcess::diabetes"][
+        "keys"
+    ]
+
+
+def test_outputs_are_what_the_service_says(run):
+    """Every promised output is there."""
+    seen = {}
+
+    def program():
+        service = chain()
+        return pulumi.Output.all(
+            service.scoring_uri, service.swagger_uri, service.state, service.auth_enabled, service.contract
+        ).apply(lambda values: seen.update(values=values))
+
+    run(program)
+
+    assert [
+        "http://127.0.0.1:8890/score",
+        "http://127.0.0.1:8890/swagger.json",
+        "Healthy",
+        False,
+        {"schema": 1},
+    ] == seen["values"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: pulumi_mlserve.RegisteredModel("m"), "RegisteredModel: 'path' is required"),
+        (
+            lambda: pulumi_mlserve.RegisteredModel("m", path="x", tag={}),
+            "RegisteredModel: there is no argument 'tag'; did you mean 'tags'?",
+        ),
+        (
+            lambda: pulumi_mlserve.RegisteredModel("m", {"path": "x"}, path="y"),
+            "RegisteredModel: 'path' is given in args and as a keyword",
+        ),
+        (
+            lambda: pulumi_mlserve.LocalService("s", image={}, auth_enabled=pulumi.Output.from_input(True)),
+            "LocalService: 'auth_enabled' decides which resources exist, so it must be true or false itself",
+        ),
+        (
+            lambda: pulumi_mlserve.LocalService("s", image={}, primary_key="k"),
+            "LocalService: 'primary_key' given, but 'auth_enabled' is not true",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(run, make, message):
+    """Each mistake is named with what to do; nothing is registered."""
+    with pytest.raises(TypeError) as refused:
+        run(make)
+
+    assert message == str(refused.value)
