@@ -14,40 +14,43 @@ import pulumi_mlserve
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+OUTPUTS = {
+    "mlserve:index:Model": {"version": 1, "digest": "sha256:aa", "uri": "models/m/versions/1", "size": 3},
+    "mlserve:index:Image": {
+        "digest": "sha256:bb",
+        "reference": "img@sha256:bb",
+        "contract": {"schema": 1},
+        "lock": "numpy==2",
+        "size": 9,
+        "python": "3.11",
+    },
+    "mlserve:index:LocalProcess": {
+        "scoringUri": "http://127.0.0.1:8890/score",
+        "swaggerUri": "http://127.0.0.1:8890/swagger.json",
+        "state": "Healthy",
+        "revision": "r1",
+        "pid": 7,
+    },
+    "mlserve:index:ServiceKeys": {"primaryKey": "first-key-of-sixteen", "secondaryKey": "second-key-of-sixteen"},
+    "mlserve:index:ServiceRecord": {"key": "records/p/s/svc.json", "since": "now"},
+}
+
+
 class Recorder(pulumi.runtime.Mocks):
     """Answers like the provider and keeps what was asked."""
-
-    OUTPUTS = {
-        "mlserve:index:Model": {"version": 1, "digest": "sha256:aa", "uri": "models/m/versions/1", "size": 3},
-        "mlserve:index:Image": {
-            "digest": "sha256:bb",
-            "reference": "img@sha256:bb",
-            "contract": {"schema": 1},
-            "lock": "numpy==2",
-            "size": 9,
-            "python": "3.11",
-        },
-        "mlserve:index:LocalProcess": {
-            "scoringUri": "http://127.0.0.1:8890/score",
-            "swaggerUri": "http://127.0.0.1:8890/swagger.json",
-            "state": "Healthy",
-            "revision": "r1",
-            "pid": 7,
-        },
-        "mlserve:index:ServiceKeys": {"primaryKey": "first-key-of-sixteen", "secondaryKey": "second-key-of-sixteen"},
-        "mlserve:index:ServiceRecord": {"key": "records/p/s/svc.json", "since": "now"},
-    }
 
     def __init__(self):
         self.made = {}
 
     def new_resource(self, args):
+        """Record one registration."""
         kind = args.typ.rsplit(":", 1)[-1]
         self.made[f"{kind}::{args.name}"] = dict(args.inputs)
         extra = {"name": args.inputs.get("name")} if "name" in args.inputs else {}
-        return f"id-{args.name}", {**args.inputs, **extra, **self.OUTPUTS.get(args.typ, {})}
+        return f"id-{args.name}", {**args.inputs, **extra, **OUTPUTS.get(args.typ, {})}
 
     def call(self, args):
+        """Refuse: components call no function."""
         raise AssertionError(f"no function is called, got {args.token}")
 
 
@@ -89,6 +92,7 @@ IMAGE = {
 
 
 def chain(**service):
+    """Return a service of an image of a model."""
     model = pulumi_mlserve.RegisteredModel("diabetes", path="ridge.onnx", tags={"area": "x"})
     image = pulumi_mlserve.ScoringImage("diabetes", models=[model])
     return pulumi_mlserve.LocalService("diabetes", image=image, **service)

@@ -28,6 +28,7 @@ JSON = st.recursive(
 
 
 def wire(value):
+    """Return a protocol struct."""
     struct = struct_pb2.Struct()
     json_format.ParseDict(value, struct)
     return struct
