@@ -152,4 +152,4 @@ def test_wheel_metadata_is_complete(wheels):
         assert metadata.get_payload().strip()
         if package == "pulumi_mlserve":
             assert "mlserve = " in entries
-            assert "pulumi-resource-mlserve = " in entries
+            assert "mlserve-plugin = " in entries

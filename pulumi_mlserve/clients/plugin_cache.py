@@ -18,13 +18,16 @@ from pulumi_mlserve.core.problems import OperationError
 
 DISTRIBUTION = "pulumi-mlserve"
 EXECUTABLE = "pulumi-resource-mlserve"
+"""The launcher's name, which the engine looks for."""
+PROGRAM = "mlserve-plugin"
+"""The plugin's name in an environment. Under the launcher's name the engine would find it on PATH too, and warn."""
 
 _LAUNCHER = """\
 #!/bin/sh
 # Starts the mlserve plugin {version}; written by `mlserve install`.
 for metadata in "${{VIRTUAL_ENV:-/nowhere}}"/lib/python3*/site-packages/pulumi_mlserve-{version}.dist-info; do
-  if [ -d "$metadata" ] && [ -x "$VIRTUAL_ENV/bin/{executable}" ]; then
-    exec "$VIRTUAL_ENV/bin/{executable}" "$@"
+  if [ -d "$metadata" ] && [ -x "$VIRTUAL_ENV/bin/{program}" ]; then
+    exec "$VIRTUAL_ENV/bin/{program}" "$@"
   fi
 done
 installed={installed}
@@ -88,12 +91,12 @@ def install_plugin(home: Path | None = None) -> Path:
 
 
 def _launcher() -> str:
-    executable = Path(sysconfig.get_path("scripts")) / EXECUTABLE
-    if not executable.exists():
-        found = shutil.which(EXECUTABLE)
+    program = Path(sysconfig.get_path("scripts")) / PROGRAM
+    if not program.exists():
+        found = shutil.which(PROGRAM)
         if found is None:
             raise OperationError(
-                f"{executable}: is not there; install {DISTRIBUTION} into this environment with pip, then try again"
+                f"{program}: is not there; install {DISTRIBUTION} into this environment with pip, then try again"
             )
-        executable = Path(found)
-    return _LAUNCHER.format(version=plugin_version(), executable=EXECUTABLE, installed=shlex.quote(str(executable)))
+        program = Path(found)
+    return _LAUNCHER.format(version=plugin_version(), program=PROGRAM, installed=shlex.quote(str(program)))

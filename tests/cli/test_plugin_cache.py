@@ -12,6 +12,7 @@ import pytest
 from pulumi_mlserve.clients import plugin_cache
 from pulumi_mlserve.clients.plugin_cache import (
     EXECUTABLE,
+    PROGRAM,
     install_plugin,
     is_installed,
     launcher_path,
@@ -25,7 +26,7 @@ from pulumi_mlserve.core.problems import OperationError
 def launcher(tmp_path, monkeypatch) -> Path:
     """A launcher whose environment holds a plugin that prints where it is and what it was given."""
     scripts = tmp_path / "installed with 'quotes'" / "bin"
-    speaking(scripts / EXECUTABLE)
+    speaking(scripts / PROGRAM)
     monkeypatch.setattr(plugin_cache.sysconfig, "get_path", lambda _: str(scripts))
     return install_plugin(tmp_path / "home")
 
@@ -60,13 +61,13 @@ def test_launcher_starts_the_plugin_that_installed_it(launcher, tmp_path):
     """Without an active environment the one that installed it serves, arguments passed on."""
     answer = run(launcher)
 
-    assert f"{tmp_path}/installed with 'quotes'/bin/{EXECUTABLE} 127.0.0.1:1\n" == answer.stdout
+    assert f"{tmp_path}/installed with 'quotes'/bin/{PROGRAM} 127.0.0.1:1\n" == answer.stdout
 
 
 def test_launcher_prefers_the_active_environment(launcher, tmp_path):
     """An active environment with the same version serves."""
     active = tmp_path / "active"
-    speaking(active / "bin" / EXECUTABLE)
+    speaking(active / "bin" / PROGRAM)
     (active / f"lib/python3.12/site-packages/pulumi_mlserve-{plugin_version()}.dist-info").mkdir(parents=True)
 
     assert str(active) in run(launcher, VIRTUAL_ENV=str(active)).stdout
@@ -75,7 +76,7 @@ def test_launcher_prefers_the_active_environment(launcher, tmp_path):
 def test_launcher_passes_over_another_version(launcher, tmp_path):
     """An active environment with another version does not answer for this one."""
     active = tmp_path / "active"
-    speaking(active / "bin" / EXECUTABLE)
+    speaking(active / "bin" / PROGRAM)
     (active / "lib/python3.12/site-packages/pulumi_mlserve-99.0.dist-info").mkdir(parents=True)
 
     assert "installed with" in run(launcher, VIRTUAL_ENV=str(active)).stdout
@@ -83,7 +84,7 @@ def test_launcher_passes_over_another_version(launcher, tmp_path):
 
 def test_launcher_says_when_its_environment_is_gone(launcher, tmp_path):
     """A removed environment is an error with what to do, not silence."""
-    (tmp_path / "installed with 'quotes'" / "bin" / EXECUTABLE).unlink()
+    (tmp_path / "installed with 'quotes'" / "bin" / PROGRAM).unlink()
 
     answer = run(launcher)
 
@@ -132,4 +133,4 @@ def test_this_environment_has_the_executable(tmp_path):
     """The distribution's own executable is what the launcher names."""
     install_plugin(tmp_path)
 
-    assert str(Path(sys.executable).parent / EXECUTABLE) in launcher_path(tmp_path).read_text()
+    assert str(Path(sys.executable).parent / PROGRAM) in launcher_path(tmp_path).read_text()
