@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_mlserve.clients.hash_index import HashIndex
-from pulumi_mlserve.clients.model_files import HashedModel
+from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.model_files import HashedModel, find_on_this_machine
 from pulumi_mlserve.clients.model_store import ModelStore, ModelVersion
 from pulumi_mlserve.core.image import ImageModel
 from pulumi_mlserve.core.problems import OperationError
@@ -35,12 +36,19 @@ class ModelSource:
         number = version if isinstance(version, int) else self._store.forecast(ref["name"], ref["digest"])
         return ImageModel(ref["name"], number, ref["digest"], files, ref.get("framework"))
 
-    def place(self, model: ImageModel, folder: Path) -> None:
+    def place(
+        self,
+        model: ImageModel,
+        folder: Path,
+        *,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> None:
         """Put the model's files into an empty folder: hard links to the store's where possible, else copies."""
         stored = self._stored(model.name, model.digest)
         if stored is None:
             raise OperationError(f"model {model.name!r} with {model.digest} is not in the store {self._store.location}")
-        self._store.materialise(stored, folder, link=True)
+        self._store.materialise(stored, folder, link=True, progress=progress, cancelled=cancelled)
 
     def folder(self, model: ImageModel, spare: Path) -> Path:
         """Return a folder in which the model's files lie by their paths, for reading only.
@@ -60,7 +68,7 @@ class ModelSource:
         return None if found is None or found.deleted else found
 
     def _local(self, name: str, digest: str) -> HashedModel:
-        found = self._index.find_model(digest)
+        found = find_on_this_machine(digest, self._index)
         if found is None:
             raise OperationError(f"model {name!r} with {digest} is neither in the store nor on this machine")
         return found

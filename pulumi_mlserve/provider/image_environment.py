@@ -35,7 +35,9 @@ def read_environment(call: Call, inputs: Mapping[str, Any], frameworks: Sequence
     """
     texts, name = _files(inputs)
     spec = environment_from(
-        **texts,
+        conda_text=texts.get("conda_text"),
+        requirements_text=texts.get("requirements_text"),
+        lock_text=texts.get("lock_text"),
         file_name=name,
         python=inputs.get("python_version"),
         variables=inputs.get("environment_variables"),

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pulumi_mlserve.clients.image_store import ImageContent
+from pulumi_mlserve.clients.image_build import ImageContent
 from pulumi_mlserve.clients.interpreter import isolated_python
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.trial import TrialVerdict

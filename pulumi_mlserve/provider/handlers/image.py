@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi_mlserve.clients.image_store import ImageContent
+from pulumi_mlserve.clients.image_build import ImageContent
 from pulumi_mlserve.clients.resolver import Lock, modules
 from pulumi_mlserve.clients.runtime_files import runtime_files
-from pulumi_mlserve.clients.source_files import scan_source
+from pulumi_mlserve.clients.source_files import SourceTree, scan_source
 from pulumi_mlserve.core.entry_script import check_entry_script
 from pulumi_mlserve.core.image import ImageInputs, ImageModel, check_image
 from pulumi_mlserve.core.layers import LayerPlan, plan_layers
@@ -217,8 +217,7 @@ def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan
 
 
 def _inputs(call: Call, environment: Environment, lock: Lock, samples: Any, runtime: str) -> ImageInputs:
-    news, source = call.news, call.news.get("source_directory")
-    code = scan_source(Path(source), progress=call.status, cancelled=call.cancelled) if source else None
+    news, code = call.news, _code(call)
     return ImageInputs(
         name=news["name"],
         python=environment.spec.python,
@@ -233,6 +232,11 @@ def _inputs(call: Call, environment: Environment, lock: Lock, samples: Any, runt
     )
 
 
+def _code(call: Call) -> SourceTree | None:
+    source = call.news.get("source_directory")
+    return scan_source(Path(source), progress=call.status, cancelled=call.cancelled) if source else None
+
+
 def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
     place, news = workplace(call.settings), call.news
     frameworks = [str(m["framework"]) for m in news.get("models") or () if m.get("framework")]
@@ -243,8 +247,7 @@ def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
     inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]))
     models = tuple(place.sources.image_model(model) for model in news.get("models") or ())
     packages = place.resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled)
-    source = news.get("source_directory")
-    content = ImageContent(packages=packages, source_directory=Path(source) if source else None)
+    content = ImageContent(packages=packages, code=_code(call))
     plan = plan_layers(dataclasses.replace(inputs, models=models))
     if plan.recipe != news["recipe"]:
         raise OperationError("source_directory: files changed while this ran; run pulumi up again")
