@@ -13,7 +13,7 @@ from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pulumi_mlserve.core.image import BuiltImage
 
@@ -80,7 +80,7 @@ def _models(models: Iterable[tuple[str, int, str]]) -> str:
     return ", ".join(f"{name}:{version}" for name, version, _ in models)
 
 
-def _plain(image: BuiltImage, users: list[str]) -> dict[str, Any]:
+def _plain(image: BuiltImage, users: Sequence[str]) -> dict[str, Any]:
     return {
         "name": image.name,
         "digest": image.digest,
@@ -96,5 +96,5 @@ def _plain(image: BuiltImage, users: list[str]) -> dict[str, Any]:
             for layer in image.layers
         ],
         "contract": image.contract,
-        "services": users,
+        "services": list(users),
     }

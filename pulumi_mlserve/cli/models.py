@@ -12,6 +12,7 @@ from pulumi_mlserve.cli.output import (
     show_fields,
     show_json,
     show_line,
+    show_note,
     show_table,
     size,
     when,
@@ -19,6 +20,7 @@ from pulumi_mlserve.cli.output import (
 from pulumi_mlserve.clients.model_store import ModelStore
 from pulumi_mlserve.clients.places import store_location
 from pulumi_mlserve.clients.records import Records
+from pulumi_mlserve.core.model import code_note
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.registration import register_model
 
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulumi_mlserve.clients.model_store import ModelVersion
+    from pulumi_mlserve.core.digest import FileEntry
 
 
 def list_models(options: Namespace) -> int:
     """Lists versions, by name and number."""
-    store = ModelStore(store_location(options.store))
+    location = store_location(options.store)
     tags = {key: value if mark else None for key, mark, value in (tag.partition("=") for tag in options.tag)}
-    versions = store.list(options.name, tags or None, latest=options.latest)
+    versions = ModelStore(location).list(options.name, tags or None, latest=options.latest)
     if options.json:
         return show_json([_plain(version) for version in versions])
     rows = [
@@ -49,17 +52,18 @@ def list_models(options: Namespace) -> int:
         for version in versions
     ]
     columns = ("model", "version", "digest", "size", "framework", "registered", "tags")
-    empty = f"no models in {store.location}; add one with: mlserve models register PATH NAME"
+    empty = f"no models in {location}; add one with: mlserve models register PATH NAME"
     return show_table(columns, rows, empty=empty)
 
 
 def show_model(options: Namespace) -> int:
     """Shows a version, its files and the services that run it."""
-    store = ModelStore(store_location(options.store))
+    location = store_location(options.store)
+    store = ModelStore(location)
     version = _find(store, options.model)
     users = Records(store).users_of_model(version.name, version.version)
     if options.json:
-        return show_json({**_plain(version), "files": [vars_of(file) for file in version.files], "services": users})
+        return show_json({**_plain(version), "files": [_file(file) for file in version.files], "services": users})
     meta = version.meta
     show_fields(
         {
@@ -68,10 +72,10 @@ def show_model(options: Namespace) -> int:
             "digest": version.digest,
             "size": f"{size(version.size)} in {len(version.files)} file{'s'[: len(version.files) != 1]}",
             "framework": " ".join(filter(None, (meta.model_framework, meta.model_framework_version))),
-            "registered": f"{when(version.created)} by {version.created_by}",
+            "registered": f"{when(version.created)} ({version.created_by})",
             "tags": pairs(meta.tags),
             "properties": pairs(meta.properties),
-            "store": f"{store.location} ({version.uri})",
+            "store": f"{location} ({version.uri})",
             "services": ", ".join(users) or "none",
         }
     )
@@ -107,14 +111,12 @@ def register(options: Namespace) -> int:
                 "existed": registered.existed,
             }
         )
+    version = ModelStore(store_location(options.store)).get(registered.name, registered.version)
+    if version and (note := code_note(file.path for file in version.files)):
+        show_note(note)
     done = "is there already with these bytes" if registered.existed else "registered"
     show_line(f"{registered.name}:{registered.version} {done} ({short(registered.digest)})")
     return 0
-
-
-def vars_of(file: Any) -> dict[str, Any]:
-    """Returns a file of a version as plain values."""
-    return {"path": file.path, "sha256": file.sha256, "size": file.size}
 
 
 def _find(store: ModelStore, text: str) -> ModelVersion:
@@ -124,8 +126,12 @@ def _find(store: ModelStore, text: str) -> ModelVersion:
     version = store.get(name, int(number)) if mark else store.latest(name)
     if version is None or version.deleted:
         state = "was deleted" if version else "is not there"
-        raise OperationError(f"model {text}: {state} in {store.location}; see what is with: mlserve models list")
+        raise OperationError(f"model {text}: {state}; see what is with: mlserve models list")
     return version
+
+
+def _file(file: FileEntry) -> dict[str, Any]:
+    return {"path": file.path, "sha256": file.sha256, "size": file.size}
 
 
 def _plain(version: ModelVersion) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    show_line(empty) if table.row_count == 0 else _console().print(table)
+    show_line(empty) if table.row_count == 0 else _show(table)
     return 0
 
 
@@ -45,12 +45,17 @@ def show_fields(fields: Mapping[str, str]) -> None:
     for name, value in fields.items():
         if value:
             table.add_row(name, Text(value))
-    _console().print(table)
+    _show(table)
 
 
 def show_line(text: str) -> None:
     """Prints one line as it is."""
     print(text)  # noqa: T201
+
+
+def show_note(text: str) -> None:
+    """Prints a line that a person should read on stderr, so that it never mixes with what programs read."""
+    print(f"mlserve: note: {text}", file=sys.stderr)  # noqa: T201
 
 
 def progress(text: str) -> None:
@@ -98,6 +103,11 @@ def pairs(values: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" if value else key for key, value in values.items())
 
 
-def _console() -> Console:
+def _show(table: Table) -> None:
     # Into a pipe, rich would fold rows at 80 columns: programs like grep want one row on one line.
-    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, emoji=False, markup=False)
+    width = None if sys.stdout.isatty() else 10_000
+    console = Console(width=width, highlight=False, emoji=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        show_line(line.rstrip())

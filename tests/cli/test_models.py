@@ -1,0 +1,125 @@
+"""`mlserve models …` against a real store in a folder."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pulumi_mlserve.cli.main import main
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model file."""
+    path = tmp_path / "ridge.onnx"
+    path.write_bytes(b"first")
+    return path
+
+
+def answered(capsys, *arguments: str):
+    """Returns what a command answered as JSON."""
+    assert 0 == main([*arguments, "--json"]), capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def test_registering_gives_versions(model, capsys):
+    """Each content is the next version; the same bytes are the version that is there."""
+    first = answered(capsys, "models", "register", str(model), "diabetes")
+    again = answered(capsys, "models", "register", str(model), "diabetes")
+    model.write_bytes(b"second")
+    second = answered(capsys, "models", "register", str(model), "diabetes")
+
+    assert [(1, False), (1, True), (2, False)] == [(it["version"], it["existed"]) for it in (first, again, second)]
+    assert first["digest"] == again["digest"] != second["digest"]
+
+
+def test_list_filters(model, capsys):
+    """By name, by tag, and only the newest of each."""
+    for number, name in enumerate(("diabetes", "diabetes", "wine")):
+        model.write_bytes(bytes([number]))
+        main(["models", "register", str(model), name, "--tag", f"stage={number}", "--tag", "area=test"])
+    capsys.readouterr()
+
+    def ids(*options: str) -> list[str]:
+        return [version["id"] for version in answered(capsys, "models", "list", *options)]
+
+    assert ["diabetes:1", "diabetes:2", "wine:1"] == ids()
+    assert ["diabetes:1", "diabetes:2"] == ids("diabetes")
+    assert ["diabetes:2", "wine:1"] == ids("--latest")
+    assert ["diabetes:2"] == ids("--tag", "stage=1")
+    assert 3 == len(ids("--tag", "area"))
+    assert [] == ids("--tag", "area=other")
+
+
+def test_table_shows_versions_with_their_tags(model, capsys):
+    """A person sees name, number, size and tags."""
+    main(["models", "register", str(model), "diabetes", "--tag", "area=test", "--framework", "Onnx"])
+    assert "diabetes:1 registered" in capsys.readouterr().out
+
+    assert 0 == main(["models", "list"])
+    header, row = capsys.readouterr().out.splitlines()
+    assert ["model", "version", "digest"] == header.split()[:3]
+    for part in ("diabetes", "1", "5 B", "Onnx", "area=test"):
+        assert part in row
+
+
+def test_empty_store_says_how_to_fill_it(capsys):
+    """Without models there is no empty table."""
+    assert 0 == main(["models", "list"])
+    assert "mlserve models register" in capsys.readouterr().out
+
+
+def test_show_names_files_and_users(model, capsys):
+    """The newest version is shown unless a number is given."""
+    main(["models", "register", str(model), "diabetes", "--description", "a ridge", "--property", "run=7"])
+    capsys.readouterr()
+
+    shown = answered(capsys, "models", "show", "diabetes")
+
+    assert "a ridge" == shown["description"]
+    assert {"run": "7"} == shown["properties"]
+    assert ["ridge.onnx"] == [file["path"] for file in shown["files"]]
+    assert [] == shown["services"]
+    assert 0 == main(["models", "show", "diabetes:1"])
+    assert "ridge.onnx" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["show", "absent"], "model absent: is not there"),
+        (["show", "absent:x"], "not NAME or NAME:VERSION, got 'absent:x'"),
+        (["register", "absent.onnx", "diabetes"], "absent.onnx"),
+        (["register", "{model}", "not/a/name"], "not/a/name"),
+        (["register", "{model}", "diabetes", "--tag", "novalue"], "--tag: not KEY=VALUE, got 'novalue'"),
+        (["register", "{model}", "diabetes", "--framework", "onyx"], "onyx"),
+    ],
+)
+def test_mistakes_are_one_line(model, capsys, arguments, text):
+    """What cannot work is said in a line, and nothing is registered."""
+    assert 1 == main(["models", *(part.format(model=model) for part in arguments)])
+
+    output = capsys.readouterr()
+    assert text in output.err
+    assert all(line.startswith("mlserve: ") for line in output.err.splitlines())
+    assert [] == answered(capsys, "models", "list")
+
+
+def test_store_option_names_another_store(model, tmp_path, capsys):
+    """--store comes before the environment."""
+    answered(capsys, "models", "register", str(model), "diabetes", "--store", str(tmp_path / "other"))
+
+    assert [] == answered(capsys, "models", "list")
+    assert 1 == len(answered(capsys, "models", "list", "--store", str(tmp_path / "other")))
+
+
+def test_registering_a_pickle_says_that_it_is_code(tmp_path, capsys):
+    """A note on stderr, and the version all the same."""
+    (tmp_path / "model.pkl").write_bytes(b"first")
+
+    assert 0 == main(["models", "register", str(tmp_path / "model.pkl"), "diabetes"])
+
+    output = capsys.readouterr()
+    assert output.err.startswith("mlserve: note: ")
+    assert "diabetes:1 registered" in output.out
