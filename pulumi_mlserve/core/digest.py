@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def digest_of(entries: Iterable[FileEntry]) -> str:
     ordered = sorted(entries, key=lambda entry: entry.path.encode())
     if not ordered:
         raise ValueError("entries: no files, so there is nothing to identify")
-    for earlier, later in zip(ordered, ordered[1:], strict=False):
+    for earlier, later in itertools.pairwise(ordered):
         if earlier.path == later.path:
             raise ValueError(f"entries: the same path twice, got {later.path!r}")
     whole = hashlib.sha256(f"{SCHEME}\n".encode())

@@ -31,7 +31,10 @@ def model_name_problem(name: str) -> str | None:
     """Return what is wrong with a model's name, or None."""
     if _NAME.fullmatch(name):
         return None
-    return f"not a model name, got {name!r}; use letters, digits, '-', '.' and '_', at most 255, the first a letter or digit"
+    return (
+        f"not a model name, got {name!r}; use letters, digits, '-', '.' and '_',"
+        " at most 255, the first a letter or digit"
+    )
 
 
 def _name(value: str) -> str:

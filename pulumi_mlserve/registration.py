@@ -1,0 +1,83 @@
+"""Registers a model from a training job or by hand, without a stack: the same store, rules and versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pulumi_mlserve.clients.hash_index import HashIndex
+from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.model_files import hash_model
+from pulumi_mlserve.clients.model_store import ModelStore, Registered
+from pulumi_mlserve.clients.places import index_file, store_location
+from pulumi_mlserve.core.model import ModelSpec, check_model, code_note
+from pulumi_mlserve.core.problems import InvalidInputError
+
+BY_HAND: Final = "registered by hand"
+"""The claimant of what no stack registered: it stays until it is released by that name."""
+
+
+def register_model(  # noqa: PLR0913  one argument per thing that can be said about a model
+    path: str | Path,
+    name: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
+    description: str | None = None,
+    model_framework: str | None = None,
+    model_framework_version: str | None = None,
+    child_paths: Sequence[str] | None = None,
+    sample_input: Any = None,
+    sample_output: Any = None,
+    resource_configuration: Mapping[str, float] | None = None,
+    store: str | None = None,
+    claimant: str = BY_HAND,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Registered:
+    """Return the version of ``name`` with the content at ``path``, registered now unless it was before.
+
+    Args:
+        path: A file or a folder.
+        name: The model's name.
+        tags: Words to find the model by.
+        properties: Facts; a key once recorded with a version keeps its value.
+        description: What the model is.
+        model_framework: Custom, TensorFlow, ScikitLearn, Onnx, TfKeras, PyTorch or Multi.
+        model_framework_version: Needs ``model_framework``.
+        child_paths: Which files and folders inside the folder belong to the model; all by default.
+        sample_input: One request body that the model understands.
+        sample_output: What the model answers to it.
+        resource_configuration: What the model needs to run: ``cpu``, ``memory_in_gb``, ``gpu``.
+        store: The model store; by default ``$MLSERVE_STORE``, else a folder of the user's.
+        claimant: Who holds on to the version.
+        progress: Told what happens.
+        cancelled: Asked whether to stop.
+
+    Raises:
+        InvalidInputError: The model or what is said about it is wrong; every reason at once.
+        OperationError: Something outside failed.
+    """
+    said = {
+        "name": name,
+        "path": str(path),
+        "tags": tags,
+        "properties": properties,
+        "description": description,
+        "model_framework": model_framework,
+        "model_framework_version": model_framework_version,
+        "child_paths": child_paths,
+        "sample_input": sample_input,
+        "sample_output": sample_output,
+        "resource_configuration": resource_configuration,
+    }
+    given = {key: value for key, value in said.items() if value is not None}
+    if problems := check_model(given):
+        raise InvalidInputError(problems)
+    spec = ModelSpec.model_validate(given)
+    hashed = hash_model(path, HashIndex(index_file()), child_paths=child_paths, progress=progress, cancelled=cancelled)
+    if progress is not None and (note := code_note(entry.path for entry in hashed.files)):
+        progress(note)
+    target = ModelStore(store_location(store))
+    return target.register(name, hashed, spec.meta(), claimant, progress=progress, cancelled=cancelled)
