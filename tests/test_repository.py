@@ -28,7 +28,8 @@ REGISTRY_HOSTS = re.compile(
         )
     )
 )
-DOWNLOAD = re.compile(r"https?://[^\s\"')>]+\.(?:whl|tar\.gz|tgz|zip|deb|rpm|exe)\b")
+RESERVED = r"(?!\S*(?:example|invalid|localhost|127\.0\.0\.1))"  # hosts that name nobody: RFC 2606
+DOWNLOAD = re.compile(rf"https?://{RESERVED}[^\s\"')>]+\.(?:whl|tar\.gz|tgz|zip|deb|rpm|exe)\b")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,0 +1,190 @@
+"""`mlserve call` and `mlserve logs` against a real HTTP server and real files."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pulumi_mlserve.cli import call, logs
+from pulumi_mlserve.cli.main import main
+from pulumi_mlserve.clients.local_process import ProcessStatus
+from pulumi_mlserve.clients.places import services_folder
+from pulumi_mlserve.clients.service_keys import Keys, write_keys
+
+ID = "quickstart.dev.diabetes"
+
+
+class Service(BaseHTTPRequestHandler):
+    """Doubles numbers; wants a key when it has one; answers 400 to what is no JSON."""
+
+    def do_POST(self):
+        """Answers a request."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.seen.append((self.headers["Content-Type"], self.headers["Authorization"]))
+        if self.headers["Content-Type"] != "application/json":
+            return self.answer(400, b"not JSON")
+        return self.answer(200, json.dumps([2 * number for number in json.loads(body)["data"]]).encode())
+
+    def answer(self, status, body):
+        """Sends an answer."""
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Says nothing."""
+
+
+class Processes:
+    """The services of a machine that has the given ones."""
+
+    def __init__(self, *statuses, lines=()):
+        self._statuses, self._lines = statuses, lines
+
+    def list(self):
+        """Returns them."""
+        return list(self._statuses)
+
+    def logs(self, service_id, lines, *, follow):
+        """Yields the end of the log."""
+        assert service_id == ID
+        yield from self._lines[-lines:] if lines else ()
+
+
+@pytest.fixture
+def server():
+    """A service that runs on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    server.seen = []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def status(server, monkeypatch):
+    """How that service is; the command finds it."""
+    port = server.server_port
+    status = ProcessStatus(
+        service_id=ID,
+        known=True,
+        alive=True,
+        ready=True,
+        pid=1,
+        port=port,
+        revision="r1",
+        detail="",
+        service="diabetes",
+        scoring_uri=f"http://127.0.0.1:{port}/score",
+    )
+    monkeypatch.setattr(call, "processes", lambda: Processes(status))
+    return status
+
+
+@pytest.fixture
+def request_file(tmp_path):
+    """A request."""
+    path = tmp_path / "sample.json"
+    path.write_text('{"data": [1, 2]}')
+    return str(path)
+
+
+def test_answer_is_printed_as_it_came(status, request_file, capfdbinary):
+    """The body and nothing else goes to stdout, so it can be piped on."""
+    assert 0 == main(["call", "diabetes", request_file])
+    assert b"[2, 4]\n" == capfdbinary.readouterr().out
+
+
+def test_request_can_come_from_stdin(status, monkeypatch, capfdbinary):
+    """A dash reads standard input."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"data": [3]}')))
+
+    assert 0 == main(["call", "diabetes", "-"])
+    assert b"[6]\n" == capfdbinary.readouterr().out
+
+
+def test_json_tells_about_the_answer(status, request_file, capsys):
+    """Programs get status, time and the decoded answer."""
+    assert 0 == main(["call", "diabetes", request_file, "--json"])
+
+    told = json.loads(capsys.readouterr().out)
+    assert (200, [2, 4], status.scoring_uri) == (told["status"], told["answer"], told["url"])
+    assert 0 <= told["seconds"] < 60
+
+
+def test_key_of_a_local_service_is_used(status, server, request_file, capfdbinary):
+    """The key comes from the service's own file and is never printed."""
+    folder = services_folder() / ID
+    folder.mkdir(parents=True)
+    write_keys(folder / "keys.json", Keys("first-key", "second-key"))
+
+    assert 0 == main(["call", "diabetes", request_file])
+
+    assert "Bearer first-key" == server.seen[-1][1]
+    assert b"key" not in b"".join(capfdbinary.readouterr())
+
+
+def test_error_answer_is_shown_and_fails(status, tmp_path, capfdbinary):
+    """What the service said is printed, and the status is 1."""
+    (tmp_path / "broken").write_bytes(b"\xff\x00")
+
+    assert 1 == main(["call", "diabetes", str(tmp_path / "broken")])
+
+    output = capfdbinary.readouterr()
+    assert b"not JSON\n" == output.out
+    assert b"mlserve: service diabetes: answered with status 400\n" == output.err
+
+
+@pytest.mark.parametrize(
+    ("alive", "name", "file", "text"),
+    [
+        (True, "diabetes", "/absent.json", "file: cannot be read, got '/absent.json' (No such file or directory)"),
+        (False, "diabetes", None, "service diabetes: its process does not run; `pulumi up` brings it back"),
+        (True, "wine", None, "service wine: neither here nor in the store's records"),
+    ],
+)
+def test_call_that_cannot_work_says_why(status, request_file, monkeypatch, capsys, alive, name, file, text):
+    """One line with what is wrong and what to do."""
+    changed = ProcessStatus(**{**vars(status), "alive": alive})
+    monkeypatch.setattr(call, "processes", lambda: Processes(changed))
+
+    assert 1 == main(["call", name, file or request_file])
+    assert text in capsys.readouterr().err
+
+
+def test_service_that_does_not_answer(status, request_file, monkeypatch, capsys):
+    """A closed port is one line with the URL."""
+    closed = ProcessStatus(**{**vars(status), "scoring_uri": "http://127.0.0.1:1/score"})
+    monkeypatch.setattr(call, "processes", lambda: Processes(closed))
+
+    assert 1 == main(["call", "diabetes", request_file])
+    assert "http://127.0.0.1:1/score: no answer, got " in capsys.readouterr().err
+
+
+def test_logs_end_with_the_newest_lines(status, monkeypatch, capsys):
+    """As many lines as asked for, each once."""
+    monkeypatch.setattr(logs, "processes", lambda: Processes(status, lines=["one\n", "two\n", "three\n"]))
+
+    assert 0 == main(["logs", "diabetes", "-n", "2"])
+    assert "two\nthree\n" == capsys.readouterr().out
+
+    assert 0 == main(["logs", ID, "--json"])
+    assert ["one", "two", "three"] == json.loads(capsys.readouterr().out)
+
+
+def test_logs_of_an_absent_service(monkeypatch, capsys):
+    """The name is repeated, and what to do."""
+    monkeypatch.setattr(logs, "processes", Processes)
+
+    assert 1 == main(["logs", "wine"])
+    assert "mlserve: service wine: not on this machine; " in capsys.readouterr().err
