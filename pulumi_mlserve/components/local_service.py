@@ -94,7 +94,8 @@ class LocalService(pulumi.ComponentResource):
         super().__init__(token("LocalService"), resource_name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         name = given.get("name", resource_name)
-        image = given["image"].ref if isinstance(given["image"], ScoringImage) else given["image"]
+        # Part by part, so that a preview shows which of them it does not know yet.
+        image = given["image"].parts if isinstance(given["image"], ScoringImage) else given["image"]
 
         settings = {key: value for key, value in given.items() if key in shape_of(LocalProcessInputs).by_name}
         inputs = {**settings, "name": name, "image": image}

@@ -80,14 +80,10 @@ class ScoringImage(pulumi.ComponentResource):
         image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))
         self.digest = image.output("digest")
         self.reference = image.output("reference")
-        self.ref = pulumi.Output.all(
-            name=image.output("name"),
-            digest=self.digest,
-            reference=self.reference,
-            python=image.output("python"),
-            models=image.output("models"),
-            contract=image.output("contract"),
-        ).apply(lambda parts: cast("ImageRef", parts))
+        self.parts: dict[str, pulumi.Output[Any]] = {
+            name: image.output(name) for name in ("name", "digest", "reference", "python", "models", "contract")
+        }
+        self.ref = pulumi.Output.all(**self.parts).apply(lambda parts: cast("ImageRef", parts))
         self.contract = image.output("contract")
         self.lock = image.output("lock")
         self.size = image.output("size")

@@ -21,6 +21,7 @@ class Call:
         urn: The resource's name in the engine.
         id: The id given at creation; empty before.
         preview: Whether nothing may be touched.
+        timeout: Seconds the program allows for this operation; 0 leaves it to the handler.
         news: The inputs the program gives now.
         olds: The inputs of the last run, with what check computed then.
         state: The outputs of the last run.
@@ -33,6 +34,7 @@ class Call:
     urn: str
     id: str = ""
     preview: bool = False
+    timeout: float = 0.0
     news: Mapping[str, Any] = field(default_factory=dict)
     olds: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)

@@ -198,6 +198,7 @@ class Servicer(ProviderServicer):
             urn=request.urn,
             id=getattr(request, "id", ""),
             preview=bool(getattr(request, "preview", False)),
+            timeout=float(getattr(request, "timeout", 0.0)),
             news=_python(news.plain, of.inputs),
             olds=_python(olds.plain, of.inputs),
             state=_python(decode(state).plain, of.outputs),

@@ -21,6 +21,7 @@ from pulumi_mlserve.provider.image_trial import try_image
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
+_IN_THE_IMAGE: Final = frozenset({"environment_variables", "samples", "tags", "properties", "description"})
 _COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime"})
 
 
@@ -106,6 +107,8 @@ class ImageHandler:
         plan, content = _content(call)
         verdict = try_image(call, plan, content)
         contract = verdict.contract if verdict is not None else None
+        if verdict is not None and not verdict.samples:
+            call.info("there is no sample request: a service is ready as soon as init has returned; give samples=[…]")
         outputs |= {"python": plan.inputs.python, "contract": contract or {"schema": 1, "source": "none"}}
         if call.preview:
             return outputs
@@ -122,7 +125,11 @@ class ImageHandler:
 def _spec_problems(given: Mapping[str, Any], call: Call) -> list[Problem]:
     plain = [{k: v for k, v in m.items() if k != "sample"} for m in given["models"]]
     complete = [m for m in plain if "digest" in m and "name" in m]
-    problems = [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
+    problems = [
+        Problem(name, "holds a secret, which everyone who has the image could read; give it to the service instead")
+        for name in sorted(call.secrets & _IN_THE_IMAGE)
+    ]
+    problems += [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
     models = call.news.get("models") or ()
     alone = given.get("entry_script") is None and "entry_script" not in call.news
     if alone and not has_unknown(models) and [m.get("framework") for m in models] != ["Onnx"]:

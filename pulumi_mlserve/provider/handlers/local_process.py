@@ -31,6 +31,7 @@ _SETTINGS: Final = (
     "memory_gb",
     "scoring_timeout_ms",
 )
+_START_SECONDS: Final = 310.0  # what Azure ML v1 waited before it looked at a container for the first time
 _RENAMED: Final = {"environment_variables": "variables"}
 
 
@@ -127,6 +128,7 @@ class LocalProcessHandler:
             python=isolated_python(built.python, cache_folder("interpreters")),
             revision=str(_revision(call.news)),
             port=call.news.get("port", call.state.get("port")),
+            start_seconds=call.timeout or _START_SECONDS,
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
             **{_RENAMED.get(name, name): value for name, value in given.items()},
         )

@@ -81,9 +81,12 @@ class ModelHandler:
 
     def _identify(self, call: Call, inputs: dict[str, Any]) -> None:
         path = inputs.get("path")
+        known_digest = call.olds.get("digest")
+        if path is None and isinstance(known_digest, str):  # imported: the store has the bytes
+            inputs["digest"] = known_digest
+            return
         if path is None or isinstance(path, RefusedAsset):
             raise InvalidInputError([Problem("path", "is required: the file or folder that is the model")])
-        known_digest = call.olds.get("digest")
         if not Path(path).exists() and isinstance(known_digest, str):
             call.warn(f"path: {path!r} is not on this machine; taking the model as unchanged")
             inputs["digest"] = known_digest
