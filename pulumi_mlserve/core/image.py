@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.spec_problems import refused, spec_problems
+from pulumi_mlserve.core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulumi_mlserve.core.digest import FileEntry
 
 APP_ROOT: Final = "var/azureml-app"
 """Where the source directory lies in an image, as in Azure ML v1."""
@@ -24,7 +31,6 @@ MODEL_LINKS: Final = f"{APP_ROOT}/azureml-models"
 MODELS: Final = "opt/mlserve/models"
 RUNTIME: Final = "opt/mlserve/runtime"
 SITE_PACKAGES: Final = "opt/mlserve/site-packages"
-MANIFEST: Final = "opt/mlserve/manifest.json"
 SETTINGS: Final = "opt/mlserve/settings.json"
 
 MAX_BODY_BYTES: Final = 100 * 1024 * 1024
@@ -35,22 +41,6 @@ _MODEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _VARIABLE = re.compile(r"[^=\x00]+")
-
-
-class FileEntry(Protocol):
-    """One file of a model: its path starts with the model's base name."""
-
-    @property
-    def path(self) -> str:
-        """Relative, with forward slashes."""
-
-    @property
-    def sha256(self) -> str:
-        """The hash of its bytes, 64 hexadecimal digits."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +177,7 @@ class BuiltImage:
 
 def _image_name(value: str) -> str:
     if not 3 <= len(value) <= 32 or not _IMAGE_NAME.fullmatch(value):  # noqa: PLR2004 - the rule, said in the message
-        raise ValueError(
+        raise refused(
             f"not a name for an image, got {value!r}; use 3 to 32 lower-case letters, digits, '-' and '.', "
             "with a letter or digit at both ends"
         )
@@ -196,7 +186,7 @@ def _image_name(value: str) -> str:
 
 def _model_name(value: str) -> str:
     if not _MODEL_NAME.fullmatch(value):
-        raise ValueError(
+        raise refused(
             f"not a name for a model, got {value!r}; use at most 255 letters, digits, '-', '.' and '_', "
             "the first a letter or digit"
         )
@@ -205,27 +195,31 @@ def _model_name(value: str) -> str:
 
 def _digest(value: str) -> str:
     if not _DIGEST.fullmatch(value):
-        raise ValueError(f"not a digest, got {value!r}; give 'sha256:' and 64 hexadecimal digits")
+        raise refused(f"not a digest, got {value!r}; give 'sha256:' and 64 hexadecimal digits")
     return value
 
 
 def _python(value: str) -> str:
     if not _PYTHON.fullmatch(value):
-        raise ValueError(f"not a Python version, got {value!r}; give two numbers such as '3.11'")
+        raise refused(f"not a Python version, got {value!r}; give two numbers such as '3.11'")
     return value
 
 
 def _entry_script(value: str) -> str:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or "\\" in value:
-        raise ValueError(f"must lie inside the source directory, got {value!r}; give a path relative to it")
+        raise refused(f"must lie inside the source directory, got {value!r}; give a path relative to it")
     if path.suffix != ".py":
-        raise ValueError(f"must be a Python file, got {value!r}; its name must end in '.py'")
+        raise refused(f"must be a Python file, got {value!r}; its name must end in '.py'")
     if not path.stem.isidentifier() or keyword.iskeyword(path.stem):
-        raise ValueError(
-            f"cannot be imported by that name, got {value!r}; use letters, digits and '_', not a digit first"
-        )
+        raise refused(f"cannot be imported by that name, got {value!r}; use letters, digits and '_', not a digit first")
     return str(path)
+
+
+def _variable(value: str) -> str:
+    if not _VARIABLE.fullmatch(value):
+        raise refused(f"not a variable's name, got {value!r}; it may be neither empty nor hold '='")
+    return value
 
 
 class _Strict(BaseModel):
@@ -252,50 +246,41 @@ class ImageSpec(_Strict):
     conda_file: str | None = None
     requirements_file: str | None = None
     python_version: Annotated[str, AfterValidator(_python)] | None = None
-    environment_variables: Mapping[str, str] = Field(default_factory=dict)
+    environment_variables: dict[Annotated[str, AfterValidator(_variable)], str] = Field(default_factory=dict)
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
     upgrade: tuple[Literal["lock", "runtime"], ...] = Field(default=(), strict=False)
-    tags: Mapping[str, str] = Field(default_factory=dict)
-    properties: Mapping[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    properties: dict[str, str] = Field(default_factory=dict)
     description: str | None = None
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> ImageSpec:
-        names = [model.name for model in self.models]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"models: the same name twice, got {twice[0]!r}; an image holds one version of a model")
-        if self.entry_script and self.source_directory is None:
-            raise ValueError(
-                "source_directory: missing although there is an entry script; give the folder the script lies in"
-            )
-        if self.conda_file and self.requirements_file:
-            raise ValueError("requirements_file: given beside conda_file; give one of the two")
-        for name in self.environment_variables:
-            if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"environment_variables: not a variable's name, got {name!r}; it may not hold '='")
-        return self
 
 
 def check_image(raw: Mapping[str, Any]) -> list[Problem]:
-    """Return everything wrong with an image's inputs by themselves; no file is read."""
+    """Return everything wrong with an image's inputs by themselves, except what is merely absent; no file is read."""
+    problems = []
     try:
         ImageSpec.model_validate(raw)
     except ValidationError as error:
-        return [_problem(detail["loc"], detail["msg"], detail["type"]) for detail in error.errors(include_url=False)]
-    return []
+        problems = spec_problems(error, unknown=_unknown, secret=frozenset({"environment_variables"}))
+    return problems + _conflicts(raw)
 
 
-def _problem(location: tuple[int | str, ...], message: str, kind: str) -> Problem:
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    if kind == "missing":
-        return Problem(path, "missing; it is required")
-    if kind == "extra_forbidden":
-        return Problem(path, "no such property; see the documentation of images")
-    text = message.removeprefix("Value error, ")
-    if not path and kind == "value_error":
-        path, _, text = text.partition(": ")
-    return Problem(path, text[:1].lower() + text[1:])
+def _conflicts(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return what does not fit together, whatever else is wrong."""
+    problems = []
+    models = raw.get("models")
+    names = [str(model.get("name")) for model in models or () if isinstance(model, Mapping)]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            text = f"the same name twice, got {name!r}; an image holds one version of a model"
+            problems.append(Problem(f"models[{index}].name", text))
+    if raw.get("entry_script") is not None and raw.get("source_directory") is None:
+        text = "is required when there is an entry script; give the folder the script lies in"
+        problems.append(Problem("source_directory", text))
+    if raw.get("conda_file") is not None and raw.get("requirements_file") is not None:
+        problems.append(Problem("requirements_file", "given beside conda_file; give one of the two"))
+    return problems
+
+
+def _unknown(name: str) -> str:
+    return f"is no property of an image{did_you_mean(name, ImageSpec.model_fields)}"

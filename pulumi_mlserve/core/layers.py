@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pulumi_mlserve.core.image import ImageInputs, ImageModel
+if TYPE_CHECKING:
+    from pulumi_mlserve.core.image import ImageInputs, ImageModel
 
 FORMAT: Final = "mlserve-layer-v1"
 """The form of the tars; a change of their bytes for the same content needs a new number."""
