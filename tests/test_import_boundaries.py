@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import mlserve_scoring
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import pulumi_mlserve
 
@@ -37,6 +40,8 @@ FORBIDDEN = {
     OURS / "cli": {"pulumi", "pulumi_mlserve.provider", "pulumi_mlserve.components"},
 }
 CONSTRUCTS = OURS / "provider" / "construct.py"  # serves components to other languages, so it imports both sides
+PARTS = {"pydantic_core": ["pydantic"]}  # pydantic requires the one release that fits
+OPTIONAL = {"mlserve_scoring": {"numpy", "onnxruntime", "pandas"}}  # the image's environment brings them
 HEAVY = {"numpy", "pandas", "onnxruntime", "sklearn", "azure", "kubernetes", "pulumi_azure_native", "pulumi_kubernetes"}
 
 
@@ -75,3 +80,17 @@ def test_start_imports_nothing_heavy(module, tmp_path):
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
 
     assert set() == HEAVY & set(answer.stdout.split())
+
+
+@pytest.mark.parametrize("package", [pulumi_mlserve, mlserve_scoring], ids=lambda package: package.__name__)
+def test_every_import_is_a_declared_dependency(package):
+    """What a package imports it declares; what came along with something else may go with it."""
+    folder = Path(package.__file__).parent
+    modules = [module for module in folder.rglob("*.py") if "standins" not in module.relative_to(folder).parts]
+    names = {name.partition(".")[0] for module in modules for name in imported(module)}
+    outside = names - set(sys.stdlib_module_names) - {package.__name__} - OPTIONAL.get(package.__name__, set())
+    declared = {canonicalize_name(Requirement(text).name) for text in requires(package.__name__) or ()}
+    brought = {**packages_distributions(), **PARTS}
+
+    undeclared = [name for name in outside if not declared & set(map(canonicalize_name, brought.get(name, [name])))]
+    assert [] == undeclared
