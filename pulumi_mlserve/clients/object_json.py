@@ -48,20 +48,34 @@ class Objects:
         self.folder: Path | None = None
         # An address may carry a signature: it is never shown.
         self.label = location.partition("?")[0]
-        if backend is not None:
-            self.backend = backend
-        elif "://" in location:
-            self.backend = self._connected(location)
-        else:
+        self._backend = backend
+        if backend is None and "://" in location:
+            self._backend = self._connected(location)
+        elif backend is None:
             self.folder = Path(location).expanduser().absolute()
             self.label = str(self.folder)
-            self.backend = self._local(self.folder)
+
+    @property
+    def backend(self) -> ObjectStore:
+        """Return the object store itself; a folder that is not there yet reads as an empty one, and is not made."""
+        if self._backend is None and self.folder is not None:
+            if not self.folder.exists():
+                return MemoryStore()
+            self._backend = self._local(self.folder)
+        if self._backend is None:
+            raise AssertionError("a store is a folder or has a backend")
+        return self._backend
+
+    def _made(self) -> ObjectStore:
+        if self._backend is None and self.folder is not None:
+            self._backend = self._local(self.folder)
+        return self.backend
 
     def create(self, key: str, document: Mapping[str, object]) -> bool:
         """Write a document that must not exist; return False, and change nothing, when it does."""
         with self.errors(f"writing {key}"):
             try:
-                obstore.put(self.backend, key, _encoded(document), mode="create")
+                obstore.put(self._made(), key, _encoded(document), mode="create")
             except AlreadyExistsError:
                 return False
             self._settle(key)
@@ -70,7 +84,7 @@ class Objects:
     def write(self, key: str, document: Mapping[str, object]) -> None:
         """Write a document, over an older one if need be; readers see the one or the other."""
         with self.errors(f"writing {key}"):
-            obstore.put(self.backend, key, _encoded(document))
+            obstore.put(self._made(), key, _encoded(document))
             self._settle(key)
 
     def read(self, key: str) -> dict[str, Any] | None:

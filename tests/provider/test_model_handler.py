@@ -1,0 +1,154 @@
+"""A model's life as the engine asks for it, against a real store in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.handlers.model import ModelHandler
+from pulumi_mlserve.provider.values import UNKNOWN
+
+URN = "urn:pulumi:dev::shop::mlserve:index:RegisteredModel$mlserve:index:Model::price"
+HANDLER = ModelHandler()
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Return provider settings with a store and caches of their own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return {"store": str(tmp_path / "store")}
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Return a model file."""
+    path = tmp_path / "price.onnx"
+    path.write_bytes(b"first")
+    return path
+
+
+def checked(call):
+    """Return the call with its inputs completed; there must be no problem."""
+    result = HANDLER.check(call)
+
+    assert [] == list(result.problems)
+    return dataclasses.replace(call, news=result.inputs)
+
+
+def test_new_content_is_the_next_version_and_old_content_the_old_one(settings, model):
+    """Back and forth without a third version."""
+    first = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    _, state = HANDLER.create(first)
+    model.write_bytes(b"second")
+    second = checked(
+        Call(URN, news={"name": "price", "path": str(model)}, olds=first.news, state=state, settings=settings)
+    )
+    later = HANDLER.update(second)
+    model.write_bytes(b"first")
+    third = checked(
+        Call(URN, news={"name": "price", "path": str(model)}, olds=second.news, state=later, settings=settings)
+    )
+
+    assert [1, 2, 1] == [call.news["version"] for call in (first, second, third)]
+    assert (1, 2, 1) == (state["version"], later["version"], HANDLER.update(third)["version"])
+    assert "Onnx" == state["framework"]
+
+
+def test_a_preview_forecasts_and_touches_nothing(settings, model, tmp_path):
+    """Even the store's folder is not made."""
+    call = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings, preview=True))
+    _, outputs = HANDLER.create(call)
+
+    assert (1, "price:1", "models/price/versions/1") == (outputs["version"], outputs["model_id"], outputs["uri"])
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_missing_file_with_a_known_digest_is_unchanged(settings, model):
+    """A reviewer's machine need not hold the bytes; one warning says so."""
+    first = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    HANDLER.create(first)
+    model.unlink()
+    said = []
+    again = checked(
+        Call(
+            URN,
+            news={"name": "price", "path": str(model)},
+            olds=first.news,
+            settings=settings,
+            say=lambda text, kind: said.append(kind),
+        )
+    )
+
+    assert (first.news["digest"], 1) == (again.news["digest"], again.news["version"])
+    assert ["warning"] == said
+
+
+def test_a_missing_file_without_history_is_a_problem(settings, model):
+    """There is nothing to go by."""
+    model.unlink()
+
+    (problem,) = HANDLER.check(Call(URN, news={"name": "price", "path": str(model)}, settings=settings)).problems
+
+    assert "path" == problem.path
+
+
+def test_unknown_paths_give_unknown_versions(settings):
+    """What another resource will make cannot be hashed yet."""
+    inputs = HANDLER.check(Call(URN, news={"name": "price", "path": UNKNOWN}, settings=settings)).inputs
+
+    assert (UNKNOWN, UNKNOWN) == (inputs["digest"], inputs["version"])
+
+
+def test_a_recorded_property_cannot_change(settings, model):
+    """Properties are facts; tags are words."""
+    first = checked(
+        Call(URN, news={"name": "price", "path": str(model), "properties": {"run": "1"}}, settings=settings)
+    )
+    HANDLER.create(first)
+
+    (problem,) = HANDLER.check(
+        Call(
+            URN,
+            news={"name": "price", "path": str(model), "properties": {"run": "2"}},
+            olds=first.news,
+            settings=settings,
+        )
+    ).problems
+
+    assert "properties.run" == problem.path
+
+
+def test_delete_releases_every_version_of_the_resource(settings, model):
+    """A destroyed stack keeps nothing alive."""
+    first = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    _, state = HANDLER.create(first)
+    model.write_bytes(b"second")
+    second = checked(
+        Call(URN, news={"name": "price", "path": str(model)}, olds=first.news, state=state, settings=settings)
+    )
+    state = HANDLER.update(second)
+
+    gone = Call(URN, id="price", olds=second.news, state=state, settings=settings)
+    HANDLER.delete(gone)
+
+    assert "" == HANDLER.read(dataclasses.replace(gone, news=second.news)).id
+    HANDLER.delete(gone)
+
+
+def test_import_reads_a_version_by_its_id(settings, model):
+    """``pulumi import`` gives NAME:VERSION and nothing else."""
+    HANDLER.create(checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings)))
+
+    found = HANDLER.read(Call(URN, id="price:1", settings=settings))
+
+    assert ("price", "price", 1) == (found.id, found.inputs["name"], found.state["version"])
+    assert [] == list(HANDLER.check(Call(URN, news=found.inputs, olds=found.inputs, settings=settings)).problems)
+
+
+def test_an_id_without_a_version_is_refused(settings):
+    """It says what is wanted."""
+    with pytest.raises(OperationError, match="give NAME:VERSION"):
+        HANDLER.read(Call(URN, id="price", settings=settings))
