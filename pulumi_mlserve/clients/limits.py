@@ -47,6 +47,10 @@ class Limit:
     text: str
     exact: bool
 
+    def __str__(self) -> str:
+        """Return the limit as one line; one that differs from what was asked for begins with `not exact`."""
+        return f"{self.setting}: {self.text}" if self.exact else f"not exact: {self.setting}: {self.text}"
+
 
 def apply_limits(
     pid: int,
@@ -87,8 +91,8 @@ def _grouped_cores(
         return None
     here = len(os.sched_getaffinity(pid))
     if cores > here:
-        return Limit("cpu_cores", f"{cores:g} cores allowed, this machine gives {here}", exact=False)
-    return Limit("cpu_cores", f"{cores:g} cores (control group, version {version})", exact=True)
+        return Limit("cpu_cores", f"{_cores(cores)} allowed, this machine gives {here}", exact=False)
+    return Limit("cpu_cores", f"{_cores(cores)} (control group, version {version})", exact=True)
 
 
 def _grouped_memory(
@@ -125,6 +129,10 @@ def _cores_by_affinity(pid: int, name: str, cores: float) -> Limit:
     exact = count == cores
     text = f"{count} of {len(available)} cores (affinity; no control group can be made here)"
     return Limit("cpu_cores", text if exact else f"{text} in place of {cores:g}", exact=exact)
+
+
+def _cores(count: float) -> str:
+    return f"{count:g} core" if count == 1 else f"{count:g} cores"
 
 
 def _memory_by_rlimit(pid: int, memory_gb: float) -> Limit:

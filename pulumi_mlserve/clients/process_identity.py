@@ -151,5 +151,5 @@ def _stat(pid: int) -> list[str] | None:
     return None if fields[_STATE] in _GONE_STATES else fields
 
 
-def _pids() -> Iterator[int]:
-    return (int(entry.name) for entry in os.scandir(_PROC) if entry.name.isdigit())
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]

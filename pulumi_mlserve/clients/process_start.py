@@ -78,7 +78,7 @@ def launch(
             control=str(control),
             path_prefix=spec.path_prefix,
             started=time.time(),
-            limits=tuple(f"{limit.setting}: {limit.text}" for limit in limits),
+            limits=tuple(map(str, limits)),
         )
         write_down(process)
         launched.go()

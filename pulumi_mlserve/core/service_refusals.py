@@ -1,0 +1,62 @@
+"""Says why a setting that other targets have, or that v1 spelled otherwise, is refused by a local service."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ONE_PROCESS = "a local service is one process on this machine; leave it out, it is a setting of AKS services"
+_LOOPBACK = "a local service is reached at 127.0.0.1 alone; leave it out, it is a setting of services in a network"
+_PROBES = "a local service is watched without probes; leave it out, it is a setting of AKS services"
+_AZURE = "a local service has no place in Azure; leave it out, it is a setting of ACI services"
+
+_SPELLED: Final = {
+    "auth": "auth_enabled",
+    "cpu": "cpu_cores",
+    "env": "environment_variables",
+    "environment": "environment_variables",
+    "memory": "memory_gb",
+    "replica_max_concurrent_requests": "max_concurrent_requests",
+    "service_name": "name",
+    "variables": "environment_variables",
+}
+_REFUSED: Final = {
+    "autoscale_enabled": _ONE_PROCESS,
+    "autoscale_max_replicas": _ONE_PROCESS,
+    "autoscale_min_replicas": _ONE_PROCESS,
+    "autoscale_refresh_seconds": _ONE_PROCESS,
+    "autoscale_target_utilization": _ONE_PROCESS,
+    "blobfuse_enabled": _ONE_PROCESS,
+    "cmk_key_name": _AZURE,
+    "cmk_key_version": _AZURE,
+    "cmk_vault_base_url": _AZURE,
+    "collect_model_data": "a local service collects no data; leave it out",
+    "compute_target_name": _ONE_PROCESS,
+    "cpu_cores_limit": "cpu_cores is the limit already; leave it out",
+    "dns_name_label": _LOOPBACK,
+    "enable_app_insights": "a local service sends no telemetry; leave it out",
+    "failure_threshold": _PROBES,
+    "gpu_cores": "a local service sees every GPU of this machine; choose by CUDA_VISIBLE_DEVICES",
+    "initial_delay_seconds": f"{_PROBES}; start_seconds says how long the start may take",
+    "location": _AZURE,
+    "max_request_wait_time": "a request waits as long as scoring_timeout_ms; limit how many wait by max_queue",
+    "memory_gb_limit": "memory_gb is the limit already; leave it out",
+    "namespace": _ONE_PROCESS,
+    "num_replicas": _ONE_PROCESS,
+    "period_seconds": _PROBES,
+    "ssl_cert_pem_file": _LOOPBACK,
+    "ssl_cname": _LOOPBACK,
+    "ssl_enabled": _LOOPBACK,
+    "ssl_key_pem_file": _LOOPBACK,
+    "subnet_name": _AZURE,
+    "success_threshold": _PROBES,
+    "timeout_seconds": _PROBES,
+    "token_auth_enabled": "tokens come from Azure, which a local service does not ask; use auth_enabled and its keys",
+    "vnet_name": _AZURE,
+}
+
+
+def why_not_local(name: str) -> str | None:
+    """Return why a local service refuses the setting and what to do, None for a name that nobody has."""
+    if spelled := _SPELLED.get(name):
+        return f"there is no such setting; did you mean {spelled!r}?"
+    return _REFUSED.get(name)
