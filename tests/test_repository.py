@@ -102,6 +102,16 @@ def test_readme_program_is_the_quickstart(tracked):
     assert [] == [ast.unparse(node) for node in ast.parse(shown).body if ast.dump(node) not in statements]
 
 
+def test_readme_registration_runs(tracked, repository, monkeypatch, capsys):
+    """What the README shows of registering works from the quickstart's folder."""
+    shown = next(text for _, text in FENCE.findall(tracked["README.md"]) if "register_model" in text)
+    monkeypatch.chdir(repository / "stacks" / "quickstart")
+
+    exec(compile(shown, "README.md", "exec"), {})
+
+    assert "1\n" == capsys.readouterr().out
+
+
 def test_both_distributions_carry_one_version(tracked):
     """The plugin requires the very runtime that is built beside it."""
     versions = {
@@ -110,6 +120,7 @@ def test_both_distributions_carry_one_version(tracked):
     }
 
     assert 1 == len(set(versions.values()))
+    assert json.loads(tracked["pulumi_mlserve/pulumi-plugin.json"]).get("version", "") in {"", *versions.values()}
     assert f'"mlserve-scoring=={versions["pyproject.toml"]}"' in tracked["pyproject.toml"]
 
 
