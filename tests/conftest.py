@@ -36,16 +36,9 @@ def shared_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def cache_home(shared_folder) -> Path:
-    """An XDG_CACHE_HOME for the whole run: what was installed once serves all its tests, downloads serve all runs."""
-    own = os.environ.get("XDG_CACHE_HOME")
-    downloads = (Path(own) if own else Path.home() / ".cache") / "mlserve-dev" / "uv"
-    downloads.mkdir(parents=True, exist_ok=True)
+    """An XDG_CACHE_HOME for the whole run: what one test had resolved and installed serves the others."""
     home = shared_folder / "cache"
-    with locked(shared_folder / "cache.lock"):
-        folder = home / "mlserve"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "uv").exists():
-            (folder / "uv").symlink_to(downloads)
+    home.mkdir(exist_ok=True)
     return home
 
 
@@ -161,6 +154,10 @@ class Areas:
 
 
 def pytest_configure(config) -> None:
-    """Reports from the process that collects the results of all workers."""
+    """Keeps downloaded wheels from run to run; reports from the process that collects the results of all workers."""
+    own = os.environ.get("XDG_CACHE_HOME")
+    downloads = (Path(own) if own else Path.home() / ".cache") / "mlserve-dev" / "uv"
+    downloads.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("UV_CACHE_DIR", str(downloads))
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Areas(), "areas")
