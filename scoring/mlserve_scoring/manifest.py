@@ -6,12 +6,14 @@ Standard library only: the image builder writes manifests with these types. All 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.contract import Contract, ContractError, JsonObject, Sample, samples_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCHEMA: Final = 1
 MANIFEST_PATH: Final = "opt/mlserve/manifest.json"

@@ -1,0 +1,131 @@
+"""The command line: ``serve --settings FILE`` and ``trial --root DIR --output FILE [--samples FILE]``.
+
+Only the standard library is imported before the image's own packages are on the import path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mlserve_scoring import manifest as manifests
+from mlserve_scoring import settings as settings_files
+from mlserve_scoring import surroundings
+from mlserve_scoring.contract import ContractError
+from mlserve_scoring.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+EXIT_MISUSED: Final = 2
+EXIT_FAILED: Final = 3
+_EXIT_PATIENCE_S: Final = 3.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status: 0, 2 for wrong files, 3 for what cannot start."""
+    parser = argparse.ArgumentParser(prog="mlserve_scoring", description="Serve an image, or try one.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve until told to stop")
+    serve.add_argument("--settings", type=Path, required=True)
+    trial = commands.add_parser("trial", help="load, answer the samples, write a verdict")
+    trial.add_argument("--root", type=Path, required=True)
+    trial.add_argument("--output", type=Path, required=True)
+    trial.add_argument("--samples", type=Path)
+    given = parser.parse_args(arguments)
+    try:
+        status = _serve(given.settings) if given.command == "serve" else _trial(given.root, given.output, given.samples)
+    except (settings_files.SettingsError, manifests.ManifestError, ContractError) as error:
+        sys.stderr.write(f"{error}\n")
+        status = EXIT_MISUSED
+    _leave(status, at_once=given.command == "trial")
+    return status
+
+
+def _serve(file: Path) -> int:
+    settings = settings_files.load(file)
+    manifest = manifests.load(settings.root)
+    surroundings.start_logging(settings.log_level)
+    surroundings.find_packages(settings.root, manifest)
+    try:
+        from mlserve_scoring.serving import Service  # noqa: PLC0415  # needs the image's packages
+    except ImportError as error:
+        logging.getLogger("mlserve").critical("the runtime's own packages are missing from the image, %s", error)
+        return EXIT_FAILED
+    app_root = surroundings.enter(settings.root, manifest, service=settings.service, variables=settings.variables)
+
+    async def run() -> int:
+        return await Service(settings, manifest, app_root).run()
+
+    return _in_loop(run())
+
+
+def _trial(root: Path, output: Path, samples: Path | None) -> int:
+    from mlserve_scoring import verdict as verdicts  # noqa: PLC0415
+
+    manifest = manifests.load(root)
+    root, output = root.absolute(), output.absolute()
+    surroundings.start_logging("INFO")
+    surroundings.find_packages(root, manifest)
+    verdict = verdicts.Verdict(output, manifest.entry_script)
+    try:
+        from mlserve_scoring import trial  # noqa: PLC0415  # needs the image's packages
+    except ImportError as error:
+        verdict.write(
+            [
+                StartError(
+                    f"the runtime's own packages are missing from the image, {error}",
+                    stage="import",
+                    todo="build the image again with the runtime's requirements in its environment",
+                )
+            ],
+            None,
+            None,
+        )
+        return EXIT_FAILED
+    if samples is not None:
+        manifest = trial.with_samples(manifest, samples)
+    app_root = surroundings.enter(root, manifest, service=manifest.image, variables={})
+
+    async def run() -> int:
+        return 0 if await trial.try_image(root, app_root, manifest, verdict) else EXIT_FAILED
+
+    return _in_loop(run())
+
+
+def _in_loop(work: Coroutine[object, object, int]) -> int:
+    import uvloop  # noqa: PLC0415  # one of the image's packages
+
+    loop = uvloop.new_event_loop()
+    try:
+        status = loop.run_until_complete(work)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+    return int(status)
+
+
+def _leave(status: int, *, at_once: bool) -> None:
+    """Make sure that threads of user code cannot keep the process alive."""
+    if at_once:
+        _end(status)
+    timer = threading.Timer(_EXIT_PATIENCE_S, _end, (status,))
+    timer.daemon = True
+    timer.start()
+
+
+def _end(status: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it any more
+            stream.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What ``run()`` returned, as JSON bytes.
+
+v1's forms stay: a text becomes a JSON string (so ``return json.dumps(x)`` is encoded twice), ``None`` becomes ``{}``.
+Beyond v1: numpy, pandas, dates, sets and bytes (base64) are written too; NaN and the infinities, for which JSON has no
+words, become ``null``.
+"""
+
+from __future__ import annotations
+
+import base64
+import decimal
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import Final, NamedTuple, cast
+
+import orjson
+
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+def to_json(value: object) -> bytes:
+    """Return a result as JSON.
+
+    Raises:
+        TypeError: It holds something that has no JSON form; the text names the type.
+    """
+    if value is None:
+        return b"{}"
+    try:
+        return orjson.dumps(value, default=_plain, option=_OPTIONS)
+    except TypeError as error:
+        if error.__cause__ is None and "Integer exceeds" in str(error):
+            return json.dumps(_finite(value), default=_plain, ensure_ascii=False).encode("utf-8")
+        raise TypeError(str(error.__cause__ or error)) from error
+
+
+def _plain(value: object) -> object:  # noqa: C901, PLR0911  # one line per kind
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None:
+        if value is pandas.NaT or value is pandas.NA:
+            return None
+        if isinstance(value, pandas.DataFrame):
+            return value.to_dict(orient="records")
+        if isinstance(value, pandas.Timedelta):
+            return value.isoformat()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "tolist"):  # arrays in an order that orjson does not take, series, tensors
+        return value.tolist()
+    if isinstance(value, complex) or not isinstance(value, (float, int, str, dict, list)):
+        raise TypeError(f"run() returned a value of type {type(value).__module__}.{type(value).__qualname__}")
+    return _as_plain(value)
+
+
+def _as_plain(value: object) -> object:
+    """Return a value of a subclass as the plain kind it extends."""
+    kinds: tuple[Callable[[object], object], ...] = (float, int, str, dict, list)  # type: ignore[assignment]  # by what it is
+    return next(kind(value) for kind in kinds if isinstance(value, cast("type", kind)))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value
+
+
+class Answer(NamedTuple):
+    """What a scorer answers a request with, before headers are added.
+
+    Attributes:
+        body: All of it.
+        status: 200 unless a script decided otherwise.
+        content_type: JSON unless a script decided otherwise.
+        headers: Those of the script.
+        run_ms: How long ``run()`` took; ``None`` when it did not.
+        run_failed: Whether a script said that it failed.
+    """
+
+    body: bytes
+    status: int = 200
+    content_type: bytes | None = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    run_ms: float | None = None
+    run_failed: bool = False

@@ -1,0 +1,81 @@
+"""What answers scoring requests: the interface, and how samples are put to it before a service reports ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+
+from mlserve_scoring.contract import Contract, Sample
+from mlserve_scoring.http_message import Request
+from mlserve_scoring.results import Answer
+
+if TYPE_CHECKING:
+    from mlserve_scoring.errors import ScoringError
+
+Done = Callable[[object], None]
+
+
+class Scorer(Protocol):
+    """Answers scoring requests. Knows no status but what a raw script decides itself."""
+
+    @property
+    def contract(self) -> Contract:
+        """Return what is accepted and returned, with samples as far as they are declared."""
+
+    @property
+    def takes_options(self) -> bool:
+        """Return whether ``OPTIONS`` requests are for the script."""
+
+    def score(self, request: Request, done: Done) -> None:
+        """Answer a request: ``done`` gets an ``Answer`` or a ``ScoringError``, once, on the loop, maybe at once."""
+
+    def close(self) -> None:
+        """Stop the threads."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A sample put to a scorer.
+
+    Attributes:
+        sample: As declared.
+        answer: What came back.
+        value: The answer's body read as JSON; ``None`` when it is none or there was an error.
+        error: Why there is no answer.
+    """
+
+    sample: Sample
+    answer: Answer | None = None
+    value: object = None
+    error: ScoringError | None = None
+
+
+async def replay(scorer: Scorer, sample: Sample) -> Replayed:
+    """Put one sample to a scorer and return what came back."""
+    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    request = Request(
+        "POST",
+        "/score",
+        headers={b"content-type": b"application/json", b"host": b"localhost"},
+        body=orjson.dumps(sample.input),
+    )
+    scorer.score(request, future.set_result)
+    result = await future
+    if not isinstance(result, Answer):
+        return Replayed(sample, error=result)  # type: ignore[arg-type]  # it is an Answer or a ScoringError
+    try:
+        return Replayed(sample, answer=result, value=orjson.loads(result.body))
+    except orjson.JSONDecodeError:
+        return Replayed(sample, answer=result)
+
+
+def with_answers(contract: Contract, replayed: list[Replayed]) -> Contract:
+    """Return a contract whose samples are those replayed, each with the answer it got."""
+    samples = tuple(
+        Sample(entry.sample.input, entry.value) if entry.answer is not None else entry.sample for entry in replayed
+    )
+    return replace(contract, samples=samples)

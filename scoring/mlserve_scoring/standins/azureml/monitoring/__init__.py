@@ -1,0 +1,5 @@
+"""Stand-in for ``azureml.monitoring``."""
+
+from .modeldatacollector import ModelDataCollector
+
+__all__ = ["ModelDataCollector"]

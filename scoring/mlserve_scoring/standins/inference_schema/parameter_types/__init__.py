@@ -1,0 +1,1 @@
+"""The kinds of parameters that can be declared."""

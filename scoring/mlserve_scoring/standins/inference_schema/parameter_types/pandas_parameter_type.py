@@ -1,0 +1,117 @@
+"""Parameters that are pandas data frames."""
+
+import json
+from io import StringIO
+
+import pandas as pd
+from mlserve_scoring.errors import SchemaMismatchError
+
+from ._nested import _kind_of, kind_schema
+from .abstract_parameter_type import AbstractParameterType
+
+_ORIENTS = ("split", "records", "index", "columns", "values", "table")
+
+
+class PandasParameterType(AbstractParameterType):
+    """A sample frame; columns are cast to the sample's types, their number must be the same."""
+
+    def __init__(
+        self, sample_input, enforce_column_type=True, enforce_shape=True, apply_column_names=False, orient="records"
+    ) -> None:
+        if not isinstance(sample_input, pd.DataFrame):
+            raise TypeError(f"PandasParameterType: the sample must be a DataFrame, got {type(sample_input).__name__}")
+        if orient not in _ORIENTS:
+            raise ValueError(f"PandasParameterType: orient must be one of {', '.join(_ORIENTS)}, got {orient!r}")
+        super().__init__(sample_input)
+        self.enforce_column_type = enforce_column_type
+        self.enforce_shape = enforce_shape
+        self.apply_column_names = apply_column_names
+        self.orient = orient
+
+    def deserialize_input(self, input_data):
+        """Return a list or object in the declared orientation as a frame with the sample's types."""
+        if isinstance(input_data, pd.DataFrame):
+            return input_data
+        if not isinstance(input_data, (list, dict)):
+            raise SchemaMismatchError("", f"expected an array or object, got {_kind_of(input_data)}")
+        try:
+            frame = self._frame(input_data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SchemaMismatchError("", f"is no data frame with orient {self.orient!r}, {error}") from error
+        if self.apply_column_names:
+            self._check_columns(frame)
+            frame.columns = self.sample_input.columns.copy()
+        if self.enforce_column_type:
+            frame = self._cast(frame)
+        if self.enforce_shape:
+            self._check_columns(frame)
+        return frame
+
+    def _frame(self, value):
+        if self.orient == "records" and isinstance(value, list) and all(isinstance(row, dict) for row in value):
+            return pd.DataFrame(value)
+        if self.orient == "values" and isinstance(value, list):
+            return pd.DataFrame(value)
+        return pd.read_json(StringIO(json.dumps(value)), orient=self.orient, dtype=False)
+
+    def _cast(self, frame):
+        types = self.sample_input.dtypes.to_dict()
+        changed = {
+            name: types.get(name, object) for name in frame.columns if frame[name].dtype != types.get(name, object)
+        }
+        for name, dtype in changed.items():
+            try:
+                if str(dtype).startswith("timedelta"):
+                    frame[name] = pd.to_timedelta(frame[name])
+                frame[name] = frame[name].astype(dtype)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise SchemaMismatchError(_place_of(frame[name], dtype, name), f"is no {dtype}, {error}") from error
+        return frame
+
+    def _check_columns(self, frame) -> None:
+        expected, got = list(self.sample_input.columns), list(frame.columns)
+        if len(expected) == len(got):
+            return
+        missing = [str(name) for name in expected if name not in got]
+        unknown = [str(name) for name in got if name not in expected]
+        details = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
+        raise SchemaMismatchError(
+            "", f"expected {len(expected)} columns, got {len(got)}" + (f" ({'; '.join(details)})" if details else "")
+        )
+
+    def input_to_swagger(self):
+        """Return the schema of the sample in its orientation."""
+        sample = json.loads(self.sample_input.to_json(orient=self.orient, date_format="iso", double_precision=15))
+        schema = kind_schema(sample)
+        for name, dtype in self.sample_input.dtypes.items():
+            text = str(dtype)
+            form = "date-time" if text.startswith("datetime") else "timedelta" if text.startswith("timedelta") else None
+            for place in _column_schemas(schema, self.orient, str(name)):
+                if form:
+                    place["format"] = form
+                elif text.startswith("float"):  # a whole number in the sample does not make the column one
+                    place.update(type="number", format="double")
+        return schema | {"format": f"pandas.DataFrame:{self.orient}"}
+
+
+def _column_schemas(schema, orient, name):
+    if orient == "records":
+        rows = [schema["items"]]
+    elif orient == "index":
+        rows = list(schema["properties"].values())
+    elif orient == "table":
+        rows = [schema["properties"]["data"]["items"]]
+    elif orient == "columns":
+        return list(schema["properties"].get(name, {}).get("properties", {}).values())
+    else:
+        return []
+    return [row["properties"][name] for row in rows if name in row.get("properties", {})]
+
+
+def _place_of(column, dtype, name) -> str:
+    for number, value in enumerate(column):
+        try:
+            pd.Series([value]).astype(dtype)
+        except (ValueError, TypeError, OverflowError):
+            return f"[{number}][{name!r}]"
+    return f"[*][{name!r}]"
