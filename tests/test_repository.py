@@ -66,10 +66,10 @@ def test_no_file_names_a_place_outside(tracked, what, pattern):
 
 
 def test_modules_stay_small(tracked):
-    """No Python module of ours is longer than 500 lines."""
-    long = {name: text.count("\n") for name, text in tracked.items() if name.endswith(".py") and text.count("\n") > 500}
+    """No module that is shipped or run by make is longer than 500 lines."""
+    modules = {name: text.count("\n") for name, text in tracked.items() if re.match(r"(?!tests/).*\.py$", name)}
 
-    assert {} == long
+    assert {} == {name: lines for name, lines in modules.items() if lines > 500}
 
 
 def test_readme_blocks_are_valid(tracked):
