@@ -17,7 +17,7 @@ from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progr
 from pulumi_mlserve.clients.layer_writer import CHUNK, tar_stream, unpacked_stream, write_packed
 from pulumi_mlserve.clients.source_files import file_hash
 from pulumi_mlserve.core.code_folder import bytes_text
-from pulumi_mlserve.core.digest import FileEntry
+from pulumi_mlserve.core.digest import FileEntry, digest_of
 from pulumi_mlserve.core.image import ImageLayer, ImageModel
 from pulumi_mlserve.core.layer_files import LayerEntry, complete
 from pulumi_mlserve.core.oci import TAR_GZIP_TYPE, TAR_TYPE
@@ -97,7 +97,9 @@ class LayerStore:
         """
         model = key.model
         assert model is not None
-        files = tuple(FileEntry(file.path, file.sha256, file.size) for file in model.files)
+        files = tuple(model.files)
+        if digest_of(files) != model.digest:
+            raise OperationError(f"model {model.name}: its files are not those of {model.digest}; register it again")
         self._take(model, files, source, progress, cancelled)
         each = _reporter(key.name, model.size, progress, cancelled)
         try:

@@ -42,7 +42,8 @@ class Unpacker:
         """
         target = self._places.rootfs(image.digest)
         if target.is_dir():
-            target.chmod(0o555)  # a run that died just after the rename left it writable
+            if target.stat().st_mode & 0o222:  # a run that died just after the rename left it writable
+                target.chmod(0o555)
             return target
         with self._places.locked(f"rootfs-{target.name}"):
             if target.is_dir():

@@ -56,12 +56,12 @@ def test_a_change_moves_the_recipe_and_only_its_own_layer(change, layers):
     [
         {"models": (replace(A, version=9), B)},
         {"models": (B, A)},
-        {"models": (A, replace(B, files=B.files[::-1]))},
+        {"models": (A, replace(B, files=()))},
         {"variables": {}},
     ],
 )
 def test_versions_and_order_are_no_part_of_the_recipe(change):
-    """The same bytes in another store, or named in another order, are the same image to build."""
+    """The same bytes in another store, in another order, or known by digest only are the same image to build."""
     assert plan_layers(INPUTS).recipe == plan_layers(replace(INPUTS, **change)).recipe
     assert set() == moved(replace(INPUTS, **change))
 
