@@ -53,6 +53,8 @@ class FolderBlobs:
         """Copy files in, all or none: nobody sees a content that is not whole and on the disk."""
         try:
             with self._incoming_folder() as folder:
+                for home in {_temporary(folder, source.entry.sha256).parent for source in sources}:
+                    home.mkdir()
                 work.in_threads(lambda source: self._copy_in(source, folder, work, len(sources)), sources)
                 if len(sources) > _EACH_ON_ITS_OWN:
                     _sync_all(folder)
@@ -123,7 +125,7 @@ class FolderBlobs:
             file.close()
 
     def _copy_in(self, source: Source, folder: Path, work: Work, together: int) -> None:
-        temporary = folder / source.entry.sha256
+        temporary = _temporary(folder, source.entry.sha256)
         number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             copy_file(str(source.path), number, source.entry.sha256, source.stamp, work)
@@ -140,7 +142,7 @@ class FolderBlobs:
             if blob.parent not in homes:
                 blob.parent.mkdir(parents=True, exist_ok=True)
                 homes.add(blob.parent)
-            (folder / source.entry.sha256).replace(blob)
+            _temporary(folder, source.entry.sha256).replace(blob)
         for home in homes:
             sync(home)
 
@@ -161,6 +163,11 @@ class FolderBlobs:
             f"{self._objects.label}: the store failed at writing {error.filename or 'a file'}: {error.strerror};"
             " check the folder and its rights"
         )
+
+
+def _temporary(folder: Path, sha256: str) -> Path:
+    # Many folders: ext4 makes thousands of files in one new folder several times slower.
+    return folder / sha256[:2] / sha256
 
 
 def _linked(blob: Path, target: Path) -> bool:

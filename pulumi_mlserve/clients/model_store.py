@@ -70,6 +70,11 @@ class ModelStore:
         self._now = now
 
     @property
+    def location(self) -> str:
+        """Return where the store is, for a person: its folder, or its URL without any signature."""
+        return self.objects.label
+
+    @property
     def folder(self) -> Path | None:
         """Return the store's folder, or None when it is an object store."""
         return self.objects.folder
@@ -173,7 +178,7 @@ class ModelStore:
             OperationError: There is no such version.
         """
         if self.get(name, version) is None:
-            raise OperationError(f"{name}:{version}: there is no such version in {self.objects.label}")
+            raise OperationError(f"{name}:{version}: there is no such version in {self.location}")
         self._versions.write_meta(name, version, self._said(name, version, meta))
 
     def claims(self, name: str, version: int) -> tuple[str, ...]:
@@ -193,7 +198,7 @@ class ModelStore:
                 return
             self._claims.remove(name, version, claimant)
         state = "there is no such version" if found is None else "its files were deleted"
-        raise OperationError(f"{name}:{version}: {state} in {self.objects.label}; register the model again")
+        raise OperationError(f"{name}:{version}: {state} in {self.location}; register the model again")
 
     def release(self, name: str, claimant: str, *, in_use: UsersOf, version: int | None = None) -> Released:
         """Let go of a version; its files go with the last claim, its number is never given again.

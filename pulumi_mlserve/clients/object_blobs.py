@@ -56,7 +56,10 @@ class ObjectBlobs:
     def open(self, entry: FileEntry) -> BinaryIO:
         """Open a content for reading, in parts as they are asked for."""
         self._require_whole(entry)
-        return cast("BinaryIO", io.BufferedReader(_Parts(self._objects, _key(entry.sha256), entry.size), _PART))
+        return cast(
+            "BinaryIO",
+            io.BufferedReader(_Parts(self._objects, _key(entry.sha256), entry.size), min(_PART, entry.size + 1)),
+        )
 
     def place(self, entry: FileEntry, target: Path, work: Work, *, link: bool) -> None:
         """Download a content to ``target``, over what is there: read-only if it would be a link in a folder store."""

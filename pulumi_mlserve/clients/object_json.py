@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+from pulumi_mlserve.clients.file_bytes import is_full
 from pulumi_mlserve.core.problems import OperationError
 
 SCHEMA: Final = 1
@@ -155,8 +156,12 @@ class Objects:
         """Turn the library's errors into ours while ``doing`` something; not-found and already-there pass."""
         try:
             yield
-        except AlreadyExistsError:
+        except (AlreadyExistsError, FileNotFoundError):
             raise
+        except OSError as error:
+            if is_full(error):
+                raise self.full(error.strerror or "no space") from error
+            raise OperationError(f"{self.label}: the store failed at {doing}: {error.strerror}") from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise OperationError(
                 f"{self.label}: the store refused {doing}: {_first_line(error)}; check the credentials and their rights"

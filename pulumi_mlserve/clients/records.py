@@ -204,6 +204,6 @@ def _document(record: ServiceRecord) -> dict[str, object]:
 
 
 def _from_document(document: Mapping[str, Any]) -> ServiceRecord:
-    known = {name: document[name] for name in ServiceRecord.__dataclass_fields__}
+    known = {name: document[name] for name in ServiceRecord.__dataclass_fields__ if name in document}
     models = tuple(UsedModel(model["name"], model["version"], model["digest"]) for model in document["models"])
     return ServiceRecord(**{**known, "models": models})
