@@ -19,7 +19,6 @@ from pulumi_mlserve.core.requirement_lines import Asked, Refused, has_hashes, no
 from pulumi_mlserve.core.standins import is_replaced, left_to_ask, replacement_note
 from pulumi_mlserve.core.wheel_floors import (
     DEFAULT_PYTHON,
-    ceiling,
     is_below,
     needs_numpy_1,
     pickle_advice,
@@ -46,7 +45,7 @@ class EnvironmentSpec:
         notes: One line each on what was changed on the way, for the user.
         lock: A committed lock to be used as it is, or empty.
         source: The property that named the file, ``conda_file``; problems carry it as their path.
-        origins: Canonical package name to where it was asked for, ``env.yml:7``; for messages only.
+        origins: Each requirement to where it was asked for, ``env.yml:7``; for messages only.
     """
 
     python: str
@@ -136,7 +135,7 @@ def with_runtime(spec: EnvironmentSpec, requirements: Sequence[str]) -> Environm
     joined = {*spec.requirements, *(normalised(Requirement(text)) for text in requirements)}
     origins = dict(spec.origins)
     for text in requirements:
-        origins.setdefault(canonicalize_name(Requirement(text).name), RUNTIME)
+        origins.setdefault(normalised(Requirement(text)), RUNTIME)
     return replace(spec, requirements=tuple(sorted(joined)), origins=origins)
 
 
@@ -198,7 +197,9 @@ class _Reading:
             message = f"{name}: names an address; a lock holds names, versions and hashes only"
             self._found.append((0, Problem(self.source, message)))
         elif not has_hashes(text):
-            message = f"{name}: not a lock, a line lacks its version or its hashes; make it with `mlserve lock`"
+            message = (
+                f"{name}: not a lock, a line lacks its version or its hashes; make it with pip's or uv's lock command"
+            )
             self._found.append((0, Problem(self.source, message)))
         elif alone:
             asked, refused = read_requirements(text)
@@ -217,9 +218,8 @@ class _Reading:
                 kept.append(asked)
         if self.replaced:
             self.notes.append(replacement_note(self.replaced))
-        # An extra asks for any version: a line that names the package itself is the one to point at.
-        for asked in sorted(kept, key=lambda one: len(one.requirement.specifier), reverse=True):
-            self.origins.setdefault(canonicalize_name(asked.requirement.name), f"{self.name}:{asked.line}")
+        for asked in kept:
+            self.origins.setdefault(normalised(asked.requirement), f"{self.name}:{asked.line}")
         return kept
 
     def check_wheel(self, asked: Asked, minor: str) -> None:
@@ -229,9 +229,9 @@ class _Reading:
         if floor is None or not is_below(asked.requirement, floor):
             return
         shown = f"{name}{asked.requirement.specifier}"
-        advice = pickle_advice(name, str(ceiling(asked.requirement)), str(floor))
+        advice = pickle_advice(asked.requirement, str(floor))
         message = (
-            f"{shown} has no wheel for Python {minor}; write {name}=={floor}, the nearest newer version that has one"
+            f"{shown} has no wheel for Python {minor}; write {name}=={floor}, the nearest newer version with a wheel"
         )
         self.refuse([Refused(message + advice, asked.line)])
 
@@ -239,9 +239,11 @@ class _Reading:
         """Hold numpy below 2 for packages that were built for numpy 1 and do not say so themselves."""
         if any(canonicalize_name(one.requirement.name) == "numpy" and one.requirement.specifier for one in kept):
             return
-        names = sorted({canonicalize_name(one.requirement.name) for one in kept if needs_numpy_1(one.requirement)})
+        pinned = [one for one in kept if needs_numpy_1(one.requirement)]
+        names = sorted({canonicalize_name(one.requirement.name) for one in pinned})
         requirements.discard("numpy")
         requirements.add("numpy<2")
+        self.origins["numpy<2"] = self.origins[normalised(pinned[0].requirement)]
         self.notes.append(f"numpy<2 is added: the pinned {', '.join(names)} cannot be imported with numpy 2")
 
 

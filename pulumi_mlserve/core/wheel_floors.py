@@ -92,13 +92,16 @@ def needs_numpy_1(requirement: Requirement) -> bool:
     return floor is not None and is_below(requirement, Version(floor))
 
 
-def pickle_advice(name: str, asked: str, proposed: str) -> str:
+def pickle_advice(asked: Requirement, proposed: str) -> str:
     """Return what to do with a model saved by a version that no longer installs; empty where nothing is known."""
-    way = _WAYS_OUT.get(canonicalize_name(name))
+    name = canonicalize_name(asked.name)
+    way = _WAYS_OUT.get(name)
     if way is None:
         return ""
-    out = way.format(old=f"{name} {asked}")
-    return f"; a pickle or joblib file saved with {asked} may not load with {proposed}: {out}, or train it again"
+    exact = [clause.version for clause in asked.specifier if clause.operator == "=="]
+    old = exact[0].removesuffix(".*") if exact else "an older version"
+    out = way.format(old=f"{name} {old}" if exact else old)
+    return f"; a pickle or joblib file saved with {old} may not load with {proposed}: {out}, or train it again"
 
 
 def _upper(specifier: Specifier) -> Version | None:

@@ -39,7 +39,7 @@ def test_a_conda_file_gives_python_packages_and_variables():
     assert spec.python == "3.10"
     assert spec.requirements == ("flask-cors>=4", "numpy==1.26.*")
     assert spec.variables == {"DEPTH": "two", "MODE": "2"}
-    assert spec.origins == {"flask-cors": "env.yml:6", "numpy": "env.yml:4"}
+    assert spec.origins == {"flask-cors>=4": "env.yml:6", "numpy==1.26.*": "env.yml:4"}
 
 
 def test_the_packages_of_azure_ml_are_replaced_and_their_extras_stay():
@@ -167,12 +167,12 @@ def test_a_pin_without_a_wheel_is_refused_with_a_newer_one_and_a_way_out_for_the
     assert python.startswith("conda_file: env.yml:2: Python 3.6.2 is older")
     assert sklearn == (
         "conda_file: env.yml:4: scikit-learn==0.20.0 has no wheel for Python 3.11; write scikit-learn==1.1.3, the "
-        "nearest newer version that has one; a pickle or joblib file saved with 0.20.0 may not load with 1.1.3: convert "
-        "it to ONNX where scikit-learn 0.20.0 still runs (skl2onnx), or train it again"
+        "nearest newer version with a wheel; a pickle or joblib file saved with 0.20.0 may not load with 1.1.3: "
+        "convert it to ONNX where scikit-learn 0.20.0 still runs (skl2onnx), or train it again"
     )
     assert numpy == (
         "conda_file: env.yml:5: numpy==1.15.4 has no wheel for Python 3.11; write numpy==1.23.2, the nearest newer "
-        "version that has one"
+        "version with a wheel"
     )
 
 
@@ -250,7 +250,7 @@ def test_a_requirements_file_is_normalised():
 
     assert one == other
     assert one.requirements == ("joblib==1.4.2", "scikit-learn<2,>=1.4")
-    assert one.origins["joblib"] == "requirements.txt:2"
+    assert one.origins["joblib==1.4.2"] == "requirements.txt:2"
 
 
 def test_markers_and_extras_are_kept():
@@ -273,7 +273,7 @@ def test_a_requirements_file_with_hashes_is_a_lock():
 
     assert spec.lock == LOCK
     assert spec.requirements == ("joblib==1.4.2", "threadpoolctl==3.5.0")
-    assert spec.origins["threadpoolctl"] == "locked.txt:3"
+    assert spec.origins["threadpoolctl==3.5.0"] == "locked.txt:3"
 
 
 def test_a_lock_beside_a_conda_file_is_used_as_it_is():
@@ -333,7 +333,8 @@ def test_the_runtimes_packages_are_joined_and_known_by_their_origin():
     spec = with_runtime(environment_from(requirements_text="orjson==3.9\n"), runtime_requirements(entry_script=True))
 
     assert spec.requirements == ("httptools>=0.6", "orjson==3.9", "orjson>=3.10", "uvloop>=0.20")
-    assert spec.origins == {"httptools": "the runtime", "orjson": "requirements.txt:1", "uvloop": "the runtime"}
+    assert spec.origins["orjson==3.9"] == "requirements.txt:1"
+    assert spec.origins["orjson>=3.10"] == spec.origins["uvloop>=0.20"] == "the runtime"
 
 
 def test_normalised_sorts_what_order_does_not_matter_for():
