@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi_mlserve.cli.output import show_json, show_line, show_table
+from pulumi_mlserve.cli.output import shortened, show_json, show_line, show_table
 from pulumi_mlserve.clients.machine import MISSING, examine_machine
 from pulumi_mlserve.clients.places import image_folder, services_folder, store_location
 
@@ -19,7 +19,7 @@ def examine(options: Namespace) -> int:
     if options.json:
         show_json([vars(finding) for finding in findings])
         return int(bool(missing))
-    rows = [(finding.what, finding.state, finding.detail, finding.advice) for finding in findings]
+    rows = [(finding.what, finding.state, shortened(finding.detail), finding.advice) for finding in findings]
     show_table(("what", "state", "found", "what to do"), rows, empty="")
     show_line("")
     show_line(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -82,6 +83,11 @@ def size(count: int) -> str:
 def short(digest: str) -> str:
     """Returns the beginning of a digest, enough for a person to tell it from others."""
     return digest.removeprefix("sha256:")[:_SHORT_DIGEST]
+
+
+def shortened(text: str) -> str:
+    """Returns a text in which paths below the reader's home folder begin with a tilde."""
+    return text.replace(f"{Path.home()}/", "~/")
 
 
 def when(moment: str | float | None) -> str:

@@ -82,9 +82,7 @@ def _image_pythons() -> Finding:
     if not found:
         advice = f"install one of {', '.join(MINORS)} with your system's package manager or `uv python install 3.11`"
         return Finding(what=what, state=MISSING, detail="none", advice=advice)
-    advice = (
-        f"an image that asks for {' or '.join(absent)} needs it here: `uv python install VERSION`" if absent else ""
-    )
+    advice = f"an image that asks for {_either(absent)} needs it here: `uv python install VERSION`" if absent else ""
     return Finding(what=what, state=NOTE if absent else OK, detail=", ".join(found), advice=advice)
 
 
@@ -94,6 +92,10 @@ def _has_python(minor: str) -> bool:
     except OperationError:
         return False
     return True
+
+
+def _either(choices: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
 
 
 def _uv() -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.cli.output import pairs, short, show_table, size, when
+from pulumi_mlserve.cli.output import pairs, short, shortened, show_table, size, when
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,10 @@ def test_empty_table_says_what_to_do(capsys):
     show_table(("name",), [], empty="none; make one")
 
     assert "none; make one\n" == capsys.readouterr().out
+
+
+def test_paths_at_home_are_shortened(monkeypatch):
+    """A tilde stands for the home folder, and only for a whole one."""
+    monkeypatch.setenv("HOME", "/people/ann")
+
+    assert "~/store, /people/anna/store" == shortened("/people/ann/store, /people/anna/store")
