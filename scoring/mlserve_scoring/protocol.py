@@ -195,6 +195,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head was read: refuse what can be refused without the body."""
+        if self._parser.should_upgrade():
+            return  # read again without the wish, see _feed_again
         self._in_head = False
         self._head_size = 0
         path, _, query = self._url.partition(b"?")
@@ -235,6 +237,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request was read."""
+        if self._in_head:
+            return
         exchange, self._reading = self._reading, None
         self._in_head = True
         self._begun = False
@@ -254,11 +258,8 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # Nothing here speaks another protocol, and a server may go on with HTTP/1.1 (RFC 9110, 7.8).
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest and not self._ended:
-                self._feed(rest)
+            if not self._ended:
+                self._feed_again(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__ or error.__cause__
             if not isinstance(cause, _HeadTooLargeError):
@@ -267,6 +268,18 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._ended:
                 self._refuse(message_reply(400, f"The request is no HTTP/1.1: {error}"))
+
+    def _feed_again(self, rest: bytes) -> None:
+        """Read a request that wishes for another protocol as if it did not (RFC 9110, 7.8): the parser skips its body."""
+        method = self._parser.get_method()
+        self._parser = httptools.HttpRequestParser(self)
+        if method == b"CONNECT":
+            self._refuse(message_reply(405, "CONNECT is not allowed here."))
+            return
+        closing = b"close" in self._headers.get(b"connection", b"").lower()
+        kept = {name: value for name, value in self._headers.items() if name not in {b"upgrade", b"connection"}}
+        lines = [b"%s %s HTTP/1.1" % (method, self._url), *(b"%s: %s" % header for header in kept.items())]
+        self._feed(b"\r\n".join(lines) + (b"\r\nconnection: close" if closing else b"") + b"\r\n\r\n" + rest)
 
     def _too_large(self) -> Reply:
         return message_reply(413, f"The body must not exceed {self._max_body} bytes.")
