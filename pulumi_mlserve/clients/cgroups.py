@@ -96,6 +96,16 @@ def remove_group(group: Path) -> bool:
     return gone
 
 
+def groups_of(pid: int) -> list[Path]:
+    """Return the groups of ours that a process is in."""
+    paths = dict(_own_paths(_text(Path(f"/proc/{pid}/cgroup"))))
+    found = []
+    for version, root, mount, controllers in _mounts(_text(Path("/proc/self/mountinfo"))):
+        names = {""} if version == 2 else controllers  # noqa: PLR2004  the version
+        found += [mount / _below(paths[name], root) for name in names if name in paths]
+    return [group for group in found if group.name.startswith(PREFIX)]
+
+
 def members(group: Path) -> list[Identity]:
     """Return the processes of a group of ours."""
     if not group.name.startswith(PREFIX):

@@ -23,17 +23,19 @@ class StartError:
         file: The script's file, where one is to blame.
         line: The line in it.
         output: What the script printed.
+        todo: What to do about it.
     """
 
     message: str
     file: str | None = None
     line: int | None = None
     output: str = ""
+    todo: str = ""
 
     def __str__(self) -> str:
         """Return the error as one line, its place first."""
         place = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
-        return place + self.message
+        return f"{place}{self.message}; {self.todo}" if self.todo else place + self.message
 
 
 @dataclass(frozen=True)
@@ -119,4 +121,5 @@ def _start_error(found: object) -> StartError | None:
         file=str(file) if file else None,
         line=line if isinstance(line, int) else None,
         output=str(found.get("output") or ""),
+        todo=str(found.get("todo") or ""),
     )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import os
 import secrets
 import shutil
+import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pulumi_mlserve.clients.cgroups import killed_for_memory, remove_group
 from pulumi_mlserve.clients.service_log import previous_log
+from pulumi_mlserve.core.problems import OperationError
 
 _NAME_LENGTH = 9
+_LONGEST_SOCKET_PATH = 107  # bytes, see unix(7)
+_SHORT = Path("/tmp")  # noqa: S108  the folder made there is private, which is checked
 _GROUPS = "groups"
 LOG = "service.log"
 
@@ -57,12 +62,26 @@ class ProcessFiles:
             return []
 
     @property
-    def control(self) -> Path | None:
-        """Return its control socket, None when its settings cannot be read."""
-        try:
-            return Path(json.loads(self.settings.read_text(encoding="utf-8"))["control"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    def control(self) -> Path:
+        """Return its control socket: in its folder, or in a short private one when that path is too long."""
+        own = self.folder / "control.sock"
+        if len(os.fsencode(own)) <= _LONGEST_SOCKET_PATH:
+            return own
+        return _SHORT / f"mlserve-{os.getuid()}" / f"{self.name}.sock"
+
+    def make(self) -> None:
+        """Make the folder, and the one of the control socket where that is another.
+
+        Raises:
+            OperationError: The folder of the control socket is somebody else's.
+        """
+        self.folder.mkdir(mode=0o700)
+        place = self.control.parent
+        if place != self.folder:
+            place.mkdir(mode=0o700, exist_ok=True)
+            found = place.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+                raise OperationError(f"{place}: not a private folder of yours; remove it, or shorten XDG_STATE_HOME")
 
     def note_group(self, group: Path) -> None:
         """Remember a control group that is about to be made."""
@@ -83,13 +102,11 @@ class ProcessFiles:
                 service_log.replace(previous_log(service_log))
             self.log.replace(service_log)
 
-    def remove(self) -> None:
-        """Remove what the process left; it must have ended."""
-        for group in self.groups:
+    def remove(self, groups: Iterable[Path] = ()) -> None:
+        """Remove what the process left, and more control groups; it must have ended."""
+        for group in {*self.groups, *groups}:
             remove_group(group)
-        control = self.control
-        if control is not None and not control.is_relative_to(self.folder):
-            control.unlink(missing_ok=True)
+        self.control.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.log.unlink(missing_ok=True)
 

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,7 +18,6 @@ from pulumi_mlserve.clients.service_keys import Keys
 from pulumi_mlserve.core.problems import OperationError
 
 _RUNTIME = "opt/mlserve/runtime"
-_LONGEST_SOCKET_PATH = 107  # bytes, see unix(7)
 _SERVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 # What a program needs to find its files, its libraries, its devices, its language and its time; nothing that tends to
@@ -167,29 +165,3 @@ def environment(spec: ProcessSpec, ours: Mapping[str, str], pycache: Path) -> di
     result["PYTHONNOUSERSITE"] = result["PYTHONSAFEPATH"] = result["PYTHONUNBUFFERED"] = "1"
     result["PYTHONPYCACHEPREFIX"] = str(pycache)
     return result
-
-
-def control_path(folder: Path, name: str) -> Path:
-    """Return where a process's control socket goes: its own folder, or a short private one when that path is too long.
-
-    Raises:
-        OperationError: No private folder with a short path can be had.
-    """
-    own = folder / "control.sock"
-    if len(os.fsencode(own)) <= _LONGEST_SOCKET_PATH:
-        return own
-    for base in (tempfile.gettempdir(), "/tmp"):  # noqa: S108  the folder made there is private, which is checked
-        short = Path(base) / f"mlserve-{os.getuid()}"
-        path = short / f"{name}.sock"
-        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH and _private(short):
-            return path
-    raise OperationError(f"{own}: too long for a socket; set XDG_STATE_HOME to a folder with a short path")
-
-
-def _private(folder: Path) -> bool:
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return False
-    return folder.is_dir() and not folder.is_symlink() and found.st_uid == os.getuid() and not found.st_mode & 0o077

@@ -23,7 +23,8 @@ from pulumi_mlserve.clients.service_state import Process
 from pulumi_mlserve.core.problems import OperationError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
-_QUOTED_LINES = 20
+_READ_LINES, _QUOTED_LINES = 1_000, 20
+_REPORT = "ERROR mlserve: the service cannot start"
 
 
 def launch(
@@ -45,12 +46,11 @@ def launch(
     Raises:
         OperationError: It could not be made or limited.
     """
-    files.folder.mkdir(mode=0o700)
-    control = process_spec.control_path(files.folder, files.name)
+    files.make()
     if spec.keys is not None:
         write_keys(files.keys, spec.keys)
     text = process_spec.settings_text(
-        spec, port=port_of(listener), handle=listener.fileno(), control=control, keys_file=files.keys
+        spec, port=port_of(listener), handle=listener.fileno(), control=files.control, keys_file=files.keys
     )
     write_private(files.settings, text)
     log = open_log(files.log)
@@ -75,7 +75,6 @@ def launch(
             revision=spec.revision,
             fingerprint=process_spec.fingerprint(spec),
             port=port_of(listener),
-            control=str(control),
             path_prefix=spec.path_prefix,
             started=time.time(),
             limits=tuple(map(str, limits)),
@@ -98,7 +97,7 @@ def wait_until_ready(
     begin = time.monotonic()
     said, pause = 0, _FIRST_PAUSE
     while True:
-        status = ask_status(Path(process.control))
+        status = ask_status(files.control)
         if status is not None and status.state == "ready":
             return
         if status is not None and status.state == "failed":
@@ -128,5 +127,7 @@ def _activity(status: ControlStatus | None) -> str:
 
 def _failure(spec: ProcessSpec, files: ProcessFiles, reason: str) -> str:
     text = f"service {spec.service}: the process for revision {spec.revision} did not start: {reason}"
-    lines = last_lines(files.log, _QUOTED_LINES)
+    every = last_lines(files.log, _READ_LINES)
+    own = next((i for i, line in enumerate(every) if _REPORT in line), len(every))  # says the reason again, at length
+    lines = every[:own][-_QUOTED_LINES:]
     return "\n  ".join([f"{text}; its last lines:", *lines]) if lines else text

@@ -61,7 +61,8 @@ def status_of(service_id: str, folder: Path) -> ProcessStatus:
             detail="not known on this machine",
         )
     alive = process.alive
-    ready, detail = _health(process) if alive else (False, _end(process, ProcessFiles(folder, process.name)))
+    files = ProcessFiles(folder, process.name)
+    ready, detail = _health(process, files) if alive else (False, _end(process, files))
     return ProcessStatus(
         service_id=service_id,
         known=True,
@@ -76,8 +77,8 @@ def status_of(service_id: str, folder: Path) -> ProcessStatus:
     )
 
 
-def _health(process: Process) -> tuple[bool, str]:
-    status = ask_status(Path(process.control))
+def _health(process: Process, files: ProcessFiles) -> tuple[bool, str]:
+    status = ask_status(files.control)
     if status is None:
         return False, f"process {process.pid} does not answer"
     if status.error is not None:

@@ -79,7 +79,7 @@ class ServiceChange:
             return False
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while process.alive and time.monotonic() < deadline:
-            status = ask_status(Path(process.control))
+            status = ask_status(self.folder.files(process).control)
             if status is not None:
                 return status.state == "ready"
             time.sleep(0.1)
@@ -97,7 +97,7 @@ class ServiceChange:
             return listen_anywhere(avoid) if self.spec.port is None else listen_at(self.spec.port)
         port = self.spec.port or current.port
         if current.alive and port == current.port:
-            shared = ask_listener(Path(current.control))
+            shared = ask_listener(self.folder.files(current).control)
             if shared is not None:
                 return shared
             self.progress(f"process {current.pid} does not answer, so it ends before the new one starts")

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pulumi_mlserve.clients.cgroups import groups_of
 from pulumi_mlserve.clients.process_control import ask_status
 from pulumi_mlserve.clients.process_end import Drain, end_process
 from pulumi_mlserve.clients.process_files import LOG, ProcessFiles, all_process_files
@@ -47,7 +48,7 @@ class ServiceFolder:
         """
         state = load_state(self.path) or ServiceState(service)
         pending = state.pending
-        if pending is not None and _serves(pending):
+        if pending is not None and self._serves(pending):
             drain.progress(f"found process {pending.pid} of an interrupted run, which serves already")
             if pending.fingerprint == wanted or state.current is None or not state.current.alive:
                 state = self.promote(state, pending)
@@ -69,8 +70,8 @@ class ServiceFolder:
 
     def halt(self, process: Process, drain: Drain) -> None:
         """End a process and what it started; what is known of it stays."""
-        groups = self.files(process).groups
-        end_process(process.identity, Path(process.control), groups, drain)
+        files = self.files(process)
+        end_process(process.identity, files.control, files.groups, drain)
 
     def end(self, process: Process, drain: Drain) -> None:
         """End a process and remove what it left."""
@@ -88,22 +89,21 @@ class ServiceFolder:
             self.path.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
 
+    def _serves(self, process: Process) -> bool:
+        status = ask_status(self.files(process).control) if process.alive else None
+        return status is not None and status.state == "ready"
+
     def _end_except(self, keep: set[str], drain: Drain) -> None:
         state = load_state(self.path)
         known = state.processes if state is not None else ()
         found: dict[Identity, ProcessFiles] = {p.identity: self.files(p) for p in known}
         for identity, argument in with_settings_under(self.path):
             found.setdefault(identity, ProcessFiles(self.path, argument.relative_to(self.path).parts[0]))
-        controls = {p.name: Path(p.control) for p in known}
         for identity, files in found.items():
             if files.name not in keep:
-                control = controls.get(files.name) or files.control or files.folder
-                end_process(identity, control, files.groups, drain)
+                groups = {*files.groups, *groups_of(identity.pid)}  # its folder may be gone
+                end_process(identity, files.control, groups, drain)
+                files.remove(groups)
         for files in all_process_files(self.path):
             if files.name not in keep:
                 files.remove()
-
-
-def _serves(process: Process) -> bool:
-    status = ask_status(Path(process.control)) if process.alive else None
-    return status is not None and status.state == "ready"

@@ -51,7 +51,6 @@ class Process:
         revision: The revision it runs.
         fingerprint: What it was started with; another one means another process.
         port: Where it listens.
-        control: Its control socket.
         path_prefix: What comes before `/score` in its URL.
         started: When it started, in seconds since the epoch.
         limits: What was done to limit it, one line each.
@@ -64,7 +63,6 @@ class Process:
     revision: str
     fingerprint: str
     port: int
-    control: str
     path_prefix: str
     started: float
     limits: tuple[str, ...] = ()

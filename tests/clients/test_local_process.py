@@ -30,12 +30,13 @@ from pulumi_mlserve.clients import service_folder
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.local_process import Keys, LocalProcesses, ProcessSpec
 from pulumi_mlserve.clients.ports import listen_anywhere, port_of
+from pulumi_mlserve.clients.process_files import ProcessFiles
 from pulumi_mlserve.clients.process_identity import Identity, alive, identify, send, with_settings_under
 from pulumi_mlserve.clients.service_state import load_state
 from pulumi_mlserve.core.problems import OperationError
 
 STANDIN = Path(__file__).parent / "standin_runtime" / "mlserve_scoring"
-ID = "project.stack.diabetes"
+ID = f"project.stack.diabetes-{os.getpid()}"
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def services(tmp_path):
         found.stop(path.name, 0)
     assert [] == with_settings_under(folder)
     assert [] == list(folder.glob("*"))
-    assert [] == [group for group in Path("/sys/fs/cgroup").glob("*/**/mlserve-project*") if group.exists()]
+    assert [] == [group for group in Path("/sys/fs/cgroup").glob(f"*/**/mlserve-{ID}*") if group.exists()]
 
 
 def changed(spec: ProcessSpec, revision: str, **changes) -> ProcessSpec:
@@ -101,7 +102,7 @@ def control_of(folder: Path) -> Path:
     state = load_state(folder)
     assert state is not None
     assert state.current is not None
-    return Path(state.current.control)
+    return ProcessFiles(folder, state.current.name).control
 
 
 def listens(port: int) -> bool:
@@ -273,6 +274,8 @@ def test_mute_process_is_replaced(services, spec, monkeypatch):
     monkeypatch.setattr("pulumi_mlserve.clients.service_change._PATIENCE_SECONDS", 0.2)
     old = services.start(changed(spec, "one"))
     os.kill(old.pid, signal.SIGSTOP)
+    while Path(f"/proc/{old.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
     status = services.status(ID)
     new = services.update(ID, changed(spec, "two", drain_seconds=0))
 
@@ -430,10 +433,12 @@ def session(pid: int) -> int:
 
 def test_stop_finds_a_process_without_its_state(services, spec):
     """A process whose folder was deleted is found by its arguments and ended."""
-    running = services.start(spec)
+    running = services.start(changed(spec, "one", cpu_cores=1))
+    control = control_of(running.folder)
     shutil.rmtree(running.folder)
     services.stop(ID, 0)
 
+    assert not control.exists()
     assert identify(running.pid) is None
 
 
@@ -614,7 +619,7 @@ CUT_OFF = """
 
     {cut}
     LocalProcesses(Path(sys.argv[1]), pycache=Path(sys.argv[1]).parent / "pycache").start(
-        ProcessSpec(service_id="project.stack.diabetes", service="diabetes", root=Path(sys.argv[2]),
+        ProcessSpec(service_id="{service_id}", service="diabetes", root=Path(sys.argv[2]),
                     python=Path(sys.executable), revision=sys.argv[3], drain_seconds=2, cpu_cores=1))
 """
 CUTS = {
@@ -634,7 +639,7 @@ def test_run_that_is_killed_is_continued(services, spec, root, cut, revision):
     """A run killed at any point loses no service; the next run ends what is left over and serves what it should."""
     port = services.start(spec).port
     module, code = CUTS[cut]
-    text = textwrap.dedent(CUT_OFF).format(module=module, cut=code)
+    text = textwrap.dedent(CUT_OFF).format(module=module, cut=code, service_id=ID)
     arguments = (str(services._folder), str(root), "two", os.pathsep.join(filter(None, sys.path)))
     killed = subprocess.run([sys.executable, "-c", text, *arguments], check=False)
     between = ask(port)["revision"]
@@ -652,7 +657,7 @@ def test_run_that_is_killed_is_continued(services, spec, root, cut, revision):
 
 def test_ready_candidate_of_a_killed_run_is_adopted(services, spec, root):
     """A first start that was killed when the process was ready is continued with that very process."""
-    text = textwrap.dedent(CUT_OFF).format(module="service_folder", cut=CUTS["when it is ready"][1])
+    text = textwrap.dedent(CUT_OFF).format(module="service_folder", cut=CUTS["when it is ready"][1], service_id=ID)
     arguments = (str(services._folder), str(root), "one", os.pathsep.join(filter(None, sys.path)))
     subprocess.run([sys.executable, "-c", text, *arguments], check=False)
     left = [found.pid for found, _ in with_settings_under(services._folder / ID)]
