@@ -78,14 +78,10 @@ class RegisteredModel(pulumi.ComponentResource):
         self.id = self.model_id
         self.digest = model.output("digest")
         self.uri = model.output("uri")
-        self.ref = pulumi.Output.all(
-            name=self.name,
-            version=self.version,
-            digest=self.digest,
-            uri=self.uri,
-            framework=model.output("framework"),
-            sample=model.output("sample"),
-        ).apply(lambda parts: cast("ModelRef", {name: part for name, part in parts.items() if part is not None}))
+        self.parts: dict[str, pulumi.Output[Any]] = {
+            name: model.output(name) for name in ("name", "version", "digest", "uri", "framework", "sample")
+        }
+        self.ref = pulumi.Output.all(**self.parts).apply(lambda parts: cast("ModelRef", parts))
         self.register_outputs(
             {
                 "name": self.name,

@@ -76,7 +76,7 @@ class ScoringImage(pulumi.ComponentResource):
         given = arguments("ScoringImage", shape_of(ScoringImageArgs), args, kwargs)
         super().__init__(token("ScoringImage"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
-        inputs["models"] = [m.ref if isinstance(m, RegisteredModel) else m for m in given.get("models", [])]
+        inputs["models"] = [m.parts if isinstance(m, RegisteredModel) else m for m in given.get("models", [])]
         image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))
         self.digest = image.output("digest")
         self.reference = image.output("reference")

@@ -113,10 +113,10 @@ class ModelOutputs(TypedDict, total=False):
     """Where the version lies, relative to the store."""
     size: Required[int]
     """Bytes."""
-    framework: str
-    """The framework, given or read from the file's ending."""
-    sample: Any
-    """``{"input": …, "output": …}``: a request the model understands and its answer, if given."""
+    framework: Required[str]
+    """The framework: given, read from the file's ending, or ``Custom``."""
+    sample: Required[Any]
+    """``{"input": …, "output": …}``: a request the model understands and its answer; empty if none was given."""
 
 
 class ImageInputs(TypedDict, total=False):

@@ -15,7 +15,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 OUTPUTS = {
-    "mlserve:index:Model": {"version": 1, "digest": "sha256:aa", "uri": "models/m/versions/1", "size": 3},
+    "mlserve:index:Model": {
+        "version": 1,
+        "digest": "sha256:aa",
+        "uri": "models/m/versions/1",
+        "size": 3,
+        "framework": "Onnx",
+        "sample": {},
+    },
     "mlserve:index:Image": {
         "digest": "sha256:bb",
         "reference": "img@sha256:bb",
@@ -80,7 +87,14 @@ def run():
     gc.collect()
 
 
-MODEL = {"name": "diabetes", "version": 1, "digest": "sha256:aa", "uri": "models/m/versions/1"}
+MODEL = {
+    "name": "diabetes",
+    "version": 1,
+    "digest": "sha256:aa",
+    "uri": "models/m/versions/1",
+    "framework": "Onnx",
+    "sample": {},
+}
 IMAGE = {
     "name": "diabetes",
     "digest": "sha256:bb",

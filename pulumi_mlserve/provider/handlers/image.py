@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
 _IN_THE_IMAGE: Final = frozenset({"environment_variables", "samples", "tags", "properties", "description"})
+_PACKAGE: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime"})
 
 
@@ -31,7 +33,6 @@ class ImageHandler:
     compared = (
         "name",
         "layers",
-        "lock",
         "recipe",
         "entry_script",
         "environment_variables",
@@ -51,6 +52,8 @@ class ImageHandler:
             kept = {name: call.olds[name] for name in _COMPUTED if name in call.olds}
             return Checked({**call.news, **kept}, problems)
         inputs = {**call.news, "samples": _samples(call)}
+        if has_unknown(_digests(call)) and "entry_script" not in call.news:  # what serves it is not known yet
+            return Checked(inputs | dict.fromkeys(_COMPUTED, UNKNOWN))
         frameworks = [str(m.get("framework")) for m in given["models"] if m.get("framework")]
         environment = read_environment(call, given, frameworks)
         problems = _script_problems(call, environment)
@@ -96,11 +99,11 @@ class ImageHandler:
 
     def _make(self, call: Call) -> dict[str, Any]:
         news = call.news
-        models = [{k: v for k, v in m.items() if k != "sample"} for m in news.get("models") or ()]
+        models = UNKNOWN if has_unknown(_digests(call)) else [_without_sample(m) for m in news.get("models") or ()]
         outputs = {"name": news["name"], "recipe": news.get("recipe", UNKNOWN), "lock": news.get("lock", UNKNOWN)}
         outputs |= {"models": models, "python": UNKNOWN, "contract": UNKNOWN}
         outputs |= {"digest": UNKNOWN, "reference": UNKNOWN, "size": UNKNOWN}
-        if has_unknown([news.get("recipe", UNKNOWN), news.get("models")]):
+        if has_unknown([news.get("recipe", UNKNOWN), _digests(call)]):
             return outputs
         if call.olds.get("recipe") == news["recipe"] and call.preview:
             return {**outputs, **call.state, "models": models}
@@ -123,7 +126,7 @@ class ImageHandler:
 
 
 def _spec_problems(given: Mapping[str, Any], call: Call) -> list[Problem]:
-    plain = [{k: v for k, v in m.items() if k != "sample"} for m in given["models"]]
+    plain = [_without_sample(model) for model in given["models"]]
     complete = [m for m in plain if "digest" in m and "name" in m]
     problems = [
         Problem(name, "holds a secret, which everyone who has the image could read; give it to the service instead")
@@ -174,7 +177,7 @@ def _samples(call: Call) -> Any:
         script = Path(source) / entry
         if script.is_file() and "input_schema" in script.read_text(encoding="utf-8", errors="replace"):
             return None
-    samples = [model["sample"] for model in models if isinstance(model, Mapping) and model.get("sample") is not None]
+    samples = [model["sample"] for model in models if isinstance(model, Mapping) and model.get("sample")]
     return samples if len(models) == 1 and samples else None
 
 
@@ -184,8 +187,13 @@ def _sample(one: Any) -> dict[str, Any]:
     return {"input": one}
 
 
-def _digests(call: Call) -> Sequence[Any]:
-    return [[m.get("name"), m.get("digest")] if isinstance(m, Mapping) else m for m in call.news.get("models") or ()]
+def _without_sample(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in model.items() if name != "sample"}
+
+
+def _digests(call: Call) -> Sequence[tuple[Any, Any]]:
+    models = call.news.get("models") or ()
+    return [(m.get("name"), m.get("digest")) if isinstance(m, Mapping) else (UNKNOWN, UNKNOWN) for m in models]
 
 
 def _text(lock: Lock | None) -> Any:
@@ -200,7 +208,7 @@ def _script_problems(call: Call, environment: Environment) -> list[Problem]:
     if environment.lock is not None:
         resolver = workplace(call.settings).resolver
         importable = modules(resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled))
-    names = [model.get("name") for model in call.news.get("models") or () if isinstance(model, Mapping)]
+    names = [name for name, _ in _digests(call)]
     return check_entry_script(
         Path(source),
         entry,
@@ -268,4 +276,14 @@ def _say_what_changes(call: Call) -> None:
     changed = [name for name in news if olds.get(name) != news[name]]
     same = [name for name in news if name not in changed]
     kept = f"; unchanged: {', '.join(same)}" if same else ""
-    call.info(f"{len(changed)} of {len(news)} layers changes: {', '.join(changed)}{kept}")
+    verb = "changes" if len(changed) == 1 else "change"
+    call.info(f"{len(changed)} of {len(news)} layers {verb}: {', '.join(changed)}{kept}")
+    before, after = _packages(call.olds.get("lock")), _packages(call.news.get("lock"))
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    moved = [f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names]
+    if moved:
+        call.info(f"packages: {', '.join(moved)}")
+
+
+def _packages(lock: Any) -> dict[str, str]:
+    return dict(_PACKAGE.findall(lock)) if isinstance(lock, str) else {}

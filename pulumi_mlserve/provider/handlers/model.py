@@ -184,6 +184,6 @@ def _outputs(inputs: Mapping[str, Any], version: Any, uri: Any, size: Any) -> di
         "digest": digest,
         "uri": uri,
         "size": size,
-        "framework": inputs.get("model_framework"),
-        "sample": sample,
+        "framework": inputs.get("model_framework") or "Custom",
+        "sample": sample or {},
     }
