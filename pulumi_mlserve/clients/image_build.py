@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
 from pulumi_mlserve.clients.package_files import package_entries
 from pulumi_mlserve.clients.runtime_files import runtime_files
+from pulumi_mlserve.clients.work import size_text
 from pulumi_mlserve.core.image import APP_ROOT, RUNTIME, BuiltImage, ImageLayer
 from pulumi_mlserve.core.layers import COMPRESSOR, LayerKey, LayerPlan, key_of
 from pulumi_mlserve.core.manifest import layout_entries
@@ -87,6 +88,8 @@ class ImageBuild:
             if self.progress:
                 self.progress(f"{key.name}: packing")
             layer = self._write(key, layout)
+            if self.progress:
+                self.progress(f"{key.name}: {size_text(layer.size)}")
         self.written.append(key.name)
         return layer
 
@@ -107,7 +110,9 @@ class ImageBuild:
         if key.kind == "runtime":
             runtime = runtime_files()
             if runtime.digest != inputs.runtime_digest:
-                raise OperationError("runtime: another version was installed meanwhile; run again")
+                raise OperationError(
+                    "runtime: another version is installed than the one planned; install that one, or upgrade the runtime"
+                )
             return runtime.below(RUNTIME)
         code = self.content.code
         if code is None or code.digest != inputs.code_digest:

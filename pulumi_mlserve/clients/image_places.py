@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pulumi_mlserve.clients.file_bytes import is_full
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
 from pulumi_mlserve.core.problems import OperationError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SCHEMA: Final = 1
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _POLL_SECONDS: Final = 0.05
 _REPORT_SECONDS: Final = 5.0
 
@@ -158,7 +158,7 @@ def full_disk_told(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error) or error.errno == errno.EFBIG:
             raise OperationError(
                 f"image store {folder}: no space left, {error.strerror}; free some, remove images that are not "
                 "needed, or set MLSERVE_IMAGES to a folder on a larger disk"

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pulumi_mlserve.clients.image_places import ImagePlaces, read_json, sync_folder
 from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progress, stop_if
-from pulumi_mlserve.clients.layer_writer import CHUNK, tar_stream, unpacked_stream, write_packed
+from pulumi_mlserve.clients.layer_writer import CHUNK, ahead, tar_stream, unpacked_stream, write_packed
 from pulumi_mlserve.clients.source_files import file_hash
-from pulumi_mlserve.core.code_folder import bytes_text
+from pulumi_mlserve.clients.work import Work
 from pulumi_mlserve.core.digest import FileEntry, digest_of
 from pulumi_mlserve.core.image import ImageLayer, ImageModel
 from pulumi_mlserve.core.layer_files import LayerEntry, complete
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pulumi_mlserve.core.layers import LayerKey
-
-_REPORT_SECONDS: Final = 0.5
 
 
 class ModelFiles(Protocol):
@@ -73,9 +69,9 @@ class LayerStore:
     ) -> ImageLayer:
         """Write a compressed layer."""
         ordered = complete(entries)
-        each = _reporter(key.name, sum(entry.size for entry in ordered), progress, cancelled)
+        work = Work(f"packing {key.name}", sum(entry.size for entry in ordered), progress, cancelled)
         with self._places.scratch() as temporary:
-            blob = write_packed(tar_stream(ordered), temporary, each=each)
+            blob = write_packed(tar_stream(ordered), temporary, each=work.step)
             temporary.replace(self._places.blob(blob.digest))
         sync_folder(self._places.blob(blob.digest).parent)
         return self._written(
@@ -101,9 +97,9 @@ class LayerStore:
         if digest_of(files) != model.digest:
             raise OperationError(f"model {model.name}: its files are not those of {model.digest}; register it again")
         self._take(model, files, source, progress, cancelled)
-        each = _reporter(key.name, model.size, progress, cancelled)
+        work = Work(f"packing {key.name}", model.size, progress, cancelled)
         try:
-            digest, size = _measure(self._model_tar(model.folder, files), each)
+            digest, size = _measure(self._model_tar(model.folder, files), work.step)
         except CancelledError:
             raise
         except OperationError as error:
@@ -183,17 +179,13 @@ class LayerStore:
 
 
 def _measure(stream: Iterator[bytes], each: Callable[[int], None]) -> tuple[str, int]:
-    """Return the digest and the length of a stream, hashed on another processor than the one that makes it."""
+    """Return the digest and the length of a stream, made on another processor than the one that hashes it."""
     found = hashlib.sha256()
     size = 0
-    with ThreadPoolExecutor(1) as pool:
-        waiting = None
-        for piece in stream:
-            if waiting:
-                waiting.result()
-            waiting = pool.submit(found.update, piece)
-            size += len(piece)
-            each(size)
+    for piece in ahead(stream):
+        found.update(piece)
+        size += len(piece)
+        each(len(piece))
     return "sha256:" + found.hexdigest(), size
 
 
@@ -232,16 +224,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _reporter(name: str, total: int, progress: Progress | None, cancelled: Cancelled | None) -> Callable[[int], None]:
-    last = time.monotonic()
-
-    def each(done: int) -> None:
-        nonlocal last
-        stop_if(cancelled, f"packing {name}")
-        if progress and time.monotonic() - last >= _REPORT_SECONDS:
-            last = time.monotonic()
-            progress(f"{name}: {bytes_text(min(done, total))} of {bytes_text(total)} packed")
-
-    return each

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from zlib_ng import zlib_ng
 
+from pulumi_mlserve.clients.work import usable_processors
 from pulumi_mlserve.core.layer_files import END, LayerEntry, is_program, padding, tar_header
 from pulumi_mlserve.core.problems import OperationError
 
@@ -27,6 +28,7 @@ CHUNK: Final = 1 << 20
 LEVEL: Final = 2
 _GZIP_BEGIN: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, no system
 _DEFLATE_END: Final = b"\x03\x00"
+_MOST_THREADS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ def write_packed(stream: Iterable[bytes], target: Path, *, each: Callable[[int],
     Args:
         stream: The tar, in pieces of any size.
         target: Where no file is yet.
-        each: Called with the number of bytes of the tar that are done; may raise to stop.
+        each: Called with the number of bytes of the tar that were just packed; may raise to stop.
     """
     plain, packed = hashlib.sha256(), hashlib.sha256()
     checksum = done = size = 0
-    threads = min(os.cpu_count() or 1, 8)
+    threads = min(usable_processors(), _MOST_THREADS)
     waiting: collections.deque[Future[bytes]] = collections.deque()
     with target.open("xb") as file, ThreadPoolExecutor(threads) as pool:
 
@@ -94,7 +96,7 @@ def write_packed(stream: Iterable[bytes], target: Path, *, each: Callable[[int],
             plain.update(block)
             checksum = zlib_ng.crc32(block, checksum)
             done += len(block)
-            each(done)
+            each(len(block))
             if len(waiting) > 2 * threads:
                 put(waiting.popleft().result())
         while waiting:
@@ -122,12 +124,31 @@ def rechunk(stream: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def unpacked_stream(file: BinaryIO, *, packed: bool) -> Iterator[bytes]:
-    """Give the tar in a blob."""
-    expander = zlib.decompressobj(31) if packed else None
-    while piece := file.read(CHUNK):
-        yield expander.decompress(piece) if expander else piece
-    if expander:
-        yield expander.flush()
+    """Give the tar in a blob.
+
+    Raises:
+        OperationError: The compressed bytes are damaged or cut short.
+    """
+    if not packed:
+        yield from iter(lambda: file.read(CHUNK), b"")
+        return
+    expander = zlib_ng.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        while piece := file.read(CHUNK):
+            yield expander.decompress(piece)
+    except zlib_ng.error as error:  # type: ignore[misc]  # its stub calls the class an instance (1.1.0)
+        raise OperationError(f"its compressed bytes are damaged, {error}") from error
+    if not expander.eof:
+        raise OperationError("its compressed bytes are cut short")
+
+
+def ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the pieces of a stream, each made on another thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, pieces, None)
+        while (piece := waiting.result()) is not None:
+            waiting = pool.submit(next, pieces, None)
+            yield piece
 
 
 def finish(file: BinaryIO) -> None:

@@ -14,6 +14,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, cast
 
+from pulumi_mlserve.clients.source_files import file_hash
 from pulumi_mlserve.core.image import MODELS, BuiltImage, ImageLayer
 from pulumi_mlserve.core.oci import TAR_TYPE
 from pulumi_mlserve.core.problems import OperationError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pulumi_mlserve.clients.image_places import ImagePlaces
     from pulumi_mlserve.clients.layer_store import LayerStore
+from pulumi_mlserve.clients.layer_writer import ahead
 
 _NO_LINKS: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS})
 
@@ -81,7 +83,7 @@ class Unpacker:
                     problems.append(f"{root / path}: missing from the unpacked image")
             elif not (root / path).is_file():
                 problems.append(f"{root / path}: missing from the unpacked image")
-            elif (root / path).stat().st_size != content[0] or _sha256(root / path) != content[1]:
+            elif (root / path).stat().st_size != content[0] or file_hash(root / path) != content[1]:
                 problems.append(f"{root / path}: changed since the image was unpacked")
         return problems
 
@@ -95,14 +97,12 @@ class Unpacker:
             with self._places.scratch() as temporary:
                 temporary.mkdir()
                 found = hashlib.sha256()
-                stream = _Tee(self._layers.tar(layer), found.update)
+                stream = _Readable(ahead(_shown(self._layers.tar(layer), found.update)))
                 try:
                     _extract(stream, temporary)
-                except (tarfile.TarError, EOFError, OSError) as error:
-                    if isinstance(error, OSError) and error.errno is not None:
-                        raise
+                    stream.drain()
+                except (tarfile.TarError, OperationError) as error:
                     raise _damaged(layer, str(error)) from error
-                stream.drain()
                 if "sha256:" + found.hexdigest() != layer.diff_id:
                     raise _damaged(layer, "its hash is another")
                 temporary.replace(target)
@@ -122,18 +122,16 @@ def model_folder(image: BuiltImage, layer: ImageLayer) -> str:
     return f"{MODELS}/{digest.replace(':', '-')}"
 
 
-class _Tee:
-    """A readable over a stream of pieces that shows every byte to somebody else, too."""
+class _Readable:
+    """A readable over a stream of pieces."""
 
-    def __init__(self, pieces: Iterator[bytes], show: Callable[[bytes], None]) -> None:
+    def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._show = show
         self._rest = b""
 
     def read(self, size: int) -> bytes:
         parts, have = [self._rest], len(self._rest)
         while have < size and (piece := next(self._pieces, None)) is not None:
-            self._show(piece)
             parts.append(piece)
             have += len(piece)
         joined = b"".join(parts)
@@ -141,11 +139,17 @@ class _Tee:
         return joined[:size]
 
     def drain(self) -> None:
-        for piece in self._pieces:
-            self._show(piece)
+        for _ in self._pieces:
+            pass
 
 
-def _extract(stream: _Tee, root: Path) -> None:
+def _shown(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        show(piece)
+        yield piece
+
+
+def _extract(stream: _Readable, root: Path) -> None:
     """Unpack a tar of ours: files, folders and links by their paths, nothing through a link, modes without write."""
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=1 << 20) as tar:
         for member in tar:
@@ -168,7 +172,7 @@ def _extract(stream: _Tee, root: Path) -> None:
 
 
 def _contents(pieces: Iterator[bytes]) -> Iterator[tuple[str, tuple[int, str] | None]]:
-    with tarfile.open(fileobj=cast("IO[bytes]", _Tee(pieces, lambda _: None)), mode="r|", bufsize=1 << 20) as tar:
+    with tarfile.open(fileobj=cast("IO[bytes]", _Readable(pieces)), mode="r|", bufsize=1 << 20) as tar:
         for member in tar:
             if member.issym():
                 yield member.name, None
@@ -207,14 +211,6 @@ def _link(source: Path, target: Path) -> None:
 def _close_folders(root: Path) -> None:
     for folder, _, _ in os.walk(root, topdown=False):
         Path(folder).chmod(0o555)
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(1 << 20):
-            found.update(piece)
-    return found.hexdigest()
 
 
 def _damaged(layer: ImageLayer, why: str) -> OperationError:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import stat
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
+from pulumi_mlserve.clients.file_bytes import hash_file, stamp_of
+from pulumi_mlserve.clients.hash_index import HashIndex, Seen
+from pulumi_mlserve.clients.work import Work, size_text
 from pulumi_mlserve.core.code_folder import (
     IGNORE_FILES,
     MAX_BYTES,
     MAX_FILES,
     IgnoreRules,
-    bytes_text,
     code_digest,
-    size_warning,
+    is_large,
+    is_too_large,
 )
 from pulumi_mlserve.core.layer_files import LayerEntry
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 
-FileHash = Callable[[Path], str]
-"""Gives the SHA-256 of a file's bytes, 64 hexadecimal digits; an index of known files is one."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pulumi_mlserve.clients.interruption import Cancelled, Progress
 
 _KINDS: Final = (
     (stat.S_ISSOCK, "a socket"),
@@ -71,19 +74,19 @@ class SourceTree:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    found = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(1 << 20):
-            found.update(piece)
-    return found.hexdigest()
+    """Return the SHA-256 of a file's bytes.
+
+    Raises:
+        OperationError: It cannot be read, or changed meanwhile.
+    """
+    return hash_file(str(path), Work(f"reading {path}", 0))[0]
 
 
 def scan_source(
     folder: Path,
     *,
     name: str = "source_directory",
-    hash_of: FileHash = file_hash,
+    index: HashIndex | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> SourceTree:
@@ -92,42 +95,55 @@ def scan_source(
     Args:
         folder: The source directory.
         name: The property it was given by, for messages.
-        hash_of: Gives a file's hash.
-        progress: Told now and then how many bytes were hashed.
-        cancelled: Asked before each file.
+        index: Knows the hashes of files that did not change; without one every file is read.
+        progress: Told what is hashed, about once a second.
+        cancelled: Asked whether to stop.
 
     Raises:
         InvalidInputError: It is no folder, too large, or holds what cannot go into an image; all of it at once.
+        OperationError: A file cannot be read, or changed while it was read.
+        CancelledError: It is no longer wanted.
     """
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise InvalidInputError([Problem(name, f"{what}, got {str(folder)!r}; give the folder with the entry script")])
-    rules = _rules(folder, name)
-    found, problems = _listed(folder, rules, name)
+    found, problems = _listed(folder, _rules(folder, name), name)
     problems += _link_problems(folder, found, name)
-    if not problems:
-        problems = _cap_problems(found, name)
+    size = sum(entry.size for entry in found)
+    if not problems and is_too_large(len(found), size):
+        limits = f"at most {MAX_FILES:,} files and {size_text(MAX_BYTES)}"
+        problems = [Problem(name, f"is too large for code, {_heavy(found, size)} ({limits})")]
     if problems:
         raise InvalidInputError(problems)
-    entries, done = [], 0
-    for entry in sorted(found, key=lambda entry: entry.path.split("/")):
-        stop_if(cancelled, f"reading {folder / entry.path}")
-        if entry.kind == "file":
-            try:
-                sha256 = hash_of(folder / entry.path)
-            except OSError as error:
-                problems.append(Problem(f"{name}/{entry.path}", f"cannot be read, {error.strerror}; make it readable"))
-                continue
-            entries.append(replace(entry, sha256=sha256))
-            before, done = done, done + entry.size
-            if progress and before // 100_000_000 != done // 100_000_000:
-                progress(f"{name}: {bytes_text(done)} read")
+    entries = _hashed(found, index, Work(f"{name}: hashing", size, progress, cancelled))
+    entries.sort(key=lambda entry: entry.path.split("/"))
+    size = sum(entry.size for entry in entries)
+    warnings = (f"is large for code, {_heavy(entries, size)}",) if is_large(len(entries), size) else ()
+    return SourceTree(folder, tuple(entries), code_digest(entries), size, warnings)
+
+
+def _hashed(found: list[LayerEntry], index: HashIndex | None, work: Work) -> list[LayerEntry]:
+    files = {os.path.abspath(str(entry.content)): entry for entry in found if entry.kind == "file"}  # noqa: PTH100 - as text
+    stamps = {path: stamp_of(os.stat(path)) for path in files} if index else {}  # noqa: PTH116 - as text
+    known = index.known(stamps) if index else {}
+
+    def hash_one(path: str) -> Seen:
+        began_ns = time.time_ns()
+        work.step()
+        sha256, stamp = hash_file(path, work)
+        return Seen(path, stamp, sha256, began_ns)
+
+    work.step()
+    seen = {one.path: one for one in work.in_threads(hash_one, sorted(files.keys() - known.keys()))}
+    if index:
+        index.remember(seen.values())
+    entries = [entry for entry in found if entry.kind != "file"]
+    for path, entry in files.items():
+        if path in seen:
+            entries.append(replace(entry, sha256=seen[path].sha256, size=seen[path].stamp.size))
         else:
-            entries.append(entry)
-    if problems:
-        raise InvalidInputError(problems)
-    warning = size_warning(len(entries), done, _heaviest(entries))
-    return SourceTree(folder, tuple(entries), code_digest(entries), done, (warning,) if warning else ())
+            entries.append(replace(entry, sha256=known[path], size=stamps[path].size))
+    return entries
 
 
 def _rules(folder: Path, name: str) -> IgnoreRules:
@@ -218,25 +234,15 @@ def _link_problems(folder: Path, found: list[LayerEntry], name: str) -> list[Pro
     return problems
 
 
-def _cap_problems(found: list[LayerEntry], name: str) -> list[Problem]:
-    size = sum(entry.size for entry in found)
-    if size <= MAX_BYTES and len(found) <= MAX_FILES:
-        return []
-    top = ", ".join(f"{path} ({bytes_text(amount)})" for path, amount in _heaviest(found))
-    return [
-        Problem(
-            name,
-            f"too large for code, got {len(found):,} files and {bytes_text(size)}, most in {top}; name in "
-            f"'.amlignore' what a service does not need (at most {MAX_FILES:,} files and {bytes_text(MAX_BYTES)})",
-        )
-    ]
-
-
-def _heaviest(entries: list[LayerEntry]) -> list[tuple[str, int]]:
+def _heavy(entries: Sequence[LayerEntry], size: int) -> str:
     sizes: Counter[str] = Counter()
     for entry in entries:
         sizes[entry.path.partition("/")[0]] += entry.size
-    return sizes.most_common(3)
+    top = ", ".join(f"{path} ({size_text(amount)})" for path, amount in sizes.most_common(3))
+    return (
+        f"got {len(entries):,} files and {size_text(size)}, most in {top}; name in '.amlignore' what a service does "
+        "not need, and register models as models"
+    )
 
 
 def _is_text(path: str) -> bool:

@@ -98,21 +98,11 @@ def code_digest(entries: Iterable[LayerEntry]) -> str:
     return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
 
 
-def size_warning(count: int, size: int, heaviest: Iterable[tuple[str, int]]) -> str | None:
-    """Return what to say about a folder that is large for code, or None."""
-    if size <= LARGE_BYTES and count <= MANY_FILES:
-        return None
-    top = ", ".join(f"{path} ({bytes_text(amount)})" for path, amount in heaviest)
-    return (
-        f"the folder is large for code, got {count:,} files and {bytes_text(size)}, most in {top}; "
-        "name in '.amlignore' what a service does not need, and register models as models"
-    )
+def is_large(count: int, size: int) -> bool:
+    """Tell whether a folder is so large that something in it is probably no code."""
+    return size > LARGE_BYTES or count > MANY_FILES
 
 
-def bytes_text(size: float) -> str:
-    """Return a number of bytes for people: ``1.2 MB``."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":  # noqa: PLR2004 - SI prefixes
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"  # noqa: PLR2004
+def is_too_large(count: int, size: int) -> bool:
+    """Tell whether a folder cannot be meant as code, such as a home directory given by mistake."""
+    return size > MAX_BYTES or count > MAX_FILES

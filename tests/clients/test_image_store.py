@@ -23,6 +23,7 @@ from pulumi_mlserve.clients.image_places import ImagePlaces, full_disk_told
 from pulumi_mlserve.clients.image_store import ImageContent, ImageInUseError, ImageStore
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.source_files import scan_source
+from pulumi_mlserve.clients.work import size_text
 from pulumi_mlserve.core.problems import OperationError
 
 ALL = ("dependencies", "runtime", "model:ridge", "code", "layout")
@@ -150,9 +151,10 @@ def test_a_models_bytes_lie_once(shop):
 def test_progress_is_told_with_the_layers_names(shop):
     """A person sees what takes time."""
     told = []
-    shop.build(progress=told.append)
+    image = shop.build(progress=told.append)
+    sizes = {layer.name: size_text(layer.size) for layer in image.layers}
 
-    assert [f"{name}: packing" for name in ALL] == told
+    assert [text for name in ALL for text in (f"{name}: packing", f"{name}: {sizes[name]}")] == told
 
 
 @pytest.mark.parametrize("when", range(1, 8))

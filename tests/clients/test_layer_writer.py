@@ -37,7 +37,7 @@ def test_the_sizes_of_the_pieces_do_not_show(size, tmp_path):
 @pytest.mark.parametrize("threads", [1, 7])
 def test_the_number_of_processors_does_not_show(threads, tmp_path, monkeypatch):
     """A laptop and a build server write the same bytes."""
-    monkeypatch.setattr(layer_writer.os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(layer_writer, "usable_processors", lambda: threads)
 
     assert GOLDEN == write_packed([CONTENT], tmp_path / "blob").digest
 

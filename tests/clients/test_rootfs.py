@@ -136,7 +136,7 @@ def test_a_filesystem_without_hard_links_gets_copies(shop, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda blob: blob[:-20], lambda blob: blob[:40] + b"\0\0\0\0" + blob[44:], lambda _: b""]
+    "damage", [lambda blob: blob[:-20], lambda blob: blob[:40] + bytes(4) + blob[44:], lambda _: b""]
 )
 def test_a_damaged_layer_is_not_unpacked(shop, damage):
     """No folder appears, and the message says what to do."""

@@ -5,10 +5,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from pulumi_mlserve.clients import source_files
+from pulumi_mlserve.clients.hash_index import HashIndex
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.source_files import scan_source
 from pulumi_mlserve.core.problems import InvalidInputError
@@ -227,13 +230,29 @@ def test_a_folder_that_is_large_for_code_is_warned_about(source, monkeypatch):
 
 def test_a_folder_that_is_far_too_large_is_refused_before_it_is_read(source, monkeypatch):
     """A home directory given by mistake must not be hashed for an hour."""
-    monkeypatch.setattr(source_files, "MAX_FILES", 4)
+    monkeypatch.setattr("pulumi_mlserve.core.code_folder.MAX_FILES", 4)
+    monkeypatch.delattr(source_files, "hash_file")
 
-    def unread(path):
-        raise AssertionError(path)
+    assert "source_directory: is too large for code, got 5 files" in problems(source)[0]
 
-    with pytest.raises(InvalidInputError, match="too large for code, got 5 files"):
-        scan_source(source, hash_of=unread)
+
+def test_unchanged_files_are_not_read_again(source, tmp_path, monkeypatch):
+    """A preview of a large folder costs a stat for each file; a changed file is noticed."""
+    index = HashIndex(tmp_path / "index.sqlite")
+    for path in source.rglob("*.*"):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    time.sleep(0.2)  # the index distrusts files that changed a moment ago
+    first = scan_source(source, index=index)
+    read = []
+    plain = source_files.hash_file
+    monkeypatch.setattr(source_files, "hash_file", lambda path, work: read.append(Path(path).name) or plain(path, work))
+
+    assert first == scan_source(source, index=index)
+    assert [] == read
+    (source / "score.py").write_text("import lix\n")
+
+    assert first.digest != scan_source(source, index=index).digest
+    assert ["score.py"] == read
 
 
 def test_reading_stops_when_it_is_no_longer_wanted(source):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pulumi_mlserve.core.code_folder import IgnoreRules, bytes_text, code_digest, size_warning
+from pulumi_mlserve.core.code_folder import IgnoreRules, code_digest, is_large, is_too_large
 from pulumi_mlserve.core.layer_files import LayerEntry
 
 
@@ -70,17 +70,16 @@ def test_order_and_folders_do_not_count():
     assert code_digest([FILE, other]) == code_digest([LayerEntry("empty", "folder"), other, FILE])
 
 
-def test_a_large_folder_is_warned_about_with_its_heaviest_parts():
-    """People should see at once what they forgot to leave out."""
-    assert size_warning(10, 1000, []) is None
-    text = size_warning(2001, 150_000_000, [("data", 149_000_000)])
-
-    assert text is not None
-    assert "2,001 files" in text
-    assert "data (149 MB)" in text
-
-
-@pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (2.5e12, "2500 GB")])
-def test_bytes_are_told_for_people(size, text):
-    """One decimal below a hundred."""
-    assert text == bytes_text(size)
+@pytest.mark.parametrize(
+    ("count", "size", "large", "too_large"),
+    [
+        (2_000, 100_000_000, False, False),
+        (2_001, 0, True, False),
+        (1, 100_000_001, True, False),
+        (50_001, 0, True, True),
+        (1, 4_000_000_001, True, True),
+    ],
+)
+def test_a_folder_can_be_too_large_for_code(count, size, large, too_large):
+    """First a warning, then a refusal."""
+    assert (large, too_large) == (is_large(count, size), is_too_large(count, size))
