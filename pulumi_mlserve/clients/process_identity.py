@@ -54,10 +54,13 @@ def alive(identity: Identity) -> bool:
 def send(identity: Identity, number: signal.Signals) -> bool:
     """Signal this very process; False when it is gone, and then nobody was signalled."""
     with _held(identity) as handle:
-        if handle is None:
+        if not alive(identity):
             return False
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(handle, number)
+            if handle is None:
+                os.kill(identity.pid, number)
+            else:
+                signal.pidfd_send_signal(handle, number)
             return True
     return False
 
@@ -66,7 +69,7 @@ def wait_gone(identity: Identity, seconds: float) -> bool:
     """Return whether the process is gone, at the latest after `seconds`; wakes up the moment it ends."""
     deadline = time.monotonic() + seconds
     with _held(identity) as handle:
-        if handle is not None:
+        if handle is not None and alive(identity):
             poll = select.poll()
             poll.register(handle, select.POLLIN)
             poll.poll(max(0.0, seconds) * 1_000)
@@ -116,14 +119,18 @@ def holder_of_socket(inode: int) -> int | None:
 
 @contextlib.contextmanager
 def _held(identity: Identity) -> Iterator[int | None]:
-    """Give a handle that stays with this very process, None when it is gone."""
+    """Give a handle that stays with the process that has the number now.
+
+    None when it is gone, and where Linux is older than 5.3 or Python was built on such a one: then the number is all
+    there is, and another process could get it within the microseconds after it was looked at.
+    """
     try:
         handle = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
+    except (AttributeError, OSError):
         yield None
         return
     try:
-        yield handle if alive(identity) else None
+        yield handle
     finally:
         os.close(handle)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -109,7 +108,7 @@ def check_runnable(spec: ProcessSpec) -> None:
     """
     if not (spec.root / _RUNTIME).is_dir():
         raise OperationError(f"service {spec.service}: no image at {spec.root}; build the image again")
-    if not os.access(spec.python, os.X_OK):
+    if not spec.python.is_file():
         raise OperationError(f"service {spec.service}: no Python at {spec.python}; install that version")
 
 
