@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -76,7 +77,8 @@ def _this_python() -> Finding:
 
 
 def _image_pythons() -> Finding:
-    found = [minor for minor in MINORS if _has_python(minor)]
+    with ThreadPoolExecutor(len(MINORS)) as pool:  # a version manager's stand-ins for absent ones answer slowly
+        found = [minor for minor, there in zip(MINORS, pool.map(_has_python, MINORS), strict=True) if there]
     absent = [minor for minor in MINORS if minor not in found]
     what = "python for images"
     if not found:

@@ -61,7 +61,7 @@ def test_interrupt_is_status_130(monkeypatch, capsys):
 def test_reader_that_goes_away_is_no_traceback():
     """Output into a pipe that closes ends without noise."""
     shown = subprocess.run(
-        f"{sys.executable} -m pulumi_mlserve.cli.main doctor --json | true",
+        f"{sys.executable} -m pulumi_mlserve.cli.main models list | true",
         shell=True,
         capture_output=True,
         text=True,

@@ -23,6 +23,12 @@ def findings(store: str | None = None) -> dict[str, machine.Finding]:
 
 
 @pytest.fixture
+def quick(monkeypatch):
+    """A machine that says at once which Pythons it has: all."""
+    monkeypatch.setattr(machine, "find_python", lambda minor: Path(f"/python{minor}"))
+
+
+@pytest.fixture
 def complete(pulumi_environment, monkeypatch):
     """A machine with an engine and the plugin in its cache."""
     for name in ("PATH", "PULUMI_HOME"):
@@ -35,6 +41,7 @@ def test_complete_machine_lacks_nothing(complete, capsys):
     assert capsys.readouterr().out.endswith("nothing is missing\n")
 
 
+@pytest.mark.usefixtures("quick")
 def test_machine_without_engine_or_plugin(tmp_path, monkeypatch, capsys):
     """What is missing is named, each with what to do, and the status is 1."""
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -48,6 +55,7 @@ def test_machine_without_engine_or_plugin(tmp_path, monkeypatch, capsys):
     assert all(each["advice"] for each in found.values() if each["state"] == MISSING)
 
 
+@pytest.mark.usefixtures("quick")
 def test_old_engine_is_missing(tmp_path, monkeypatch):
     """An engine that is too old does not count."""
     pulumi = tmp_path / "pulumi"
@@ -62,6 +70,7 @@ def test_old_engine_is_missing(tmp_path, monkeypatch):
     assert (MISSING, NOTE) == (found["python host"].state, found["yaml host"].state)
 
 
+@pytest.mark.usefixtures("quick")
 def test_python_that_is_absent_is_a_note(monkeypatch):
     """Only an image that asks for it needs it; without any, images cannot run."""
     have = {"3.11"}
@@ -78,6 +87,7 @@ def test_python_that_is_absent_is_a_note(monkeypatch):
     assert MISSING == findings()["python for images"].state
 
 
+@pytest.mark.usefixtures("quick")
 def test_store_that_cannot_be_written(tmp_path):
     """A file where the store's folder should be is named with the variable that moves it."""
     (tmp_path / "file").write_text("")
@@ -88,12 +98,14 @@ def test_store_that_cannot_be_written(tmp_path):
     assert "MLSERVE_STORE" in found.advice
 
 
+@pytest.mark.usefixtures("quick")
 def test_store_folder_need_not_exist(tmp_path):
     """A store that nobody wrote to yet is fine, and looking makes no folder."""
     assert OK == findings(str(tmp_path / "new" / "store"))["model store"].state
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("quick")
 def test_store_on_another_filesystem_is_a_note():
     """Models then lie there twice, which is said."""
     found = findings("/dev/shm/mlserve-store")  # a filesystem of its own on every Linux
@@ -101,6 +113,7 @@ def test_store_on_another_filesystem_is_a_note():
     assert NOTE == found["shared bytes"].state
 
 
+@pytest.mark.usefixtures("quick")
 def test_limits_say_what_they_are(monkeypatch):
     """Without a writable control group limits are less exact, which is said."""
     monkeypatch.setattr(machine, "places", lambda _: iter(()))
