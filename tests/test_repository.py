@@ -28,6 +28,7 @@ REGISTRY_HOSTS = re.compile(
         )
     )
 )
+HERE = (Path(__file__).resolve().parent.parent, Path.home())
 RESERVED = r"(?!\S*(?:example|invalid|localhost|127\.0\.0\.1))"  # hosts that name nobody: RFC 2606
 DOWNLOAD = re.compile(rf"https?://{RESERVED}[^\s\"')>]+\.(?:whl|tar\.gz|tgz|zip|deb|rpm|exe)\b")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -55,7 +56,7 @@ def text_of(file: Path) -> str | None:
     [
         ("a package registry's host", REGISTRY_HOSTS),
         ("a download address", DOWNLOAD),
-        ("a folder of the machine it was written on", re.compile(r"(?:/home/|/Users/|/root/)\w")),
+        ("a folder of the machine it was written on", re.compile("|".join(re.escape(f"{folder}/") for folder in HERE))),
     ],
 )
 def test_no_file_names_a_place_outside(tracked, what, pattern):
