@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import json
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ANSWER_SECONDS = 2.0
+_MOST_HANDLES = 4
 _LARGEST_ANSWER = 1 << 20
 
 
@@ -77,7 +79,7 @@ def ask_listener(path: Path) -> socket.socket | None:
     try:
         with _connected(path) as line:
             line.sendall(b'{"op": "handover"}\n')
-            received, handles, _flags, _address = socket.recv_fds(line, 4096, 4, socket.MSG_CMSG_CLOEXEC)
+            received, handles = _receive(line)
     except OSError:
         return None
     for extra in handles[1:]:
@@ -89,6 +91,21 @@ def ask_listener(path: Path) -> socket.socket | None:
             return socket.socket(fileno=handles[0])
     os.close(handles[0])
     return None
+
+
+def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
+    """Return one message and the open files that came with it, which no child of ours inherits.
+
+    `socket.recv_fds` takes flags but does not pass them on (CPython up to 3.14), so a program started by another thread
+    in the same moment would keep the port.
+    """
+    handles = array.array("i")
+    size = socket.CMSG_SPACE(_MOST_HANDLES * handles.itemsize)
+    message, attached, _flags, _address = line.recvmsg(4096, size, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in attached:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            handles.frombytes(content[: len(content) - len(content) % handles.itemsize])
+    return message, list(handles)
 
 
 def _ask(path: Path, operation: str) -> dict[str, object] | None:

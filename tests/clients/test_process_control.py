@@ -1,0 +1,135 @@
+"""The control socket: whatever answers there, or does not, is one of the cases that the caller knows."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+
+import pytest
+
+from pulumi_mlserve.clients import process_control
+from pulumi_mlserve.clients.process_control import StartError, ask_drain, ask_listener, ask_status
+
+READY = b'{"state": "ready", "samples_answered": 2, "error": null}\n'
+FAILED = b'{"state": "failed", "error": {"message": "no model", "file": "score.py", "line": 3, "todo": "add it"}}\n'
+
+
+@pytest.fixture
+def answering(tmp_path):
+    """Makes a control socket that gives one answer, with open files attached."""
+    threads = []
+
+    def make(answer: bytes, *attached: int):
+        path = tmp_path / "c.sock"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(os.fspath(path))
+        listener.listen()
+
+        def serve() -> None:
+            with listener, listener.accept()[0] as line:
+                line.makefile().readline()
+                socket.send_fds(line, [answer], attached) if attached else line.sendall(answer)
+
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        return path
+
+    yield make
+    for thread in threads:
+        thread.join()
+
+
+def open_files() -> int:
+    """Returns how many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+def test_status_is_read(answering):
+    """A ready process is ready, with what it has answered."""
+    status = ask_status(answering(READY))
+
+    assert status is not None
+    assert ("ready", 2, None) == (status.state, status.samples_answered, status.error)
+
+
+def test_failure_says_where_and_what_to_do(answering):
+    """A failed process says why as one line: place, reason, what to do."""
+    status = ask_status(answering(FAILED))
+
+    assert status is not None
+    assert "score.py:3: no model; add it" == str(status.error)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (StartError("no model"), "no model"),
+        (StartError("no model", file="a.py"), "a.py: no model"),
+        (StartError("no model", line=3), "no model"),
+    ],
+)
+def test_failure_without_a_place_is_told_without(error, text):
+    """What is not known of the place is left out."""
+    assert text == str(error)
+
+
+@pytest.mark.parametrize("answer", [b"", b"\n", b"no JSON\n", b"[]\n", b"{}\n", b'{"state": 1}\n', b"\xff\n"])
+def test_nonsense_is_no_answer(answering, answer):
+    """An answer that is not of the protocol counts as none."""
+    assert ask_status(answering(answer)) is None
+
+
+@pytest.mark.parametrize("answer", [b"", b"no JSON\n", b"[]\n", b'{"ok": false}\n'])
+def test_refused_drain_is_told(answering, answer):
+    """Only a clear yes to a drain is a yes."""
+    assert not ask_drain(answering(answer))
+
+
+def test_nobody_there_is_no_answer(tmp_path):
+    """A path that is absent, a file or left by a process that is gone gives no answer."""
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(os.fspath(tmp_path / "left"))
+    answers = [ask_status(tmp_path / name) for name in ("absent", "file", "left")]
+
+    assert [None, None, None] == answers
+    assert ask_listener(tmp_path / "left") is None
+
+
+def test_silence_has_an_end(tmp_path, monkeypatch):
+    """A process that accepts and says nothing is waited for so long and no longer."""
+    monkeypatch.setattr(process_control, "_ANSWER_SECONDS", 0.1)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(os.fspath(tmp_path / "s"))
+        silent.listen()
+
+        assert ask_status(tmp_path / "s") is None
+        assert ask_listener(tmp_path / "s") is None
+
+
+def test_listener_is_received(answering):
+    """The socket that comes is the one sent, and no child inherits it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        received = ask_listener(answering(b'{"ok": true}\n', listener.fileno()))
+        assert received is not None
+        with received:
+            assert listener.getsockname() == received.getsockname()
+            assert not received.get_inheritable()
+
+
+@pytest.mark.parametrize("answer", [b'{"ok": false}\n', b"no JSON\n"])
+def test_refused_hand_over_leaves_nothing_open(answering, answer):
+    """A hand-over that is not clearly one closes whatever came with it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        path = answering(answer, listener.fileno(), listener.fileno())
+        before = open_files()
+        received = ask_listener(path)
+
+    assert received is None
+    assert open_files() <= before
+
+
+def test_yes_without_a_socket_is_no_hand_over(answering):
+    """A yes without a socket is no hand-over."""
+    assert ask_listener(answering(b'{"ok": true}\n')) is None
