@@ -1,0 +1,443 @@
+"""Facts about running trials: the processes are real, the runtime is a small program in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pulumi_mlserve.clients import confined
+from pulumi_mlserve.clients.interpreter import find_python
+from pulumi_mlserve.clients.interruption import CancelledError
+from pulumi_mlserve.clients.trial import Trial, TrialLimits
+from pulumi_mlserve.core.problems import OperationError
+
+OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = find_python(OWN)
+GOOD = {"ok": True, "problems": [], "contract": {"schema": 1}, "samples": [{"input": 1, "output": 2}], "seconds": 0.5}
+HEAD = """
+import json, os, signal, socket, subprocess, sys, time
+from pathlib import Path
+arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+def write(value):
+    Path(arguments["--output"]).write_text(json.dumps(value))
+"""
+
+
+@pytest.fixture
+def trial(tmp_path):
+    """Trials with an empty cache."""
+    return Trial(tmp_path / "cache")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Returns a function that makes a root whose runtime is the given program."""
+
+    def make(program: str) -> Path:
+        package = tmp_path / "root" / "opt" / "mlserve" / "runtime" / "mlserve_scoring"
+        package.mkdir(parents=True, exist_ok=True)
+        (package / "__init__.py").touch()
+        (package / "__main__.py").write_text(HEAD + textwrap.dedent(program))
+        return tmp_path / "root"
+
+    return make
+
+
+def telling(root, expression: str) -> Path:
+    """Return a root whose runtime puts the value of an expression into the contract."""
+    return root(f"write({GOOD!r} | {{'contract': {{'said': {expression}}}}})")
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; one that only waits to be collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def test_a_good_verdict_is_passed_on(trial, root):
+    """Contract, samples and time come from the runtime, the output from the script."""
+    verdict = trial.run(root(f"print('hello')\nwrite({GOOD!r})"), PYTHON, "k")
+
+    assert verdict.ok
+    assert verdict.contract == {"schema": 1}
+    assert verdict.samples == ({"input": 1, "output": 2},)
+    assert (verdict.seconds, verdict.output) == (0.5, "hello")
+
+
+def test_problems_name_file_line_and_what_to_do(trial, root):
+    """The runtime's places are put in front."""
+    problems = [
+        {"message": "KeyError: 'age'", "file": "score.py", "line": 7, "stage": "run", "todo": "correct the sample"},
+        {"message": "no model", "file": None, "line": None, "stage": "init", "todo": ""},
+        {"message": "odd", "file": "score.py", "line": None, "stage": "init", "todo": None},
+    ]
+    verdict = trial.run(root(f"write({GOOD | {'ok': False, 'problems': problems}!r})\nsys.exit(3)"), PYTHON, "k")
+
+    assert not verdict.ok
+    assert [str(problem) for problem in verdict.problems] == [
+        "entry_script: score.py:7: KeyError: 'age'; correct the sample",
+        "entry_script: init: no model",
+        "entry_script: score.py: odd",
+    ]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_verdict_that_would_be_the_same_again_is_kept(tmp_path, trial, root, good):
+    """Good ones and the script's own mistakes are cached by key."""
+    value = GOOD | {"ok": good, "problems": [] if good else [{"message": "m", "file": "f.py", "line": 1}]}
+    program = f"Path({str(tmp_path / 'ran')!r}).open('a').write('x')\nwrite({value!r})"
+    first = trial.run(root(program), PYTHON, "k")
+
+    assert trial.run(root(program), PYTHON, "k") == first == trial.known("k") == Trial(tmp_path / "cache").known("k")
+    assert (tmp_path / "ran").read_text() == "x"
+    trial.run(root(program), PYTHON, "other")
+    assert (tmp_path / "ran").read_text() == "xx"
+
+
+def test_a_damaged_cache_counts_as_none(tmp_path, trial, root):
+    """The trial is run again."""
+    trial.run(root(f"write({GOOD!r})"), PYTHON, "k")
+    for text in ("{", "[]", '{"schema": 2}', '{"schema": 1, "problems": [{}]}'):
+        next((tmp_path / "cache" / "verdicts").iterdir()).write_text(text)
+
+        assert trial.known("k") is None
+
+
+def test_a_trial_that_takes_too_long_is_ended_and_not_kept(trial, root):
+    """The next run may be luckier."""
+    started = time.monotonic()
+    verdict = trial.run(root("time.sleep(60)"), PYTHON, "k", TrialLimits(seconds=0.7))
+
+    assert [problem.message for problem in verdict.problems] == [
+        "init and the samples took more than 0.7 s; make them faster, or switch the trial off with trial='off'"
+    ]
+    assert time.monotonic() - started < 10
+    assert trial.known("k") is None
+
+
+def test_a_time_out_says_how_far_it_came(trial, root):
+    """The runtime writes each stage before it begins."""
+    reached = {"message": "the process ended while answering sample 3", "stage": "run", "todo": "look"}
+    program = f"write({GOOD | {'ok': False, 'problems': [reached]}!r})\ntime.sleep(60)"
+    verdict = trial.run(root(program), PYTHON, "k", TrialLimits(seconds=0.7))
+
+    assert verdict.problems[0].message.startswith("init and the samples took more than 0.7 s, answering sample 3; make")
+
+
+def test_cancelling_ends_everything_at_once(tmp_path, trial, root):
+    """The work is not wanted any more; its process is gone when the call returns."""
+    program = f"Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
+    started = time.monotonic()
+    with pytest.raises(CancelledError, match="trying the entry script"):
+        trial.run(root(program), PYTHON, "k", cancelled=(tmp_path / "pid").exists)
+
+    assert time.monotonic() - started < 10
+    assert not alive(int((tmp_path / "pid").read_text() or 0))
+
+
+FORKS = {
+    "same group": "child = subprocess.Popen(['sleep', '61'])",
+    "own session": "child = subprocess.Popen(['sleep', '61'], start_new_session=True)",
+    "orphan": """
+        if os.fork() == 0:
+            os.setsid()
+            child = subprocess.Popen(['sleep', '61'])
+            Path(FILE).write_text(str(child.pid))
+            os._exit(0)
+        os.wait()
+        child = None
+    """,
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look at processes")
+@pytest.mark.parametrize("ends", ["good", "crash", "time"])
+@pytest.mark.parametrize("kind", FORKS)
+def test_what_a_script_leaves_behind_is_ended(tmp_path, trial, root, kind, ends):
+    """Whatever group, session or parent it has, and however the script ends."""
+    file = tmp_path / "child"
+    program = textwrap.dedent(FORKS[kind]).replace("FILE", repr(str(file)))
+    program += f"\nif child: Path({str(file)!r}).write_text(str(child.pid))\n"
+    last = {"good": f"write({GOOD!r})", "crash": "os.kill(os.getpid(), 9)", "time": "time.sleep(60)"}
+    trial.run(root(program + last[ends]), PYTHON, "k", TrialLimits(seconds=1.0 if ends == "time" else 60.0))
+
+    assert not alive(int(file.read_text()))
+
+
+def test_a_script_that_ends_its_keeper_leaves_nothing_of_its_group(tmp_path, trial, root):
+    """A hostile script is no danger to the next."""
+    file = tmp_path / "pid"
+    program = f"Path({str(file)!r}).write_text(str(os.getpid()))\nos.kill(os.getppid(), 9)\ntime.sleep(60)"
+    verdict = trial.run(root(program), PYTHON, "k", TrialLimits(seconds=10))
+
+    assert not verdict.ok
+    deadline = time.monotonic() + 5
+    while alive(int(file.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive(int(file.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("print('thinking')\nos._exit(0)", "the process ended before its verdict, exit status 0: thinking"),
+        ("os.kill(os.getpid(), 11)", "the process ended before its verdict, ended by SIGSEGV: "),
+        ("raise RuntimeError('x')", "the process ended before its verdict, exit status 1: RuntimeError: x"),
+    ],
+)
+def test_a_process_that_ends_without_verdict_is_a_problem(trial, root, program, expected):
+    """Status or signal and the last line say what is known."""
+    verdict = trial.run(root(program), PYTHON, "k")
+
+    assert not verdict.ok
+    assert verdict.problems[0].message.startswith(expected)
+    assert trial.known("k") is None
+
+
+def test_a_crash_after_a_stage_names_the_signal(trial, root):
+    """The stage comes from the runtime, the signal from the system."""
+    died = {"message": "the process ended while loading score.py", "stage": "init", "file": "score.py", "todo": "look"}
+    program = f"write({GOOD | {'ok': False, 'problems': [died]}!r})\nos.kill(os.getpid(), 9)"
+    verdict = trial.run(root(program), PYTHON, "k", TrialLimits(memory_bytes=10**9))
+
+    assert verdict.problems[0].message == (
+        "score.py: the process ended while loading score.py; look; ended by SIGKILL, with 1.0 GB of memory at most"
+    )
+    assert trial.known("k") is None
+
+
+def test_a_verdict_that_cannot_be_read_is_an_error(trial, root):
+    """The runtime and this package do not fit."""
+    for value in ("'{'", "'[]'", "'{\"ok\": true}'"):
+        with pytest.raises(OperationError, match="the trial's verdict cannot be read"):
+            trial.run(root(f"Path(arguments['--output']).write_text({value})"), PYTHON, "k")
+
+
+def test_a_root_without_runtime_is_an_error(trial, tmp_path):
+    """It is not the script's fault."""
+    with pytest.raises(OperationError, match=r"the trial cannot be run: .*No module named"):
+        trial.run(tmp_path, PYTHON, "k")
+
+
+def test_a_manifest_that_the_runtime_refuses_is_an_error(trial, root):
+    """Exit status 2 is the runtime's word for it."""
+    with pytest.raises(OperationError, match="the trial cannot be run: manifest: bad"):
+        trial.run(root("print('manifest: bad')\nsys.exit(2)"), PYTHON, "k")
+
+
+def test_a_python_that_does_not_exist_is_an_error(trial, root):
+    """The message comes through."""
+    verdict = trial.run(root(""), Path("/nowhere/python"), "k")
+
+    assert "the trial cannot be started: [Errno 2]" in verdict.problems[0].message
+
+
+def test_the_environment_is_the_trials_own(trial, root, monkeypatch):
+    """No secret of ours is seen; home, temporary and working folders are new and private."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "hunter2")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "hunter2")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    said = trial.run(telling(root, "dict(os.environ) | {'cwd': os.getcwd()}"), PYTHON, "k").contract["said"]
+
+    assert "hunter2" not in json.dumps(said)
+    assert said["TZ"] == "Asia/Tokyo"
+    assert Path(said["HOME"]).parent == Path(said["TMPDIR"]).parent == Path(said["cwd"]).parent
+    assert not Path(said["HOME"]).parent.exists()
+    assert said["HOME"] != os.environ["HOME"]
+
+
+def test_nothing_of_ours_is_open(trial, root, tmp_path):
+    """Files of this process are not the script's, even those that are inheritable."""
+    with (tmp_path / "ours").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        expression = "[n for n in range(3, 200) if os.path.exists(f'/dev/fd/{n}')]"
+        said = trial.run(telling(root, expression), PYTHON, "k").contract["said"]
+
+    assert said == []
+
+
+def test_the_script_is_in_a_session_of_its_own_and_reads_nothing(trial, root):
+    """Keys pressed in the terminal do not reach it, and it cannot ask for any."""
+    said = trial.run(telling(root, "[os.getsid(0) == os.getpid(), sys.stdin.read()]"), PYTHON, "k").contract["said"]
+
+    assert said == [True, ""]
+
+
+REACH = "(lambda s: (s.settimeout(3), s.connect_ex(('127.0.0.1', PORT)))[1])(socket.socket())"
+LOOPBACK = """(lambda s, c: (s.bind(('127.0.0.1', 0)), s.listen(), c.connect_ex(s.getsockname()))[2])(
+    socket.socket(), socket.socket())"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can close the network for one process")
+def test_the_network_is_closed_but_for_a_loopback_of_its_own(trial, root):
+    """What listens on this machine cannot be reached; servers of the script's own can."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reach = REACH.replace("PORT", str(server.getsockname()[1]))
+        verdict = trial.run(telling(root, f"[{reach}, {LOOPBACK}]"), PYTHON, "k")
+
+    assert verdict.notes == ()
+    assert verdict.contract["said"][0] != 0
+    assert verdict.contract["said"][1] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the test above as one")
+def test_the_network_is_closed_for_an_ordinary_user_too():
+    """A user namespace gives the right to it; the user stays the same."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        folder.chmod(0o755)
+        shutil.copy(confined.__file__, folder)
+        reach = "import os, socket; c = socket.socket(); c.settimeout(3); print(os.getuid(), c.connect_ex(ADDRESS))"
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            code = reach.replace("ADDRESS", repr(server.getsockname()))
+            plan = {
+                "command": ["/usr/bin/python3", "-c", code],
+                "environment": {},
+                "folder": "/",
+                "limits": {},
+                "report": 1,
+            }
+            (folder / "plan.json").write_text(json.dumps(plan))
+            launcher = subprocess.Popen(
+                ["/usr/bin/python3", "-I", "-S", folder / "confined.py", folder / "plan.json"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                user=65534,
+                group=65534,
+                extra_groups=[],
+            )
+            said, output, ended = launcher.stdout.read().decode().splitlines()
+            launcher.communicate()
+    finally:
+        shutil.rmtree(folder)
+
+    assert json.loads(said)["network"] is True
+    assert json.loads(ended)["status"] == 0
+    assert output == "65534 101" or output.startswith("65534 1")
+
+
+def test_a_script_that_wants_the_network_is_told_that_there_is_none(trial, root):
+    """The hint says what to do."""
+    failed = {"message": "gaierror: [Errno -3] Temporary failure in name resolution", "file": "score.py", "line": 3}
+    verdict = trial.run(root(f"write({GOOD | {'ok': False, 'problems': [failed]}!r})"), PYTHON, "k")
+
+    if not verdict.notes:
+        assert "; the trial has no network: put what the script downloads into" in verdict.problems[0].message
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not honour the limit")
+def test_memory_is_limited(trial, root):
+    """A script that takes more gets a MemoryError, which another machine may not give it."""
+    failed = {"ok": False, "problems": [{"message": "MemoryError", "file": "score.py", "line": 3}]}
+    program = f"""
+    try:
+        bytearray(600_000_000)
+        write({GOOD!r})
+    except MemoryError:
+        write({GOOD | failed!r})
+    """
+    assert trial.run(root(program), PYTHON, "a").ok
+    assert not trial.run(root(program), PYTHON, "b", TrialLimits(memory_bytes=400_000_000)).ok
+    assert trial.known("b") is None
+
+
+def test_processor_time_and_files_are_limited(trial, root):
+    """A busy loop and an endless file end before the wall clock does."""
+    busy = trial.run(root("while True: pass"), PYTHON, "a", TrialLimits(seconds=30, cpu_seconds=1))
+    large = f"""
+    try:
+        Path('large').write_bytes(bytes(2_000_000))
+    except OSError as error:
+        write({GOOD!r} | {{'contract': str(error)}})
+    """
+    full = trial.run(root(large), PYTHON, "b", TrialLimits(file_bytes=1_000_000))
+
+    assert "ended by SIG" in busy.problems[0].message
+    assert full.contract == "[Errno 27] File too large"
+
+
+def test_only_the_end_of_a_long_output_is_kept(trial, root):
+    """A script that prints without end fills no memory."""
+    verdict = trial.run(root(f"print('a' * 5_000_000)\nprint('end')\nwrite({GOOD!r})"), PYTHON, "k")
+
+    assert len(verdict.output) <= 65536
+    assert verdict.output.endswith("\nend")
+
+
+def test_long_trials_say_that_they_go_on(trial, root, monkeypatch):
+    """One line every few seconds."""
+    monkeypatch.setattr("pulumi_mlserve.clients.confined_run._SAY_SECONDS", 0.2)
+    said: list[str] = []
+    trial.run(root(f"time.sleep(0.7)\nwrite({GOOD!r})"), PYTHON, "k", progress=said.append)
+
+    assert said
+    assert said[0].startswith("trying the entry script: ")
+
+
+def test_samples_of_a_file_are_handed_on(tmp_path, trial, root):
+    """They take the place of the manifest's."""
+    samples = tmp_path / "samples.json"
+    samples.write_text("[]")
+    said = trial.run(telling(root, "arguments"), PYTHON, "k", samples=samples).contract["said"]
+
+    assert said["--samples"] == str(samples)
+    assert said["--root"] == str(tmp_path / "root")
+
+
+def test_a_folder_without_rights_is_removed_all_the_same(trial, root):
+    """The script cannot make the trial leave something behind."""
+    program = f"""
+    Path('locked').mkdir(); Path('locked/file').touch(); Path('locked').chmod(0)
+    write({GOOD!r} | {{'contract': os.getcwd()}})
+    """
+    verdict = trial.run(root(program), PYTHON, "k")
+
+    assert not Path(verdict.contract).exists()
+
+
+def test_the_launcher_ends_its_command_when_its_caller_dies(tmp_path):
+    """A plugin that is killed leaves no trial behind."""
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    code = f"""
+import sys
+from pathlib import Path
+from pulumi_mlserve.clients.confined_run import run_confined
+write = "import os, time; open({str(tmp_path / "pid")!r}, 'w').write(str(os.getpid())); time.sleep(61)"
+rest = dict(environment={{}}, limits={{}}, seconds=60, doing="x")
+run_confined([sys.executable, "-c", write], folder=Path({str(folder)!r}), **rest)
+"""
+    caller = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        deadline = time.monotonic() + 20
+        while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        pid = int((tmp_path / "pid").read_text())
+    finally:
+        caller.kill()
+        caller.wait()
+    deadline = time.monotonic() + 10
+    while (alive(pid) or launchers(folder)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert not alive(pid)
+    assert launchers(folder) == []
+
+
+def launchers(folder: Path) -> list[str]:
+    """Return the launchers that work in a folder."""
+    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if str(folder) in line and "confined.py" in line]
