@@ -47,7 +47,10 @@ class FolderBlobs:
     def missing(self, entries: Iterable[FileEntry]) -> list[FileEntry]:
         """Return the contents that are not here whole, each once."""
         wanted = {entry.sha256: entry for entry in entries}
-        return [entry for entry in wanted.values() if _size(self.path(entry.sha256)) != entry.size]
+        try:
+            return [entry for entry in wanted.values() if _size(self.path(entry.sha256)) != entry.size]
+        except OSError as error:
+            raise self._translated("reading", error) from error
 
     def put(self, sources: Sequence[Source], work: Work) -> None:
         """Copy files in, all or none: nobody sees a content that is not whole and on the disk."""
@@ -61,7 +64,7 @@ class FolderBlobs:
                 work.step()
                 self._publish(sources, folder)
         except OSError as error:
-            raise self._translated(error) from error
+            raise self._translated("writing", error) from error
 
     def open(self, entry: FileEntry) -> BinaryIO:
         """Open a content for reading."""
@@ -156,11 +159,11 @@ class FolderBlobs:
             )
         return blob
 
-    def _translated(self, error: OSError) -> OperationError:
+    def _translated(self, doing: str, error: OSError) -> OperationError:
         if is_full(error):
             return self._objects.full(error.strerror or "no space")
         return OperationError(
-            f"{self._objects.label}: the store failed at writing {error.filename or 'a file'}: {error.strerror};"
+            f"{self._objects.label}: the store failed at {doing} {error.filename or 'a file'}: {error.strerror};"
             " check the folder and its rights"
         )
 
@@ -183,7 +186,7 @@ def _linked(blob: Path, target: Path) -> bool:
 def _size(path: Path) -> int | None:
     try:
         return os.stat(path, follow_symlinks=False).st_size  # noqa: PTH116  speed: tens of thousands of files
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

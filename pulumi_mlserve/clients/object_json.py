@@ -27,6 +27,7 @@ _FULL = ("os error 28", "os error 122")  # ENOSPC, EDQUOT: the library keeps err
 _SCHEMES = ("az", "azure", "adl", "abfs", "abfss", "s3", "s3a", "gs", "https")
 _CONNECT_SECONDS = timedelta(seconds=10)
 _RETRY_SECONDS = timedelta(seconds=30)
+_RETRIES = 5
 
 
 class StoreUnreachableError(OperationError):
@@ -190,8 +191,7 @@ class Objects:
     def _settle(self, key: str) -> None:
         """Make a new object outlast a loss of power, where the store is a folder."""
         if self.folder is not None:
-            for path in (self.folder / key, (self.folder / key).parent):
-                sync(path)
+            sync(self.folder / key)  # Linux file systems then have its new name on the disk as well
 
     def _connected(self, location: str) -> ObjectStore:
         scheme = location.partition("://")[0]
@@ -203,7 +203,7 @@ class Objects:
             return from_url(
                 location,
                 client_options={"connect_timeout": _CONNECT_SECONDS},
-                retry_config={"max_retries": 5, "retry_timeout": _RETRY_SECONDS},
+                retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_SECONDS},
             )
         except (BaseError, ValueError) as error:
             raise OperationError(
