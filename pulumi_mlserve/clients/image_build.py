@@ -111,7 +111,7 @@ class ImageBuild:
             runtime = runtime_files()
             if runtime.digest != inputs.runtime_digest:
                 raise OperationError(
-                    "runtime: another version is installed than the one planned; install that one, or upgrade the runtime"
+                    "runtime: another version is installed than was planned; install that one, or upgrade the runtime"
                 )
             return runtime.below(RUNTIME)
         code = self.content.code

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from pulumi_mlserve.core.model import model_name_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
@@ -37,7 +38,6 @@ MAX_BODY_BYTES: Final = 100 * 1024 * 1024
 SCORING_TIMEOUT_MS: Final = 60_000
 
 _IMAGE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
-_MODEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _VARIABLE = re.compile(r"[^=\x00]+")
@@ -185,11 +185,8 @@ def _image_name(value: str) -> str:
 
 
 def _model_name(value: str) -> str:
-    if not _MODEL_NAME.fullmatch(value):
-        raise refused(
-            f"not a name for a model, got {value!r}; use at most 255 letters, digits, '-', '.' and '_', "
-            "the first a letter or digit"
-        )
+    if wrong := model_name_problem(value):
+        raise refused(wrong)
     return value
 
 

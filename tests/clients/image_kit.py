@@ -12,6 +12,8 @@ from pulumi_mlserve.core.digest import FileEntry, digest_of
 from pulumi_mlserve.core.image import ImageInputs, ImageModel
 from pulumi_mlserve.core.layers import plan_layers
 
+ALL = ("dependencies", "runtime", "model:ridge", "code", "layout")
+DEV, PROD = "organization/project/dev", "organization/project/prod"
 SCRIPT = "def init():\n    pass\n\n\ndef run(x):\n    return x\n"
 
 
@@ -75,7 +77,7 @@ class Workshop:
         """Return where the bytes lie."""
         return ImageContent(self.packages, scan_source(self.source))
 
-    def build(self, *, claimant="organization/project/dev", progress=None, cancelled=None, **changes):
+    def build(self, *, claimant=DEV, progress=None, cancelled=None, **changes):
         """Build an image of what lies here now."""
         plan = self.plan(**changes)
         return self.images.build(plan, self.content(), claimant=claimant, progress=progress, cancelled=cancelled)

@@ -1,38 +1,26 @@
-"""The local image store: one digest for one recipe, each layer once, and nothing half-done whatever happens."""
+"""The local image store: one digest for one recipe, each layer once, nothing but what the plan says."""
 
 import hashlib
 import io
 import json
 import os
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from image_kit import Workshop, install, tree
+from image_kit import ALL, DEV, Workshop, install
 
-from pulumi_mlserve.clients.image_places import ImagePlaces, full_disk_told
-from pulumi_mlserve.clients.image_store import ImageContent, ImageInUseError, ImageStore
-from pulumi_mlserve.clients.interruption import CancelledError
+from pulumi_mlserve.clients.hash_index import HashIndex
+from pulumi_mlserve.clients.image_places import ImagePlaces
+from pulumi_mlserve.clients.image_store import ImageContent, ImageStore
+from pulumi_mlserve.clients.model_files import hash_model
+from pulumi_mlserve.clients.model_source import ModelSource
+from pulumi_mlserve.clients.model_store import ModelStore
 from pulumi_mlserve.clients.source_files import scan_source
 from pulumi_mlserve.clients.work import size_text
+from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import OperationError
-
-ALL = ("dependencies", "runtime", "model:ridge", "code", "layout")
-DEV, PROD = "organization/project/dev", "organization/project/prod"
-
-
-def nobody(_digest):
-    """Say that no service runs the image."""
-    return []
 
 
 @pytest.fixture
@@ -157,23 +145,6 @@ def test_progress_is_told_with_the_layers_names(shop):
     assert [text for name in ALL for text in (f"{name}: packing", f"{name}: {sizes[name]}")] == told
 
 
-@pytest.mark.parametrize("when", range(1, 8))
-def test_a_cancelled_build_leaves_nothing_half_done(shop, when):
-    """Whenever it stops, no image appears, no scratch stays, and the next build is whole."""
-    asked = []
-
-    def cancelled():
-        asked.append(1)
-        return len(asked) >= when
-
-    with pytest.raises(CancelledError):
-        shop.build(cancelled=cancelled)
-
-    assert [] == list(shop.images.list())
-    assert [] == list((shop.folder / "images/tmp").iterdir())
-    assert () == shop.images.verify(shop.build().digest)
-
-
 def test_a_record_is_read_back_as_it_was_built(shop):
     """Get and list give what build gave."""
     image = shop.build()
@@ -219,110 +190,6 @@ def test_a_record_of_a_newer_form_is_refused(shop):
 
     with pytest.raises(OperationError, match="schema is not known here, got 2"):
         shop.images.list()
-
-
-def test_an_image_goes_with_its_last_claim(shop):
-    """Two stacks that made the same image do not take it from each other."""
-    image = shop.build()
-    shop.build(claimant=PROD)
-
-    assert (DEV, PROD) == shop.images.claims("diabetes", image.digest)
-    assert not shop.images.remove("diabetes", image.digest, claimant=DEV, in_use=nobody)
-    assert (PROD,) == shop.images.claims("diabetes", image.digest)
-    assert shop.images.remove("diabetes", image.digest, claimant=PROD, in_use=nobody)
-    assert shop.images.get(image.digest) is None
-
-
-def test_a_removed_image_leaves_no_bytes(shop):
-    """Layers, unpacked folders, claims and locks go; the model store keeps its own."""
-    image = shop.build()
-    shop.images.rootfs(image.digest)
-    shop.images.remove("diabetes", image.digest, claimant=DEV, in_use=nobody)
-
-    assert {"locks/store": b""} == tree(shop.folder / "images")
-    assert 1 == (shop.models.folder / "ridge/ridge.onnx").stat().st_nlink
-
-
-def test_shared_layers_stay_for_the_other_image(shop):
-    """Removing one image leaves the other whole, unpacked or not."""
-    first = shop.build()
-    (shop.source / "score.py").write_text("changed = 1\n")
-    second = shop.build()
-    root = shop.images.rootfs(second.digest)
-    shop.images.rootfs(first.digest)
-    shop.images.remove("diabetes", first.digest, claimant=DEV, in_use=nobody)
-
-    assert () == shop.images.verify(second.digest)
-    assert "changed = 1\n" == (root / "var/azureml-app/score.py").read_text()
-    assert () == shop.build().written
-
-
-def test_an_image_in_use_stays_and_the_services_are_named(shop):
-    """Nothing is removed, not even the claim."""
-    image = shop.build()
-    before = tree(shop.folder / "images")
-
-    with pytest.raises(ImageInUseError, match="in use by iris, wine; give these services another image") as caught:
-        shop.images.remove("diabetes", image.digest, claimant=DEV, in_use=lambda digest: ["wine", "iris", "wine"])
-    assert ("iris", "wine") == caught.value.services
-    assert before == tree(shop.folder / "images")
-
-
-def test_a_look_up_that_fails_removes_nothing(shop):
-    """Not knowing who uses an image is no leave to remove it."""
-    image = shop.build()
-
-    def broken(_digest):
-        raise OperationError("the store cannot be reached")
-
-    with pytest.raises(OperationError, match="cannot be reached"):
-        shop.images.remove("diabetes", image.digest, claimant=DEV, in_use=broken)
-    assert () == shop.images.verify(image.digest)
-
-
-def test_removing_what_is_gone_succeeds(shop):
-    """A second delete finds its work done."""
-    assert shop.images.remove("diabetes", "sha256:" + "0" * 64, claimant=DEV, in_use=nobody)
-
-
-def test_an_image_that_exists_can_be_claimed(shop):
-    """Another stack can hold on to an image it did not build."""
-    image = shop.build()
-    shop.images.claim(image.digest, PROD)
-
-    assert (DEV, PROD) == shop.images.claims("diabetes", image.digest)
-    with pytest.raises(OperationError, match="not in the image store"):
-        shop.images.claim("sha256:" + "0" * 64, PROD)
-
-
-def test_two_builds_at_once_write_each_layer_once(shop):
-    """The second waits for the first's layers and takes them."""
-    with ThreadPoolExecutor(4) as pool:
-        images = list(pool.map(lambda number: shop.build(claimant=f"stack{number}"), range(4)))
-
-    assert 1 == len({image.digest for image in images})
-    assert sorted(ALL) == sorted(name for image in images for name in image.written)
-    assert ("stack0", "stack1", "stack2", "stack3") == shop.images.claims("diabetes", images[0].digest)
-    assert () == shop.images.verify(images[0].digest)
-
-
-def test_builds_and_removals_at_once_do_not_hurt_each_other(shop):
-    """Whatever the order, each build's image is whole when its build says so."""
-    wrong = []
-
-    def work(number):
-        for turn in range(4):
-            claimant = f"stack{number}"
-            image = shop.build(claimant=claimant, variables={"A": str(turn % 2)})
-            wrong.extend(shop.images.verify(image.digest))
-            shop.images.rootfs(image.digest)
-            shop.images.remove("diabetes", image.digest, claimant=claimant, in_use=nobody)
-
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(work, range(3)))
-
-    assert [] == wrong
-    assert {"locks/store": b""} == tree(shop.folder / "images")
 
 
 def test_code_that_changed_since_it_was_planned_is_refused(shop):
@@ -388,102 +255,63 @@ def test_changed_bytes_are_found_by_verify(shop):
     assert ["manifest", "config", "code"] == [text.partition(":")[0] for text in shop.images.verify(image.digest)]
 
 
-KILLED = """
-import sys, time
-sys.path.insert(0, {tests!r})
-from image_kit import Workshop
-shop = Workshop({folder!r})
-def progress(text):
-    print(text, flush=True)
-def cancelled():
-    time.sleep({pause})
-    return False
-shop.build(progress=progress, cancelled=cancelled)
-"""
+def test_an_image_of_a_registered_model_outlives_its_version(shop, tmp_path):
+    """Built from the real model store, the image shares its bytes, and keeps them when the version is deleted."""
+    weights = tmp_path / "net"
+    (weights / "sub").mkdir(parents=True)
+    (weights / "a.bin").write_bytes(os.urandom(100_000))
+    (weights / "sub/b.bin").write_bytes(b"b")
+    store = ModelStore(str(tmp_path / "store"))
+    index = HashIndex(tmp_path / "index.sqlite")
+    hashed = hash_model(weights, index)
+    registered = store.register("net", hashed, ModelMeta(), DEV)
+    sources = ModelSource(store, index)
+    model = sources.image_model({"name": "net", "digest": registered.digest, "version": registered.version})
+    images = ImageStore(shop.folder / "images", sources)
+    image = images.build(shop.plan(models=(model,)), shop.content(), claimant=DEV)
+    root = images.rootfs(image.digest)
+    blob = store.blob_path(hashed.files[0].sha256)
+
+    assert blob is not None
+    assert blob.stat().st_ino == (root / model.folder / "net/a.bin").stat().st_ino
+    store.release("net", DEV, in_use=lambda _name, _version: [])
+    shutil.rmtree(weights)
+
+    assert store.blob_path(hashed.files[0].sha256) is None
+    assert b"b" == (root / "var/azureml-app/azureml-models/net/1/net/sub/b.bin").read_bytes()
+    assert () == images.verify(image.digest)
 
 
-@pytest.mark.parametrize("after", ["dependencies: packing", "model:ridge: packing", "layout: packing"])
-def test_a_killed_build_is_mended_by_the_next(shop, after):
-    """After SIGKILL in the middle of a layer the next build is whole and the leftovers are gone."""
-    program = KILLED.format(tests=str(Path(__file__).parent), folder=str(shop.folder), pause=0.05)
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == after:
-                break
-        process.send_signal(signal.SIGKILL)
-    (shop.folder / "images/tmp/leftover").write_bytes(b"half a layer")
-
-    assert -signal.SIGKILL == process.returncode
-    assert [] == list(shop.images.list())
+def test_a_model_that_had_to_be_copied_is_read_only(shop, monkeypatch):
+    """A store on another disk gives copies; they are ours to protect."""
+    monkeypatch.setattr("image_kit.os.link", shutil.copyfile)
     image = shop.build()
+    monkeypatch.undo()
+    file = shop.images.rootfs(image.digest) / shop.ridge.folder / "ridge.onnx"
 
+    assert 2 == file.stat().st_nlink
+    assert 0 == file.stat().st_mode & 0o222
     assert () == shop.images.verify(image.digest)
-    assert [] == list((shop.folder / "images/tmp").iterdir())
-    assert image.digest == Workshop(shop.folder.parent / "fresh").build().digest
 
 
-def test_a_build_cut_short_by_a_kill_anywhere_is_mended(shop):
-    """Killed after ever longer times, the store never holds an image that is not whole."""
-    program = KILLED.format(tests=str(Path(__file__).parent), folder=str(shop.folder), pause=0)
-    for pause in (0.0, 0.01, 0.03, 0.08):
-        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            time.sleep(pause)
-            process.kill()
+def test_a_model_of_another_size_is_refused_before_it_is_read(shop):
+    """A cut-off file in the model store is found by a stat."""
+    path = shop.models.folder / "ridge/ridge.onnx"
+    path.chmod(0o600)
+    path.write_bytes(b"short")
 
-        assert [] == [text for image in shop.images.list() for text in shop.images.verify(image.digest)]
-    assert () == shop.images.verify(shop.build().digest)
-
-
-def test_a_full_disk_is_told_and_leaves_nothing_half_done(tmp_path):
-    """A file that cannot grow stops the build with advice; with room again the build succeeds."""
-    shop = Workshop(tmp_path)
-    (shop.packages / "tiny/large.bin").write_bytes(os.urandom(3_000_000))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
-    try:
-        with pytest.raises(OperationError, match=r"no space left.*MLSERVE_IMAGES"):
-            shop.build()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
-
-    assert [] == list((shop.folder / "images/tmp").iterdir())
-    assert [] == list((shop.folder / "images/blobs/sha256").iterdir())
-    assert () == shop.images.verify(shop.build().digest)
-
-
-def test_other_errors_of_the_disk_keep_their_words(tmp_path):
-    """Only what is about room is told as such."""
-    with pytest.raises(FileNotFoundError), full_disk_told(tmp_path):
-        (tmp_path / "x").read_bytes()
-
-
-def test_a_store_that_cannot_be_made_is_told(tmp_path):
-    """A file where the folder should be gets advice."""
-    (tmp_path / "images").write_text("")
-    shop = Workshop(tmp_path / "shop")
-    shop.images = ImageStore(tmp_path / "images", shop.models)
-
-    with pytest.raises(OperationError, match="set MLSERVE_IMAGES to a folder of yours"):
+    with pytest.raises(OperationError, match=r"model ridge: ridge\.onnx is not what was registered"):
         shop.build()
 
 
-def test_who_waits_is_told_and_can_stop(shop, monkeypatch):
-    """A removal that takes long is named, and cancelling ends the wait."""
-    monkeypatch.setattr("pulumi_mlserve.clients.image_places._REPORT_SECONDS", 0.05)
-    places = ImagePlaces(shop.folder / "images")
-    places.prepare()
-    told, stop = [], threading.Event()
+def test_what_a_plan_needs_must_be_there(shop):
+    """Each missing part is named with what to do."""
+    plan = shop.plan()
 
-    def progress(text):
-        told.append(text)
-        stop.set()
-
-    with places.locked("store"), pytest.raises(CancelledError, match="waiting for another run"):
-        shop.build(progress=progress, cancelled=stop.is_set)
-
-    assert told[0].startswith("waiting for another run that uses the image store")
+    with pytest.raises(OperationError, match="the lock is not installed"):
+        shop.images.build(plan, replace(shop.content(), packages=None), claimant=DEV)
+    with pytest.raises(OperationError, match="runtime: another version is installed"):
+        shop.build(runtime_digest="sha256:" + "0" * 64)
+    shop.build(models=())
+    with pytest.raises(OperationError, match="there is no model store"):
+        ImageStore(shop.folder / "images").build(plan, shop.content(), claimant=DEV)

@@ -228,3 +228,19 @@ def test_a_layer_of_models_is_as_large_as_its_files(shop):
     assert layer.digest == layer.diff_id
     assert 5000 <= layer.size <= 5000 + 10 * 512
     assert sum(layer.size for layer in image.layers) <= image.size
+
+
+def test_what_is_missing_from_an_unpacked_image_is_named(shop):
+    """Verify looks at every file and link of every layer."""
+    image = shop.build()
+    root = shop.images.rootfs(image.digest)
+    gone = [
+        root / "opt/mlserve/site-packages/tiny/core.so",
+        root / shop.ridge.folder / "ridge.onnx",
+        root / "var/azureml-app/azureml-models/ridge/1/ridge.onnx",
+    ]
+    for path in gone:
+        path.parent.chmod(0o700)
+        path.unlink()
+
+    assert [f"{path}: missing from the unpacked image" for path in gone] == list(shop.images.verify(image.digest))

@@ -264,3 +264,28 @@ def test_reading_stops_when_it_is_no_longer_wanted(source):
 def test_texts_of_scripts_are_given_by_path(source):
     """Checks of scripts need no second walk."""
     assert {"score.py": "import lib\n", "lib/__init__.py": ""} == scan_source(source).texts()
+
+
+def test_a_folder_that_cannot_be_read_is_named(source, monkeypatch):
+    """The message says which."""
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(source_files.os, "scandir", closed)
+
+    assert ["source_directory: cannot be read, Permission denied; make it readable"] == problems(source)
+
+
+def test_texts_leave_out_what_is_no_text(source):
+    """The check that needs such a file says what is wrong with it."""
+    (source / "odd.py").write_bytes(b"\xff")
+
+    assert {"score.py", "lib/__init__.py"} == set(scan_source(source).texts())
+
+
+def test_a_pattern_that_cannot_be_read_is_told_at_its_file(source):
+    """A rule is never skipped."""
+    (source / ".amlignore").write_text("!\n")
+
+    assert "source_directory: .amlignore: holds a line that is no pattern" in problems(source)[0]
