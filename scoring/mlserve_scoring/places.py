@@ -29,6 +29,8 @@ def place_of(error: BaseException, app_root: Path) -> Place:
 
 def text_of(error: BaseException) -> str:
     """Return an exception as its own words, such as ``KeyError: 'age'``, on one line."""
+    if isinstance(error, SyntaxError):  # which would show the line too
+        return f"{type(error).__name__}: {error.msg}"
     return " ".join("".join(traceback.format_exception_only(type(error), error)).split())
 
 

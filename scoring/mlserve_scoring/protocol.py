@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(message_reply(400, f"The request is no HTTP/1.1: {error}"))
 
     def _feed_again(self, rest: bytes) -> None:
-        """Read a request that wishes for another protocol as if it did not (RFC 9110, 7.8): the parser skips its body."""
+        """Read a request that wishes for another protocol as if it did not (RFC 9110, 7.8)."""
         method = self._parser.get_method()
         self._parser = httptools.HttpRequestParser(self)
         if method == b"CONNECT":

@@ -11,7 +11,7 @@ import os
 import site
 import sys
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +62,7 @@ def enter(root: Path, manifest: Manifest, *, service: str, variables: Mapping[st
     standins = [] if os.environ.get(REAL_PACKAGES_VARIABLE) == "1" else [str(STANDINS)]
     sys.path[:0] = [*dict.fromkeys(places), *standins]
     if not any(isinstance(finder, JoblibAlias) for finder in sys.meta_path):
-        sys.meta_path.append(JoblibAlias())
+        sys.meta_path.insert(0, JoblibAlias())
     if root != Path("/") and sys.pycache_prefix is None:
         sys.dont_write_bytecode = True  # an unpacked image is shared and must not change
     if app_root.is_dir():
@@ -94,7 +94,7 @@ def start_logging(level: str) -> None:
 class JoblibAlias(MetaPathFinder):
     """Lets ``from sklearn.externals import joblib`` and old pickles find the ``joblib`` package.
 
-    scikit-learn dropped the submodule in 0.23; a version that still has it wins, because this finder is asked last.
+    scikit-learn dropped the submodule in 0.23; a version that still has it wins.
     """
 
     _alias = "sklearn.externals.joblib"
@@ -103,8 +103,13 @@ class JoblibAlias(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return a spec for the submodule and what lies below it, else nothing."""
-        del path, target
-        if fullname != self._alias and not fullname.startswith(self._alias + "."):
+        del target
+        if not fullname.startswith(self._alias):
+            return None
+        if fullname == self._alias:
+            if PathFinder.find_spec(fullname, path) is not None:
+                return None
+        elif not fullname.startswith(self._alias + ".") or sys.modules[self._alias] is not sys.modules.get("joblib"):
             return None
         return ModuleSpec(fullname, _AliasLoader("joblib" + fullname.removeprefix(self._alias)), is_package=True)
 

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from conftest import read_reply, write_image
+from scoring_kit import read_reply, write_image
 
 ECHO = """
     import json, time

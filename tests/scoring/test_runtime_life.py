@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import stat
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from conftest import JSON_HEADERS, read_reply
+from scoring_kit import JSON_HEADERS, read_reply
 
 PLAIN = {"score.py": "def init(): pass\ndef run(data): return data"}
 SLOW = {
@@ -202,7 +204,7 @@ def test_the_control_socket_tells_the_state(start, image):
 
     assert status["state"] == "ready"
     assert (status["pid"], status["revision"], status["samples_answered"]) == (service.process.pid, "r0", 1)
-    assert stat.S_IMODE(os.stat(service.settings["control"]).st_mode) == 0o600
+    assert stat.S_IMODE(Path(service.settings["control"]).stat().st_mode) == 0o600
     assert "status, handover, drain" in service.ask("nonsense")["error"]
 
 
@@ -250,10 +252,9 @@ def test_a_failed_start_is_told_and_ends_with_3(start, image, script, samples, m
     status = {"state": "starting"}
     end = time.monotonic() + 20
     while status["state"] == "starting" and time.monotonic() < end:
-        try:
+        with contextlib.suppress(OSError):  # not there yet
             status = service.ask("status")
-        except OSError:
-            time.sleep(0.01)
+        time.sleep(0.005)
 
     assert status["state"] == "failed"
     assert status["error"]["message"].startswith(message)
@@ -299,7 +300,7 @@ def test_drain_answers_what_is_in_flight(start, image):
     assert (ready[0], ready[1]["connection"]) == (503, "close")
     assert (answered[0], answered[1]["connection"], answered[2]) == (200, "close", b'"0.5"')
     assert service.process.wait(10) == 0
-    assert not os.path.exists(service.settings["control"])
+    assert not Path(service.settings["control"]).exists()
 
 
 def test_drain_closes_idle_connections_after_a_while(start, image):

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from conftest import JSON_HEADERS, write_image
+from scoring_kit import JSON_HEADERS, write_image
 
 RESULTS = """
     import datetime, json
@@ -117,7 +117,8 @@ ARGUMENTS = """
         pass
 
     def run(body, request_headers, extra=1):
-        return {"body": body, "type": type(body).__name__, "headers": request_headers, "plain": type(request_headers) is dict}
+        plain = type(request_headers) is dict
+        return {"body": body, "type": type(body).__name__, "headers": request_headers, "plain": plain}
 """
 
 

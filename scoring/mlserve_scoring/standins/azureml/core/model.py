@@ -1,7 +1,10 @@
 """Stand-in for ``azureml.core.model``: where a registered model's files lie inside the service."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import Any
 
 from azureml.exceptions import ModelNotFoundException
 
@@ -12,10 +15,10 @@ _REFUSAL = (
 
 
 class _ModelType(type):
-    def __call__(cls, *args, **kwargs):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(_REFUSAL.format(name="__init__"))
 
-    def __getattr__(cls, name):
+    def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         raise RuntimeError(_REFUSAL.format(name=name))
@@ -25,7 +28,7 @@ class Model(metaclass=_ModelType):
     """A registered model; only its path can be asked for."""
 
     @staticmethod
-    def get_model_path(model_name, version=None, _workspace=None):
+    def get_model_path(model_name: str, version: Any = None, _workspace: Any = None) -> str:
         """Return the path of a model's one file or folder, of the highest version unless one is given.
 
         Looks below ``$AML_APP_ROOT/azureml-models``, then for ``./NAME``, as v1 did.
@@ -45,7 +48,7 @@ class Model(metaclass=_ModelType):
         )
 
 
-def _path_in(folder, model_name, version):
+def _path_in(folder: Path, model_name: str, version: Any) -> str:
     versions = sorted(int(name) for name in _names_in(folder) if name.isdigit())
     if not versions:
         raise ModelNotFoundException(f"Model {model_name} has no version in {folder}")
@@ -63,5 +66,5 @@ def _path_in(folder, model_name, version):
     return str(folder / str(version) / entries[0])
 
 
-def _names_in(folder):
-    return sorted(os.listdir(folder)) if folder.is_dir() else []
+def _names_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []

@@ -1,7 +1,10 @@
 """Stand-in for ``azureml.monitoring.modeldatacollector``: takes what scripts collect and keeps nothing yet."""
 
+from __future__ import annotations
+
 import logging
 import uuid
+from typing import Any
 
 _said = False
 
@@ -9,17 +12,17 @@ _said = False
 class ModelDataCollector:
     """Accepts v1's calls; says once in the log that nothing is collected."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # v1's signature
         self,
-        model_name,
-        designation="default",
-        feature_names=None,
-        workspace="default/default/default",
-        webservice_name="default",
-        model_version="default",
-        collection_name="default",
+        model_name: str,
+        designation: str = "default",
+        feature_names: Any = None,
+        workspace: str = "default/default/default",
+        webservice_name: str = "default",
+        model_version: str = "default",
+        collection_name: str = "default",
         *,
-        identifier=None,
+        identifier: Any = None,
     ) -> None:
         global _said  # noqa: PLW0603  # once per process, whoever makes the collectors
         self.model_name = model_name
@@ -31,10 +34,10 @@ class ModelDataCollector:
                 "ModelDataCollector: data is not collected here yet, calls are ignored"
             )
 
-    def collect(self, input_data, user_correlation_id=""):
+    def collect(self, input_data: Any, user_correlation_id: str = "") -> dict[str, str]:
         """Take data; return the correlation columns that ``add_correlations`` passes on."""
         return {"$aml_dc_correlation_id": user_correlation_id or str(uuid.uuid4())}
 
-    def add_correlations(self, input_data, correlations):
+    def add_correlations(self, input_data: Any, correlations: Any) -> Any:
         """Return the data unchanged."""
         return input_data

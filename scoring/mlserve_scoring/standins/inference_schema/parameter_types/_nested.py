@@ -1,14 +1,17 @@
 """Conversion of values whose samples hold other declared samples, and schemas of plain Python samples."""
 
+from __future__ import annotations
+
 import base64
 import datetime as dt
+from typing import Any
 
 from mlserve_scoring.errors import SchemaMismatchError
 
 from .abstract_parameter_type import AbstractParameterType
 
 
-def converted(param_type, value):
+def converted(param_type: Any, value: Any) -> Any:
     """Return a JSON value converted as a declared sample says, what it nests included."""
     kind = param_type.sample_data_type
     if kind is dict:
@@ -31,7 +34,7 @@ def converted(param_type, value):
     return param_type.deserialize_input(value)
 
 
-def _converted_at(param_type, value, place):
+def _converted_at(param_type: Any, value: Any, place: str) -> Any:
     try:
         return converted(param_type, value)
     except SchemaMismatchError as error:
@@ -40,7 +43,7 @@ def _converted_at(param_type, value, place):
         raise SchemaMismatchError(place, f"does not fit the declared sample, {error}") from error
 
 
-def kind_schema(sample):
+def kind_schema(sample: Any) -> dict[str, Any]:
     """Return the schema of a plain Python sample with the sample as JSON under ``example``."""
     if isinstance(sample, AbstractParameterType):
         return sample.input_to_swagger()
@@ -50,23 +53,23 @@ def kind_schema(sample):
     return {"example": sample}  # of any type, such as null
 
 
-def _object_schema(sample):
+def _object_schema(sample: Any) -> dict[str, Any]:
     entries = {key: dict(kind_schema(entry)) for key, entry in sample.items()}
     example = {key: entry.pop("example") for key, entry in entries.items()}
     return {"type": "object", "required": list(entries), "properties": entries, "example": example}
 
 
-def _array_schema(sample):
+def _array_schema(sample: Any) -> dict[str, Any]:
     entries = [dict(kind_schema(entry)) for entry in sample]
     example = [entry.pop("example") for entry in entries]
     return {"type": "array", "items": entries[-1] if entries else {}, "example": example}
 
 
-def _utc(moment):
+def _utc(moment: Any) -> Any:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)
 
 
-def _base64(sample):
+def _base64(sample: Any) -> dict[str, Any]:
     return {"type": "string", "format": "byte", "example": base64.b64encode(sample).decode("ascii")}
 
 
@@ -95,6 +98,6 @@ _KINDS = {
 }
 
 
-def _kind_of(value):
+def _kind_of(value: Any) -> str:
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)

@@ -1,6 +1,11 @@
 """Parameters that are numpy arrays."""
 
+# ruff: noqa: FBT001, FBT002  # the signatures are v1's
+
+from __future__ import annotations
+
 import base64
+from typing import Any
 
 import numpy as np
 from mlserve_scoring.errors import SchemaMismatchError
@@ -28,7 +33,7 @@ _UNITS = {
 class NumpyParameterType(AbstractParameterType):
     """A sample array; values are cast to its dtype, all axes but the first must be as long."""
 
-    def __init__(self, sample_input, enforce_column_type=True, enforce_shape=True) -> None:
+    def __init__(self, sample_input: Any, enforce_column_type: bool = True, enforce_shape: bool = True) -> None:
         if not isinstance(sample_input, np.ndarray):
             raise TypeError(f"NumpyParameterType: the sample must be a numpy array, got {type(sample_input).__name__}")
         super().__init__(sample_input)
@@ -36,7 +41,7 @@ class NumpyParameterType(AbstractParameterType):
         self.enforce_shape = enforce_shape
         self._plain = not sample_input.dtype.names and sample_input.dtype.kind not in "mM"
 
-    def deserialize_input(self, input_data):
+    def deserialize_input(self, input_data: Any) -> Any:
         """Return a list as an array of the sample's dtype and shape."""
         if isinstance(input_data, np.ndarray):
             return input_data
@@ -47,7 +52,7 @@ class NumpyParameterType(AbstractParameterType):
             self._check_shape(array)
         return array
 
-    def _array(self, value):
+    def _array(self, value: Any) -> Any:
         dtype = self.sample_input.dtype if self.enforce_column_type else None
         try:
             if dtype is None or self._plain:
@@ -59,7 +64,7 @@ class NumpyParameterType(AbstractParameterType):
             place, problem = _first_fault(value, dtype, self.sample_input.shape)
             raise SchemaMismatchError(place, problem or f"is no array of {dtype}, {error}") from error
 
-    def _check_shape(self, array) -> None:
+    def _check_shape(self, array: Any) -> None:
         expected = self.sample_input.shape
         if array.ndim != len(expected):
             raise SchemaMismatchError(
@@ -72,7 +77,7 @@ class NumpyParameterType(AbstractParameterType):
                     place, f"expected {expected[axis]} values on dimension {axis}, got {array.shape[axis]}"
                 )
 
-    def input_to_swagger(self):
+    def input_to_swagger(self) -> dict[str, Any]:
         """Return the schema of nested arrays."""
         shape = self.sample_input.shape
         schema = _item_schema(self.sample_input.dtype)
@@ -83,7 +88,7 @@ class NumpyParameterType(AbstractParameterType):
         return schema | {"format": "numpy.ndarray", "example": _example(self.sample_input)}
 
 
-def _item_schema(dtype):
+def _item_schema(dtype: Any) -> dict[str, Any]:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         schema = _item_schema(base)
@@ -109,26 +114,30 @@ def _item_schema(dtype):
     return dict(kinds[dtype.kind])
 
 
-def _example(value):
+def _example(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [_example(entry) for entry in value]
     if isinstance(value, np.void) and value.dtype.names:
         return {name: _example(value[name]) for name in value.dtype.names}
-    if isinstance(value, np.timedelta64):
-        unit = np.datetime_data(value.dtype)[0]
-        return f"{value.astype('int64')} {next(name for name, code in _UNITS.items() if code == unit)}"
-    if isinstance(value, np.datetime64):
-        return str(value)
+    if isinstance(value, (np.timedelta64, np.datetime64)):
+        return _moment(value)
     if isinstance(value, (bytes, np.void)):
         return base64.b64encode(bytes(value)).decode("ascii")
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _read_all(value, dtype):
+def _moment(value: Any) -> str:
+    if isinstance(value, np.datetime64):
+        return str(value)
+    unit = np.datetime_data(value.dtype)[0]
+    return f"{value.astype('int64')} {next(name for name, code in _UNITS.items() if code == unit)}"
+
+
+def _read_all(value: Any, dtype: Any) -> Any:
     return [_read_all(entry, dtype) for entry in value] if isinstance(value, list) else _read(value, dtype)
 
 
-def _read(value, dtype):
+def _read(value: Any, dtype: Any) -> Any:
     if dtype.names:
         fields = value if isinstance(value, dict) else dict(zip(dtype.names, value, strict=True))
         return tuple(_read(fields[name], dtype[name]) for name in dtype.names)
@@ -142,16 +151,10 @@ def _read(value, dtype):
     return value
 
 
-def _first_fault(value, dtype, shape, axis=0):
+def _first_fault(value: Any, dtype: Any, shape: Any, axis: int = 0) -> tuple[str, str]:
     """Return the place of the first value that does not fit and what is wrong there."""
     if axis == len(shape):
-        if isinstance(value, (list, dict)) and not (dtype is not None and (dtype.names or dtype.kind == "O")):
-            return "", f"expected one value, got {_kind_of(value)}"
-        try:
-            np.array(_read(value, dtype) if dtype is not None else value, dtype=dtype)
-        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
-            return "", f"is no {dtype}, {error}"
-        return "", ""
+        return "", _fault_of_one(value, dtype)
     if not isinstance(value, list):
         return "", f"expected an array, got {_kind_of(value)}"
     if axis > 0 and len(value) != shape[axis]:
@@ -161,3 +164,13 @@ def _first_fault(value, dtype, shape, axis=0):
         if problem:
             return f"[{number}]{place}", problem
     return "", ""
+
+
+def _fault_of_one(value: Any, dtype: Any) -> str:
+    if isinstance(value, (list, dict)) and not (dtype is not None and (dtype.names or dtype.kind == "O")):
+        return f"expected one value, got {_kind_of(value)}"
+    try:
+        np.array(_read(value, dtype) if dtype is not None else value, dtype=dtype)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        return f"is no {dtype}, {error}"
+    return ""

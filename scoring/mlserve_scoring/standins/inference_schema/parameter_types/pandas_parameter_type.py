@@ -1,7 +1,12 @@
 """Parameters that are pandas data frames."""
 
+# ruff: noqa: FBT001, FBT002  # the signatures are v1's
+
+from __future__ import annotations
+
 import json
 from io import StringIO
+from typing import Any
 
 import pandas as pd
 from mlserve_scoring.errors import SchemaMismatchError
@@ -16,7 +21,12 @@ class PandasParameterType(AbstractParameterType):
     """A sample frame; columns are cast to the sample's types, their number must be the same."""
 
     def __init__(
-        self, sample_input, enforce_column_type=True, enforce_shape=True, apply_column_names=False, orient="records"
+        self,
+        sample_input: Any,
+        enforce_column_type: bool = True,
+        enforce_shape: bool = True,
+        apply_column_names: bool = False,
+        orient: str = "records",
     ) -> None:
         if not isinstance(sample_input, pd.DataFrame):
             raise TypeError(f"PandasParameterType: the sample must be a DataFrame, got {type(sample_input).__name__}")
@@ -28,7 +38,7 @@ class PandasParameterType(AbstractParameterType):
         self.apply_column_names = apply_column_names
         self.orient = orient
 
-    def deserialize_input(self, input_data):
+    def deserialize_input(self, input_data: Any) -> Any:
         """Return a list or object in the declared orientation as a frame with the sample's types."""
         if isinstance(input_data, pd.DataFrame):
             return input_data
@@ -47,14 +57,14 @@ class PandasParameterType(AbstractParameterType):
             self._check_columns(frame)
         return frame
 
-    def _frame(self, value):
+    def _frame(self, value: Any) -> Any:
         if self.orient == "records" and isinstance(value, list) and all(isinstance(row, dict) for row in value):
             return pd.DataFrame(value)
         if self.orient == "values" and isinstance(value, list):
             return pd.DataFrame(value)
         return pd.read_json(StringIO(json.dumps(value)), orient=self.orient, dtype=False)
 
-    def _cast(self, frame):
+    def _cast(self, frame: Any) -> Any:
         types = self.sample_input.dtypes.to_dict()
         changed = {
             name: types.get(name, object) for name in frame.columns if frame[name].dtype != types.get(name, object)
@@ -64,11 +74,11 @@ class PandasParameterType(AbstractParameterType):
                 if str(dtype).startswith("timedelta"):
                     frame[name] = pd.to_timedelta(frame[name])
                 frame[name] = frame[name].astype(dtype)
-            except (ValueError, TypeError, OverflowError) as error:
+            except (ValueError, TypeError, OverflowError) as error:  # noqa: PERF203  # the place is known only here
                 raise SchemaMismatchError(_place_of(frame[name], dtype, name), f"is no {dtype}, {error}") from error
         return frame
 
-    def _check_columns(self, frame) -> None:
+    def _check_columns(self, frame: Any) -> None:
         expected, got = list(self.sample_input.columns), list(frame.columns)
         if len(expected) == len(got):
             return
@@ -79,7 +89,7 @@ class PandasParameterType(AbstractParameterType):
             "", f"expected {len(expected)} columns, got {len(got)}" + (f" ({'; '.join(details)})" if details else "")
         )
 
-    def input_to_swagger(self):
+    def input_to_swagger(self) -> dict[str, Any]:
         """Return the schema of the sample in its orientation."""
         sample = json.loads(self.sample_input.to_json(orient=self.orient, date_format="iso", double_precision=15))
         schema = kind_schema(sample)
@@ -94,7 +104,7 @@ class PandasParameterType(AbstractParameterType):
         return schema | {"format": f"pandas.DataFrame:{self.orient}"}
 
 
-def _column_schemas(schema, orient, name):
+def _column_schemas(schema: Any, orient: str, name: str) -> list[dict[str, Any]]:
     if orient == "records":
         rows = [schema["items"]]
     elif orient == "index":
@@ -108,10 +118,10 @@ def _column_schemas(schema, orient, name):
     return [row["properties"][name] for row in rows if name in row.get("properties", {})]
 
 
-def _place_of(column, dtype, name) -> str:
+def _place_of(column: Any, dtype: Any, name: str) -> str:
     for number, value in enumerate(column):
         try:
             pd.Series([value]).astype(dtype)
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError, OverflowError):  # noqa: PERF203  # the first that raises is looked for
             return f"[{number}][{name!r}]"
     return f"[*][{name!r}]"

@@ -1,9 +1,12 @@
 """Parameters that are plain Python values, with other declared samples nested inside if wished."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import datetime as dt
 import json
+from typing import Any
 
 from mlserve_scoring.errors import SchemaMismatchError
 
@@ -14,7 +17,7 @@ from .abstract_parameter_type import AbstractParameterType
 class StandardPythonParameterType(AbstractParameterType):
     """A sample of a plain Python type; dates and bytes travel as text."""
 
-    def __init__(self, sample_input) -> None:
+    def __init__(self, sample_input: Any) -> None:
         super().__init__(sample_input)
         kind = self.sample_data_type
         self.sample_data_type_map = (
@@ -28,7 +31,7 @@ class StandardPythonParameterType(AbstractParameterType):
             else []
         )
 
-    def deserialize_input(self, input_data):
+    def deserialize_input(self, input_data: Any) -> Any:
         """Return the value as the sample's type; whole numbers do for fractions, nothing else is bent."""
         kind = self.sample_data_type
         read = _READERS.get(kind)
@@ -44,7 +47,7 @@ class StandardPythonParameterType(AbstractParameterType):
             raise SchemaMismatchError("", f"expected {kind.__name__}, got {_kind_of(input_data)}")
         return input_data
 
-    def input_to_swagger(self):
+    def input_to_swagger(self) -> dict[str, Any]:
         """Return the sample's schema, every key of an object required."""
         if self.sample_input is None:
             raise ValueError("StandardPythonParameterType: the sample cannot be None")
@@ -56,7 +59,7 @@ class StandardPythonParameterType(AbstractParameterType):
         return schema
 
 
-def _parse_datetime(text):
+def _parse_datetime(text: str) -> Any:
     try:
         return dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
@@ -65,14 +68,14 @@ def _parse_datetime(text):
         return parser.parse(text)
 
 
-def _parse_time(text):
+def _parse_time(text: str) -> Any:
     try:
         return dt.time.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return _parse_datetime(text).timetz()
 
 
-def _parse_base64(text):
+def _parse_base64(text: str) -> bytes:
     return base64.b64decode(text.encode("utf-8"))
 
 

@@ -1,0 +1,221 @@
+"""ONNX models without a script: every form of input, and what is wrong said with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, save
+from scoring_kit import write_image
+
+FLOAT, INT64, STRING, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING, TensorProto.BOOL
+
+
+def write_model(path, nodes, inputs, outputs):
+    """Write a model: inputs and outputs are (name, type, shape)."""
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(*entry) for entry in inputs],
+        [helper.make_tensor_value_info(*entry) for entry in outputs],
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def single(start_shared, tmp_path_factory):
+    """One input ``x`` [N, 3]; the answer is twice it."""
+    folder = tmp_path_factory.mktemp("single")
+    model = write_model(
+        folder / "double.onnx",
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        [("x", FLOAT, ["N", 3])],
+        [("y", FLOAT, ["N", 3])],
+    )
+    return start_shared(write_image(folder / "root", entry=None, models=[("double", model)]))
+
+
+@pytest.fixture(scope="module")
+def several(start_shared, tmp_path_factory):
+    """Four inputs of different types, passed through."""
+    folder = tmp_path_factory.mktemp("several")
+    kinds = {"age": INT64, "bmi": FLOAT, "sex": STRING, "ok": BOOL}
+    model = write_model(
+        folder / "same.onnx",
+        [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
+        [(name, kind, ["N", 1]) for name, kind in kinds.items()],
+        [(f"{name}_out", kind, ["N", 1]) for name, kind in kinds.items()],
+    )
+    return start_shared(write_image(folder / "root", entry=None, models=[("same", model)]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [[1, 2, 3.5]]},
+        {"x": [[1, 2, 3.5]]},
+        [[1, 2, 3.5]],
+        {"data": {"x": [[1, 2, 3.5]]}},
+        {"data": [{"x": [1, 2, 3.5]}]},
+    ],
+    ids=["data", "name", "rows", "data-name", "records"],
+)
+def test_every_form_of_input_is_read(single, body):
+    """Outputs come by name."""
+    answer = single.score(body)
+
+    assert (answer.status, answer.json) == (200, {"y": [[2.0, 4.0, 7.0]]})
+
+
+def test_rows_may_be_many_or_none(single):
+    """The first axis is free."""
+    assert len(single.score([[1, 2, 3]] * 500).json["y"]) == 500
+    assert single.score({"x": np.zeros((2, 3)).tolist()}).json["y"] == [[0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"data": [[1, 2]]}, "data[0]: expected 3 values, got 2; the shape is [any, 3]"),
+        ({"data": [[1, 2, 3], [1]]}, "data[1]: expected 3 values, got 1; the shape is [any, 3]"),
+        ({"data": [1, 2, 3]}, "data[0]: expected an array, got 1; the shape is [any, 3]"),
+        ([[1, 2, "x"]], "[0][2]: expected a number (float32), got 'x'"),
+        ([[1, True, "x"]], "[0][1]: expected a number (float32), got True"),
+        ([[1, 2, 1e300]], "[0][2]: is no float32, got 1e+300"),
+        ({"y": [[1, 2, 3]]}, "x: is missing; send every input by name (x) or rows under 'data'"),
+        ({"x": [[1, 2, 3]], "z": 1}, "z: is no input; the inputs are x"),
+        (3, "expected an object with the inputs x or an array of rows"),
+        ({"data": [{"x": [1, 2, 3]}, 3]}, "data[1]: expected an object like the rows before"),
+    ],
+)
+def test_what_does_not_fit_is_400_with_its_place(single, body, message):
+    """Never a 500, never a bent number."""
+    answer = single.score(body)
+
+    assert (answer.status, answer.message) == (400, message)
+
+
+def test_other_requests_get_v1s_answers(single):
+    """Content type, empty body, bad JSON, GET."""
+    assert single.request("POST", "/score", "{}", {"Content-Type": "text/plain"}).status == 415
+    assert single.request("POST", "/score", "", {"Content-Type": "application/json"}).status == 400
+    assert single.request("POST", "/score", "{", {"Content-Type": "application/json"}).status == 400
+    assert single.get("/score?x=1").status == 400
+
+
+def test_null_is_nan_for_fractions(single):
+    """And NaN is null in the answer."""
+    assert single.score([[1, None, 3]]).json == {"y": [[2.0, None, 6.0]]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"age": [[40]], "bmi": [[22.5]], "sex": [["f"]], "ok": [[True]]},
+        {"data": [{"age": 40, "bmi": 22.5, "sex": "f", "ok": True}]},
+        {"data": [[40, 22.5, "f", True]]},
+        [{"age": [40], "bmi": [22.5], "sex": ["f"], "ok": [True]}],
+    ],
+    ids=["names", "records", "rows", "nested"],
+)
+def test_several_inputs_of_several_types(several, body):
+    """By name, as records, or as rows in the model's order."""
+    answer = several.score(body)
+
+    assert answer.json == {"age_out": [[40]], "bmi_out": [[22.5]], "sex_out": [["f"]], "ok_out": [[True]]}
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"age": 40.5, "bmi": 1, "sex": "f", "ok": True}, "data[0][0]: is no int64, got 40.5"),
+        ({"age": 2**70, "bmi": 1, "sex": "f", "ok": True}, "data[0][0]: is no int64, got 1.18"),
+        ({"age": None, "bmi": 1, "sex": "f", "ok": True}, "data[0][0]: expected a number (int64), got null"),
+        ({"age": 40, "bmi": 1, "sex": 3, "ok": True}, "data[0][0]: expected a string, got 3"),
+        ({"age": 40, "bmi": 1, "sex": "f", "ok": 1}, "data[0][0]: expected true or false, got 1"),
+        ({"age": 40, "bmi": 1, "sex": "f"}, "data[0]: 'ok' is missing"),
+    ],
+)
+def test_types_are_not_bent(several, record, message):
+    """A fraction is no whole number, a number no text."""
+    answer = several.score({"data": [record]})
+
+    assert answer.status == 400
+    assert answer.message.startswith(message)
+
+
+def test_the_contract_follows_from_the_model(image, trial, tmp_path):
+    """With a sample of zeros and its answer."""
+    model = write_model(
+        tmp_path / "m.onnx",
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        [("x", INT64, [None, 2])],
+        [("y", INT64, [None, 2])],
+    )
+    verdict = trial(image(entry=None, models=[("m", model)]))
+
+    assert verdict["ok"] is True
+    assert verdict["contract"]["source"] == "model"
+    assert verdict["contract"]["input"]["properties"]["x"]["items"]["maxItems"] == 2
+    assert verdict["samples"] == [{"input": {"x": [[0, 0]]}, "output": {"y": [[0, 0]]}}]
+
+
+def test_a_model_that_fails_on_its_sample_is_a_problem(image, trial, tmp_path):
+    """Found by the trial, not by the first caller."""
+    shape = helper.make_tensor("shape", INT64, [1], [7])
+    nodes = [helper.make_node("Constant", [], ["s"], value=shape), helper.make_node("Reshape", ["x", "s"], ["y"])]
+    model = write_model(tmp_path / "m.onnx", nodes, [("x", FLOAT, ["N"])], [("y", FLOAT, [7])])
+    (problem,) = trial(image(entry=None, models=[("m", model)]))["problems"]
+
+    assert problem["stage"] == "run"
+    assert problem["message"].startswith("sample 0: ")
+
+
+@pytest.mark.parametrize("files", [[], ["a.onnx", "b.onnx"], ["broken.onnx"]])
+def test_an_image_that_cannot_answer_is_refused(image, trial, tmp_path, files):
+    """No model, two models, a broken one: each with what to do."""
+    for name in files:
+        (tmp_path / name).write_bytes(b"x")
+    (problem,) = trial(image(entry=None, models=[(name[0], tmp_path / name) for name in files]))["problems"]
+
+    assert problem["stage"] == "init"
+    assert problem["todo"]
+    assert ", ".join(files) in problem["message"] if files else "found none" in problem["message"]
+
+
+def test_a_long_model_answers_on_threads(start, image, tmp_path):
+    """Health is not kept waiting by it."""
+    size = 1200
+    rng = np.random.default_rng(0).random((size, size), dtype=np.float32)
+    weight = helper.make_tensor("w", FLOAT, [size, size], rng.tobytes(), raw=True)
+    nodes = [helper.make_node("Constant", [], ["c"], value=weight)]
+    nodes += [helper.make_node("MatMul", ["x" if i == 0 else f"h{i}", "c"], [f"h{i + 1}"]) for i in range(3)]
+    nodes.append(helper.make_node("ReduceMean", ["h3"], ["y"], keepdims=0))
+    model = write_model(tmp_path / "m.onnx", nodes, [("x", FLOAT, [size, size])], [("y", FLOAT, [])])
+    service = start(image(entry=None, models=[("m", model)], samples=[{"input": {"x": [[0.0] * size] * size}}]))
+    body = json.dumps({"x": [[0.5] * size] * size})
+
+    assert service.request("POST", "/score", body, {"Content-Type": "application/json"}).status == 200
+
+
+def test_a_served_model_opens_no_connection(image, start, tmp_path):
+    """Nothing calls out: the process has its listening socket and no other end but its clients."""
+    model = write_model(
+        tmp_path / "m.onnx", [helper.make_node("Add", ["x", "x"], ["y"])], [("x", FLOAT, [1])], [("y", FLOAT, [1])]
+    )
+    service = start(image(entry=None, models=[("m", model)]))
+    assert service.score({"x": [1]}).status == 200
+    process = Path(f"/proc/{service.process.pid}")
+    links = [link.readlink().name for link in process.glob("fd/*") if link.is_symlink()]
+    inodes = {name[len("socket:[") : -1] for name in links if name.startswith("socket:")}
+    rows = [
+        line.split()
+        for kind in ("tcp", "tcp6", "udp", "udp6")
+        for line in (process / "net" / kind).read_text().splitlines()[1:]
+    ]
+    far = {row[2].split(":")[0] for row in rows if row[9] in inodes}
+
+    assert far <= {"00000000", "0100007F"}
