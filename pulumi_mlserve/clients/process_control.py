@@ -96,7 +96,7 @@ def ask_listener(path: Path) -> socket.socket | None:
 def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
     """Return one message and the open files that came with it, which no child of ours inherits.
 
-    `socket.recv_fds` takes flags but does not pass them on (CPython up to 3.14), so a program started by another thread
+    `socket.recv_fds` takes flags but does not pass them on (CPython 3.10 to 3.13), so a program started by another thread
     in the same moment would keep the port.
     """
     handles = array.array("i")

@@ -10,6 +10,7 @@ import dataclasses
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -431,6 +432,37 @@ def session(pid: int) -> int:
     return 0
 
 
+def test_stop_that_is_cut_off_is_continued(services, spec, monkeypatch, tmp_path):
+    """What a stop leaves when it is cut off while removing files is removed by the next call, of any service."""
+    services.start(spec)
+    with monkeypatch.context() as patched:
+        patched.setattr(service_folder.shutil, "rmtree", lambda *_, **__: None)
+        services.stop(ID, 1)
+    left = list((tmp_path / "services").iterdir())
+    services.start(dataclasses.replace(spec, service_id="other"))
+
+    assert [service_folder.GONE] == [path.name[: len(service_folder.GONE)] for path in left]
+    assert ["other"] == [path.name for path in (tmp_path / "services").iterdir()]
+
+
+def test_stop_and_start_take_turns(services, spec, tmp_path):
+    """Stops and starts of one service at once never mix: in the end it serves with all it needs, or is gone."""
+    services.start(spec)
+    runs = [
+        threading.Thread(target=run, args=arguments)
+        for run, arguments in ((services.stop, (ID, 1)), (services.start, (spec,))) * 3
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    status = services.status(ID)
+    serving = [found.pid for found, _ in with_settings_under(tmp_path / "services")]
+
+    assert ([status.pid] if status.ready else []) == serving
+    assert status.ready == (tmp_path / "services" / ID).exists()
+
+
 def test_stop_finds_a_process_without_its_state(services, spec):
     """A process whose folder was deleted is found by its arguments and ended."""
     running = services.start(changed(spec, "one", cpu_cores=1))
@@ -689,3 +721,25 @@ def test_update_of_another_service_is_refused(services, spec):
     """A service cannot be updated into another one."""
     with pytest.raises(OperationError, match="cannot become"):
         services.update("another", spec)
+
+
+@pytest.mark.soak
+def test_kills_at_any_moment_lose_nothing(services, spec, root, in_full):
+    """Runs killed at any moment, one after the other and under load, lose no request, port or process."""
+    chance = random.Random(7)
+    port = services.start(spec).port
+    text = textwrap.dedent(CUT_OFF).format(module="ports", cut="", service_id=ID)
+    path = os.pathsep.join(filter(None, sys.path))
+    with load(port) as seen:
+        for number in range(100 if in_full else 4):
+            arguments = (str(services._folder), str(root), f"run {number}", path)
+            with subprocess.Popen([sys.executable, "-c", text, *arguments], start_new_session=True) as run:
+                time.sleep(0.25 + chance.random() * 1.2)
+                run.kill()
+        running = services.start(changed(spec, "last"))
+        time.sleep(0.2)
+
+    assert "last" in seen
+    assert port == running.port
+    assert [running.pid] == [found.pid for found, _ in with_settings_under(running.folder)]
+    assert 1 == len([path for path in running.folder.iterdir() if path.is_dir()])

@@ -119,6 +119,7 @@ def load(port: int) -> Iterator[set[str]]:
         client.result()
 
 
+@pytest.mark.soak
 def test_updates_under_load_lose_no_request(services, spec, image, in_full):
     """Ten clients get an answer to every request while revisions follow each other, and a bad one in between."""
     port = services.start(spec).port
