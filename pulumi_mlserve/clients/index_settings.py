@@ -25,7 +25,7 @@ _UV_INDEX_KEYS: Final = ("index", "extra-index-url", "find-links", "no-index")
 # What would change the answer, or what uv has no business with.
 _DROPPED: Final = (
     *("CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"),
-    *("UV_COMPILE_BYTECODE", "UV_LINK_MODE_TARGET", "UV_PRERELEASE_TARGET", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT"),
+    *("UV_COMPILE_BYTECODE", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT"),
     *("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_TARGET", "UV_WORKING_DIRECTORY", "UV_WORKING_DIR"),
 )
 

@@ -1,0 +1,10 @@
+import json
+
+
+def init():
+    print "loading"
+
+
+def run(data):
+    print data
+    return json.loads(data)
