@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Environment:
         return [f"python=={self.spec.python}.*", *self.spec.requirements]
 
 
-def read_environment(call: Call, inputs: Mapping[str, Any], frameworks: Sequence[str]) -> Environment:
+def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     """Return the environment of an image, its lock kept while the requirements are the same.
 
     Raises:
@@ -42,6 +42,8 @@ def read_environment(call: Call, inputs: Mapping[str, Any], frameworks: Sequence
         python=inputs.get("python_version"),
         variables=inputs.get("environment_variables"),
     )
+    models = [model for model in inputs.get("models") or () if isinstance(model, Mapping)]
+    frameworks = [str(model["framework"]) for model in models if model.get("framework")]
     needed = runtime_requirements(entry_script=inputs.get("entry_script") is not None, frameworks=frameworks)
     spec = with_runtime(spec, needed)
     unlocked = Environment(spec, None)

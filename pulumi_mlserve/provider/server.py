@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import signal
 import sys
 import threading
 import traceback
@@ -50,6 +52,10 @@ class Servicer(ProviderServicer):
         self._pool = ThreadPoolExecutor(_THREADS, "handler")
         self._settings: dict[str, str] = {}
         self._connect(engine)
+
+    def cancel_all(self) -> None:
+        """Ask all work in progress to stop."""
+        self._stop.set()
 
     def _connect(self, address: str) -> None:
         self.engine_address = address
@@ -245,7 +251,9 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
     """Serve until the engine ends the process; the port is the first line of standard output."""
 
     async def run() -> None:
-        loop = asyncio.get_running_loop()
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
         loop.set_default_executor(ThreadPoolExecutor(_THREADS, "sdk"))
         server = grpc.aio.server(options=_MESSAGE_OPTIONS)
         address = next((a for a in sys.argv[1:] if ":" in a and not a.startswith("-")), "")
@@ -255,12 +263,14 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
         await server.start()
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
-        await server.wait_for_termination()
+        await ended.wait()
+        servicer.cancel_all()
+        await server.stop(None)
 
-    try:
-        asyncio.run(run())
-    except KeyboardInterrupt:
-        return
+    asyncio.run(run())
+    sys.stdout.flush()
+    # Work that a stop could not end must not hold the process: what it has written, it has written whole.
+    os._exit(0)
 
 
 def _checker(handler: Handler, problems: list[Problem]) -> Callable[[Call], Checked]:

@@ -16,6 +16,7 @@ from pulumi_mlserve.core.entry_script import check_entry_script
 from pulumi_mlserve.core.image import ImageInputs, ImageModel, check_image
 from pulumi_mlserve.core.layers import LayerPlan, plan_layers
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
+from pulumi_mlserve.core.wheel_floors import DEFAULT_PYTHON
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.image_environment import Environment, read_environment
 from pulumi_mlserve.provider.image_trial import try_image
@@ -48,22 +49,27 @@ class ImageHandler:
         given = {name: value for name, value in known(call.news).items() if name not in _COMPUTED}
         given["models"] = [known(model) for model in call.news.get("models") or () if isinstance(model, Mapping)]
         problems = _spec_problems(given, call)
-        if problems or not _here(call):
+        if not _here(call):
             kept = {name: call.olds[name] for name in _COMPUTED if name in call.olds}
             return Checked({**call.news, **kept}, problems)
         inputs = {**call.news, "samples": _samples(call)}
-        if has_unknown(_digests(call)) and "entry_script" not in call.news:  # what serves it is not known yet
-            return Checked(inputs | dict.fromkeys(_COMPUTED, UNKNOWN))
-        frameworks = [str(m.get("framework")) for m in given["models"] if m.get("framework")]
-        environment = read_environment(call, given, frameworks)
-        problems = _script_problems(call, environment)
+        environment = None
+        if not (has_unknown(_digests(call)) and "entry_script" not in call.news):  # else: what serves it is not known
+            wrong = {problem.path.split(".")[0].split("[")[0] for problem in problems}
+            try:
+                environment = read_environment(call, {n: v for n, v in given.items() if n not in wrong})
+            except InvalidInputError as invalid:
+                problems += invalid.problems
+            problems += _script_problems(call, environment)
+        if problems or environment is None:
+            return Checked(inputs | dict.fromkeys(_COMPUTED, UNKNOWN), problems)
         inputs["requirements"] = environment.requirements
+        inputs["lock"] = _text(environment.lock)
         if environment.lock is None or has_unknown([_digests(call), inputs["samples"]]):
-            return Checked(inputs | {"layers": UNKNOWN, "recipe": UNKNOWN, "lock": _text(environment.lock)}, problems)
-        plan, runtime = _plan(call, environment, inputs["samples"])
-        inputs["lock"] = environment.lock.text
+            return Checked(inputs | dict.fromkeys(("layers", "recipe", "runtime"), UNKNOWN))
+        plan, inputs["runtime"] = _plan(call, environment, inputs["samples"])
         inputs["layers"] = {layer.name: layer.key for layer in plan.layers}
-        return Checked(inputs | {"recipe": plan.recipe, "runtime": runtime}, problems)
+        return Checked(inputs | {"recipe": plan.recipe})
 
     def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
         """Return nothing: an image cannot change."""
@@ -89,7 +95,8 @@ class ImageHandler:
         """Release every image this resource made; the bytes go with the last claim."""
         place, name = workplace(call.settings), str(call.olds.get("name") or call.state.get("name"))
         mine = [i.digest for i in place.images.list(name) if call.claimant in place.images.claims(name, i.digest)]
-        users = sorted({user for digest in mine for user in place.records.users_of_image(digest)})
+        alone = [digest for digest in mine if set(place.images.claims(name, digest)) == {call.claimant}]
+        users = sorted({user for digest in alone for user in place.records.users_of_image(digest)})
         if users:
             raise OperationError(
                 f"image {name!r} is in use by {', '.join(users)}; remove or update these services first"
@@ -160,10 +167,10 @@ def _here(call: Call) -> bool:
     source = call.news.get("source_directory")
     if has_unknown(source):
         return False
-    if isinstance(source, str) and not Path(source).is_dir():
+    if isinstance(source, str) and not Path(source).is_dir() and _same_without_bytes(call):
         call.warn(f"source_directory: {source!r} is not on this machine; taking the code as unchanged")
         return False
-    return True
+    return not isinstance(source, str) or Path(source).is_dir()
 
 
 def _samples(call: Call) -> Any:
@@ -200,12 +207,12 @@ def _text(lock: Lock | None) -> Any:
     return UNKNOWN if lock is None else lock.text
 
 
-def _script_problems(call: Call, environment: Environment) -> list[Problem]:
+def _script_problems(call: Call, environment: Environment | None) -> list[Problem]:
     entry, source = call.news.get("entry_script"), call.news.get("source_directory")
     if not isinstance(entry, str) or not isinstance(source, str):
         return []
     importable = None
-    if environment.lock is not None:
+    if environment is not None and environment.lock is not None:
         resolver = workplace(call.settings).resolver
         importable = modules(resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled))
     names = [name for name, _ in _digests(call)]
@@ -214,7 +221,7 @@ def _script_problems(call: Call, environment: Environment) -> list[Problem]:
         entry,
         modules=importable,
         models=None if has_unknown(names) else [str(name) for name in names],
-        python=environment.spec.python,
+        python=environment.spec.python if environment is not None else DEFAULT_PYTHON,
         packages_file=str(call.news.get("conda_file") or call.news.get("requirements_file") or ""),
     )
 
@@ -254,9 +261,8 @@ def _code(call: Call) -> SourceTree | None:
 
 def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
     place, news = workplace(call.settings), call.news
-    frameworks = [str(m["framework"]) for m in news.get("models") or () if m.get("framework")]
     settled = dataclasses.replace(call, olds=news)  # what check has resolved is kept as it is
-    environment = read_environment(settled, {**news, "upgrade": ()}, frameworks)
+    environment = read_environment(settled, {**news, "upgrade": ()})
     if environment.lock is None:
         raise OperationError("the packages cannot be resolved now; run pulumi up again when the index can be reached")
     inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]))

@@ -49,7 +49,7 @@ class LocalProcessHandler:
         port = settings.get("port")
         if isinstance(port, int) and not problems and port != call.olds.get("port"):
             taken = workplace(call.settings).processes.port_problem(_service_id(call), port)
-            problems += [Problem("port", taken)] if taken else []
+            problems += [Problem("port", taken.removeprefix("port: "))] if taken else []
         return Checked(inputs, problems)
 
     def drift(self, call: Call) -> Mapping[str, Any]:
