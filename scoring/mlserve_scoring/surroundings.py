@@ -23,11 +23,18 @@ if TYPE_CHECKING:
 
 STANDINS: Final = Path(__file__).parent / "standins"
 REAL_PACKAGES_VARIABLE: Final = "MLSERVE_REAL_PACKAGES"
+# onnxruntime's Linux wheels start to report usage while they are imported, before its own switch can be reached (1.31).
+NO_REPORTS: Final = {"ORT_DISABLE_TELEMETRY": "1", "ORT_TELEMETRY_DISABLED": "1"}
 MODELS_FOLDER: Final = "azureml-models"
 
 
 def find_packages(root: Path, manifest: Manifest) -> None:
-    """Put the image's own packages on the import path; the host's become invisible when the image brings any."""
+    """Put the image's own packages on the import path; the host's become invisible when the image brings any.
+
+    Reports that a package would send home are switched off before the package can be imported.
+    """
+    for name, value in NO_REPORTS.items():
+        os.environ.setdefault(name, value)
     folder = root / manifest.site_packages
     if not folder.is_dir() or not any(folder.iterdir()):
         return
