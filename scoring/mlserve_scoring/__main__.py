@@ -96,7 +96,12 @@ def _trial(root: Path, output: Path, samples: Path | None) -> int:
     async def run() -> int:
         return 0 if await trial.try_image(root, app_root, manifest, verdict) else EXIT_FAILED
 
-    return _in_loop(run())
+    try:
+        return _in_loop(run())
+    except Exception as error:
+        logging.getLogger("mlserve").exception("the trial itself failed")
+        verdict.write([StartError(f"the trial itself failed, {error}", stage="init", todo="report it")], None, None)
+        return EXIT_FAILED
 
 
 def _in_loop(work: Coroutine[object, object, int]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.contract import Contract, Sample
 from mlserve_scoring.lanes import Lanes
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlserve_scoring.manifest import Manifest
+
+
+_WARMING: Final = 3  # the first run of a session is slow and says nothing of the next
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,13 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
 
     path = find_model(root, manifest)
     scorer = await loop.run_in_executor(None, start_model, path)
-    await replay(scorer, scorer.contract.samples[0])  # the first run of a session is slow and says nothing of the next
-    await replay(scorer, scorer.contract.samples[0])
-    if not scorer.is_short or load.concurrent is not None:
-        scorer.use(lanes(processors()))
+    threads = lanes(processors())
+    scorer.use(threads)
+    for sample in samples_of(scorer, manifest)[:1] * _WARMING:
+        await replay(scorer, sample)
+    if scorer.is_short and load.concurrent is None:
+        scorer.use(None)
+        threads.close()
     return scorer
 
 

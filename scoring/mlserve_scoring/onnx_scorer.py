@@ -56,7 +56,7 @@ def find_model(root: Path, manifest: Manifest) -> Path:
 
 
 def start_model(path: Path) -> OnnxScorer:
-    """Load a model; it answers on the event loop until it is given lanes.
+    """Load a model; it answers on the event loop unless it is given lanes.
 
     Raises:
         StartError: It cannot be loaded, or it has inputs that no JSON stands for.
@@ -104,15 +104,17 @@ class OnnxScorer:
         self._names = [port.name for port in outputs]
         self._lanes: Lanes | None = None
         self._fastest_ms = float("inf")
-        self.contract = Contract(schema_of(inputs), schema_of(outputs), (Sample(zero_sample(inputs)),), "model")
+        # Where more than the first axis is free, nobody knows a length that the model can work with.
+        samples = (Sample(zero_sample(inputs)),) if all(None not in port.shape[1:] for port in inputs) else ()
+        self.contract = Contract(schema_of(inputs), schema_of(outputs), samples, "model")
 
     @property
     def is_short(self) -> bool:
         """Return whether the fastest run so far was short enough for the event loop."""
         return self._fastest_ms < _SHORT_MS
 
-    def use(self, lanes: Lanes) -> None:
-        """Answer on threads from now on."""
+    def use(self, lanes: Lanes | None) -> None:
+        """Answer on threads from now on, or on the event loop again."""
         self._lanes = lanes
 
     def score(self, request: Request, done: Done) -> None:

@@ -14,7 +14,7 @@ from mlserve_scoring.checking import problems_of
 from mlserve_scoring.control import Control
 from mlserve_scoring.dispatch import Dispatcher
 from mlserve_scoring.errors import StartError
-from mlserve_scoring.keys import Keys, KeysError
+from mlserve_scoring.keys import Keys
 from mlserve_scoring.loading import Load, contract_from, load_scorer, replay_all, samples_of
 from mlserve_scoring.server import Server, listening_socket
 
@@ -59,7 +59,11 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        control = self._open_control()
+        try:
+            control = self._open_control()
+        except OSError:
+            _log.exception("the control socket %s cannot be opened; choose a shorter path", self._settings.control)
+            return EXIT_FAILED
         try:
             started = asyncio.ensure_future(self._start())
             stopped = asyncio.ensure_future(self._stop.wait())
@@ -71,7 +75,7 @@ class Service:
             stopped.cancel()
             try:
                 server = started.result()
-            except (StartError, OSError, KeysError) as error:
+            except Exception as error:  # noqa: BLE001  # whatever it was, the one who started us is told
                 return await self._fail(error, control)
             await self._stop.wait()
             self._state = "draining"

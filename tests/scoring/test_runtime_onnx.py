@@ -219,3 +219,18 @@ def test_a_served_model_opens_no_connection(image, start, tmp_path):
     far = {row[2].split(":")[0] for row in rows if row[9] in inodes}
 
     assert far <= {"00000000", "0100007F"}
+
+
+def test_a_model_of_free_size_is_ready_without_a_sample(start, image, tmp_path):
+    """Nobody knows a size that it can work with, and a made-up one must not keep it from serving."""
+    nodes = [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3])]
+    model = write_model(
+        tmp_path / "m.onnx",
+        nodes,
+        [("x", FLOAT, ["N", 1, "H", "W"])],
+        [("y", FLOAT, ["N", 1, "h", "w"])],
+    )
+    service = start(image(entry=None, models=[("m", model)]))
+
+    assert service.ask("status")["samples_answered"] == 0
+    assert service.score({"x": [[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]}).json == {"y": [[[[9]]]]}
