@@ -42,6 +42,24 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    """Give the descriptor of a file opened for reading.
+
+    Raises:
+        OperationError: It cannot be read.
+    """
+    try:
+        # Without O_NONBLOCK, a file that became a fifo meanwhile would block for ever.
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise OperationError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
 def hash_file(path: str, work: Work) -> tuple[str, Stamp]:
     """Return the hash of a file's content and the file's stamp while it was read.
 
@@ -49,7 +67,7 @@ def hash_file(path: str, work: Work) -> tuple[str, Stamp]:
         SourceChangedError: The file changed meanwhile.
         OperationError: It cannot be read.
     """
-    with _opened(path) as source:
+    with opened(path) as source:
         before = stamp_of(os.fstat(source))
         digest = _hash(source, before.size, work)
         _require_unchanged(path, source, before)
@@ -71,7 +89,7 @@ def copy_file(path: str, target: int, sha256: str, trusted: Stamp | None, work: 
         OperationError: The file cannot be read.
         OSError: The target cannot be written.
     """
-    with _opened(path) as source:
+    with opened(path) as source:
         before = stamp_of(os.fstat(source))
         if _share_blocks(source, target):
             _require_unchanged(path, source, before)
@@ -149,16 +167,3 @@ def _share_blocks(source: int, target: int) -> bool:
 def _require_unchanged(path: str, source: int, before: Stamp) -> None:
     if stamp_of(os.fstat(source)) != before:
         raise SourceChangedError(f"{path}: changed while it was read; run again when nothing writes to it any more")
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
-    try:
-        # Without O_NONBLOCK, a file that became a fifo meanwhile would block for ever.
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise OperationError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        yield number
-    finally:
-        os.close(number)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from pulumi_mlserve.clients.interruption import Progress
 from pulumi_mlserve.clients.model_versions import Versions
 from pulumi_mlserve.clients.object_json import Objects
 from pulumi_mlserve.core.problems import OperationError
@@ -21,8 +21,10 @@ from pulumi_mlserve.core.problems import OperationError
 UsersOf: TypeAlias = Callable[[str, int], Sequence[str]]
 """Says which services need a version of a model."""
 
-_SWEEP_SECONDS = 60.0
+_PATIENCE_SECONDS = 10.0
+_GRACE_SECONDS = 1.0
 _ASK_SECONDS = 0.1
+_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -132,20 +134,23 @@ class Release:
             self._versions.unmark_deleted(name, number)
             raise InUseError(f"{name}:{number}", services)
         else:
-            self._sweep(self._versions.contents(name, [number]))
+            self._sweep(f"{name}@{number}", self._versions.contents(name, [number]))
         # The claim goes last: whoever was interrupted finds it, and finishes.
         self._claims.remove(name, number, claimant)
         return others
 
-    def _sweep(self, hashes: set[str]) -> None:
-        announcement = f"sweeps/{uuid.uuid4().hex}.json"
+    def _sweep(self, what: str, hashes: set[str]) -> None:
+        announcement = f"sweeps/{what}.json"
         self._objects.write(announcement, {"hashes": sorted(hashes)})
         try:
             needed = set()
             for name in self._versions.names():
                 needed |= self._versions.contents(name, self._versions.live(name))
-            if self._objects.exists(announcement):  # else somebody took it for abandoned and does not wait for it
-                self._contents.delete(sorted(hashes - needed))
+            unneeded = sorted(hashes - needed)
+            for start in range(0, len(unneeded), _AT_ONCE):
+                if not self._objects.exists(announcement):
+                    return  # somebody took it for abandoned, and may rely on what is still there
+                self._contents.delete(unneeded[start : start + _AT_ONCE])
         finally:
             self._objects.delete(announcement)
 
@@ -153,15 +158,18 @@ class Release:
         return tuple(other for other in self._claims.of(name, number) if other != claimant)
 
 
-def wait_for_sweeps(objects: Objects, hashes: set[str], step: Callable[[], None]) -> None:
+def wait_for_sweeps(
+    objects: Objects, hashes: set[str], step: Callable[[], None], progress: Progress | None = None
+) -> None:
     """Return when nobody is about to delete any of these contents.
 
     Args:
         objects: The store's JSON objects.
         hashes: The contents.
         step: Called while waiting; raises to stop.
+        progress: Told why it takes longer.
     """
-    deadline = time.monotonic() + _SWEEP_SECONDS
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         keys = [f"sweeps/{name}" for name in objects.names("sweeps")]
         found = zip(keys, objects.read_all(keys), strict=True)
@@ -169,9 +177,13 @@ def wait_for_sweeps(objects: Objects, hashes: set[str], step: Callable[[], None]
         if not ours:
             return
         step()
+        if progress is not None:
+            progress("waiting for another run that deletes a model with the same files")
+            progress = None  # once
         if time.monotonic() > deadline:
             for key in ours:
-                objects.delete(key)  # whoever announced it was killed
+                objects.delete(key)  # whoever announced it was killed, or sees this before it goes on
+            time.sleep(_GRACE_SECONDS)
             return
         time.sleep(_ASK_SECONDS)
 

@@ -133,7 +133,7 @@ class ModelStore:
             number = found or max(given, default=0) + 1
             if not found and not self._versions.create(name, number, hashed, created=self._now(), created_by=claimant):
                 continue
-            wait_for_sweeps(self.objects, {entry.sha256 for entry in hashed.files}, work.step)
+            wait_for_sweeps(self.objects, {entry.sha256 for entry in hashed.files}, work.step, progress)
             self._store_contents(hashed, work)
             self._versions.write_meta(name, number, said)
             self._claims.add(name, number, claimant)

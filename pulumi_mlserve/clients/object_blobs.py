@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import obstore
 
-from pulumi_mlserve.clients.file_bytes import SourceChangedError, stamp_of
+from pulumi_mlserve.clients.file_bytes import SourceChangedError, opened, stamp_of
 from pulumi_mlserve.clients.folder_blobs import Source
 from pulumi_mlserve.clients.object_json import Objects
 from pulumi_mlserve.clients.work import Work
@@ -146,13 +146,13 @@ class _Parts(io.RawIOBase):
 def _read(source: Source, part: int, work: Work) -> Generator[bytes]:
     """Yield a file's parts; raise instead of ending when they were not the content that was promised."""
     whole = hashlib.sha256()
-    with source.path.open("rb") as file:
-        before = stamp_of(os.fstat(file.fileno()))
+    with opened(str(source.path)) as number, open(number, "rb", closefd=False) as file:
+        before = stamp_of(os.fstat(number))
         while block := file.read(part):
             whole.update(block)
             work.step(len(block))
             yield block
-        same = stamp_of(os.fstat(file.fileno())) == before
+        same = stamp_of(os.fstat(number)) == before
     if not same or whole.hexdigest() != source.entry.sha256:
         raise SourceChangedError(
             f"{source.path}: changed since it was hashed; run again when nothing writes to it any more"

@@ -187,10 +187,10 @@ def test_registering_while_the_version_is_deleted_gives_the_next_number(bench, m
     bench.store.register("ridge", model, NOTHING, "dev")
     real = model_release.Release._sweep
 
-    def register_in_between(self, hashes):
+    def register_in_between(self, what, hashes):
         monkeypatch.setattr(model_release.Release, "_sweep", real)
         assert 2 == bench.open().register("ridge", model, NOTHING, "prod").version
-        real(self, hashes)
+        real(self, what, hashes)
 
     monkeypatch.setattr(model_release.Release, "_sweep", register_in_between)
     bench.store.release("ridge", "dev", in_use=unused)
@@ -228,14 +228,16 @@ def test_registering_waits_for_whoever_deletes_its_contents(bench, monkeypatch):
         bench.store.objects.delete(announcement)
 
     monkeypatch.setattr("pulumi_mlserve.clients.model_release.time.sleep", finish)
-    bench.store.register("ridge", model, NOTHING, "dev")
+    said = []
+    bench.store.register("ridge", model, NOTHING, "dev", progress=said.append)
 
+    assert ["waiting for another run that deletes a model with the same files"] == said
     assert 1 == len(slept)
     assert {"m/a": b"1"} == bench.contents(bench.store.get("ridge", 1))
 
 
 def test_an_announcement_of_somebody_who_was_killed_is_cleared(bench, monkeypatch):
-    """After a minute nobody is believed to be still at it."""
+    """After ten seconds nobody is believed to be still at it."""
     model = bench.model(a=b"1")
     bench.store.objects.write("sweeps/x.json", {"hashes": [model.files[0].sha256]})
     bench.store.objects.write("sweeps/y.json", {"hashes": ["0" * 64]})
