@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from pulumi_mlserve.clients.bytecode import kept_bytecode
 from pulumi_mlserve.clients.confined_run import ConfinedEnd, run_confined
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.verdicts import TrialVerdict, Verdicts, read_verdict
@@ -23,6 +24,7 @@ from pulumi_mlserve.core.problems import OperationError, Problem
 
 __all__ = ["Trial", "TrialLimits", "TrialVerdict"]
 
+PACKAGES_FOLDER: Final = "opt/mlserve/site-packages"
 RUNTIME_FOLDER: Final = "opt/mlserve/runtime"
 
 # What a process needs from ours to find programs and speak the user's language; everything else may be a secret.
@@ -76,6 +78,7 @@ class Trial:
 
     def __init__(self, cache: Path) -> None:
         self._verdicts = Verdicts(cache / "verdicts")
+        self._bytecode = cache / "bytecode"
 
     def run(  # noqa: PLR0913 -- what is tried, by what, within what, and who waits
         self,
@@ -109,7 +112,18 @@ class Trial:
         limits = limits or TrialLimits()
         folder = Path(tempfile.mkdtemp(prefix="mlserve-trial-")).resolve()
         try:
-            end = _run(root.absolute(), python, folder, limits, samples, progress, cancelled)
+            with kept_bytecode(self._bytecode, root.absolute(), PACKAGES_FOLDER) as bytecode:
+                command = [str(python), "-X", f"pycache_prefix={bytecode}", *_arguments(root, folder, samples)]
+                end = run_confined(
+                    command,
+                    folder=folder,
+                    environment=_environment(root, folder),
+                    limits=limits.resources(),
+                    seconds=limits.seconds,
+                    doing="trying the entry script",
+                    progress=progress,
+                    cancelled=cancelled,
+                )
             verdict, final = _judge(folder / "verdict.json", end, limits)
         finally:
             _remove(folder)
@@ -124,43 +138,30 @@ class Trial:
         return self._verdicts.get(key)
 
 
-def _run(  # noqa: PLR0913, PLR0917 -- handed through from the one caller
-    root: Path,
-    python: Path,
-    folder: Path,
-    limits: TrialLimits,
-    samples: Path | None,
-    progress: Progress | None,
-    cancelled: Cancelled | None,
-) -> ConfinedEnd:
-    """Run the runtime's trial in a folder of its own."""
+def _arguments(root: Path, folder: Path, samples: Path | None) -> list[str]:
+    """Return the interpreter's arguments for the runtime's trial."""
+    asked = ["-m", "mlserve_scoring", "trial", "--root", str(root.absolute())]
+    asked += ["--output", str(folder / "verdict.json")]
+    return asked + (["--samples", str(samples.absolute())] if samples is not None else [])
+
+
+def _environment(root: Path, folder: Path) -> dict[str, str]:
+    """Return all that the runtime sees of an environment; its folders are made."""
     for name in ("home", "tmp"):
         (folder / name).mkdir()
-    command = [str(python), "-m", "mlserve_scoring", "trial", "--root", str(root)]
-    command += ["--output", str(folder / "verdict.json")]
-    command += ["--samples", str(samples.absolute())] if samples is not None else []
-    environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    environment |= {
+    found = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    found |= {
         "HOME": str(folder / "home"),
         "PATH": _PATH,
         "PYTHONFAULTHANDLER": "1",
         "PYTHONNOUSERSITE": "1",
-        "PYTHONPATH": str(root / RUNTIME_FOLDER),
+        "PYTHONPATH": str(root.absolute() / RUNTIME_FOLDER),
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(folder / "tmp"),
     }
-    environment.setdefault("LANG", "C.UTF-8")
-    return run_confined(
-        command,
-        folder=folder,
-        environment=environment,
-        limits=limits.resources(),
-        seconds=limits.seconds,
-        doing="trying the entry script",
-        progress=progress,
-        cancelled=cancelled,
-    )
+    found.setdefault("LANG", "C.UTF-8")
+    return found
 
 
 def _judge(file: Path, end: ConfinedEnd, limits: TrialLimits) -> tuple[TrialVerdict, bool]:

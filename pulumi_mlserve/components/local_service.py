@@ -35,9 +35,9 @@ class LocalServiceArgs(TypedDict, total=False):
     secondary_key_generation: pulumi.Input[int]
     """Raise it to replace the second key; 1 by default."""
     cpu_cores: pulumi.Input[float]
-    """The most cores the service may use; 1 by default."""
+    """The most cores the service may use; no limit by default."""
     memory_gb: pulumi.Input[float]
-    """The most memory the service may use, in GB; 1 by default."""
+    """The most memory the service may use, in GB; no limit by default."""
     scoring_timeout_ms: pulumi.Input[int]
     """How long one request may take, in ms; 60,000 by default."""
     max_concurrent_requests: pulumi.Input[int]

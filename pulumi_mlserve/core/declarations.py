@@ -214,9 +214,9 @@ class LocalProcessInputs(ServiceSettings, total=False):
     port: int
     """The port on 127.0.0.1; chosen once and kept if left out."""
     cpu_cores: float
-    """The most cores the process may use; 1 by default."""
+    """The most cores the process may use; no limit by default."""
     memory_gb: float
-    """The most memory the process may use, in GB; 1 by default."""
+    """The most memory the process may use, in GB; no limit by default."""
     keys: Annotated[Mapping[str, str], SECRET]
     """The two keys; without them the service answers everyone on this machine."""
     running: bool

@@ -408,6 +408,33 @@ def test_a_folder_without_rights_is_removed_all_the_same(trial, root):
     assert not Path(verdict.contract).exists()
 
 
+def test_bytecode_of_packages_serves_the_next_trial_and_that_of_the_root_is_removed(tmp_path, trial, root):
+    """Roots differ from trial to trial, the installed packages do not."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    (packages / "tiny.py").write_text("x = 1\n")
+    program = f"""
+    sys.path.insert(0, arguments['--root'] + '/opt/mlserve/site-packages')
+    import tiny
+    write({GOOD!r} | {{'contract': [tiny.__file__, tiny.run.__code__.co_filename if hasattr(tiny, 'run') else '']}})
+    """
+    made = root(program)
+    (made / "opt/mlserve/site-packages").symlink_to(packages)
+    moved = tmp_path / "moved"
+    shutil.copytree(made, moved, symlinks=True)
+    trial.run(made, PYTHON, "a")
+    kept = list((tmp_path / "cache" / "bytecode").rglob("tiny.*.pyc"))
+    before = kept[0].stat().st_mtime_ns
+    verdict = trial.run(moved, PYTHON, "b")
+
+    assert len(kept) == 1
+    assert list((tmp_path / "cache" / "bytecode").rglob("tiny.*.pyc")) == kept
+    assert kept[0].stat().st_mtime_ns == before
+    assert verdict.contract[0].startswith(str(moved))
+    assert not list((tmp_path / "cache" / "bytecode").rglob("mlserve_scoring"))
+    assert not list(packages.glob("__pycache__"))
+
+
 def test_the_launcher_ends_its_command_when_its_caller_dies(tmp_path):
     """A plugin that is killed leaves no trial behind."""
     folder = tmp_path / "trial"
