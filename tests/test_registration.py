@@ -1,0 +1,98 @@
+"""Registering a model without a stack: from a training job, or by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.places import store_location
+from pulumi_mlserve.core.model import ModelMeta, ResourceConfiguration
+from pulumi_mlserve.core.problems import InvalidInputError
+from pulumi_mlserve.registration import BY_HAND, register_model
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model folder."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "ridge.pkl").write_bytes(b"1")
+    (tmp_path / "m" / "notes.txt").write_bytes(b"2")
+    return tmp_path / "m"
+
+
+def test_a_training_job_registers_its_model(model):
+    """In the user's own store unless told otherwise, held until it is released by name."""
+    registered = register_model(model, "ridge")
+    store = ModelStore(store_location())
+
+    assert (1, False) == (registered.version, registered.existed)
+    assert registered.digest == store.get("ridge", 1).digest
+    assert (BY_HAND,) == store.claims("ridge", 1)
+
+
+def test_the_same_content_is_registered_once(model, tmp_path):
+    """A job that runs again makes no second version."""
+    first = register_model(model, "ridge", store=str(tmp_path / "store"))
+    again = register_model(str(model), "ridge", store=str(tmp_path / "store"), claimant="nightly")
+
+    assert (first.version, True) == (again.version, again.existed)
+    assert ("nightly", BY_HAND) == ModelStore(str(tmp_path / "store")).claims("ridge", 1)
+
+
+def test_everything_that_can_be_said_is_recorded(model, tmp_path):
+    """Under the names of Azure ML v1."""
+    register_model(
+        model,
+        "ridge",
+        tags={"area": "houses"},
+        properties={"run": "7"},
+        description="d",
+        model_framework="ScikitLearn",
+        model_framework_version="1.5",
+        child_paths=["ridge.pkl"],
+        sample_input={"data": [[1]]},
+        sample_output=[2],
+        resource_configuration={"cpu": 1, "memory_in_gb": 0.5},
+        store=str(tmp_path / "store"),
+    )
+    found = ModelStore(str(tmp_path / "store")).get("ridge", 1)
+
+    assert ["m/ridge.pkl"] == [file.path for file in found.files]
+    assert (
+        ModelMeta(
+            tags={"area": "houses"},
+            properties={"run": "7"},
+            description="d",
+            model_framework="ScikitLearn",
+            model_framework_version="1.5",
+            sample_input={"data": [[1]]},
+            sample_output=[2],
+            resource_configuration=ResourceConfiguration(cpu=1, memory_in_gb=0.5),
+        )
+        == found.meta
+    )
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path):
+    """Before anything is read or written."""
+    with pytest.raises(InvalidInputError) as error:
+        register_model(tmp_path / "gone", "-", model_framework="sklearn", tags={"a": 1}, store=str(tmp_path / "store"))
+
+    assert ["model_framework", "name", "tags.a"] == sorted(problem.path for problem in error.value.problems)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_model_that_is_not_there_is_said_at_its_path(tmp_path):
+    """And no store is made."""
+    with pytest.raises(InvalidInputError, match="path: there is no such file or folder"):
+        register_model(tmp_path / "gone", "ridge", store=str(tmp_path / "store"))
+
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_model_that_is_code_is_noted_once(model, tmp_path):
+    """Where somebody listens."""
+    said = []
+    register_model(model, "ridge", store=str(tmp_path / "store"), progress=said.append)
+
+    assert ["m/ridge.pkl is loaded by running code kept in the file"] == [line.partition(":")[0] for line in said]
