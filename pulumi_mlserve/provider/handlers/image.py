@@ -256,7 +256,13 @@ def _inputs(call: Call, environment: Environment, lock: Lock, samples: Any, runt
 
 def _code(call: Call) -> SourceTree | None:
     source = call.news.get("source_directory")
-    return scan_source(Path(source), progress=call.status, cancelled=call.cancelled) if source else None
+    if not source:
+        return None
+    index = workplace(call.settings).index
+    tree = scan_source(Path(source), index=index, progress=call.status, cancelled=call.cancelled)
+    for warning in tree.warnings:
+        call.warn(warning)
+    return tree
 
 
 def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
