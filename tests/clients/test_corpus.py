@@ -91,8 +91,8 @@ def test_the_environment_of_2018_is_refused_with_what_to_write_and_what_to_do_wi
         ),
         (
             "env.yml:6: scikit-learn==0.20.0 has no wheel for Python 3.11; write scikit-learn==1.1.3, the "
-            "nearest newer version with a wheel; a pickle or joblib file saved with 0.20.0 may not load with 1.1.3: convert it to "
-            "ONNX where scikit-learn 0.20.0 still runs (skl2onnx), or train it again"
+            "nearest newer version with a wheel; a pickle or joblib file saved with 0.20.0 may not load with 1.1.3: "
+            "convert it to ONNX where scikit-learn 0.20.0 still runs (skl2onnx), or train it again"
         ),
     ]
 
