@@ -47,14 +47,12 @@ class Reply:
         body: All of it.
         content_type: ``None`` writes no header.
         headers: Beside those that the transport adds.
-        close: The connection ends after it.
     """
 
     status: int
     body: bytes = b""
     content_type: bytes | None = JSON
     headers: HeaderList = ()
-    close: bool = False
 
 
 def encode(reply: Reply, *, keep_alive: bool, head_only: bool = False, legacy: bool = False) -> bytes:

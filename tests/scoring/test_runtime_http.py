@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import pytest
-from scoring_kit import read_reply, write_image
+from scoring_kit import read_all, read_reply, write_image
 
 ECHO = """
     import json, time
@@ -258,3 +259,26 @@ def test_a_client_that_goes_away_leaves_the_service_well(echo):
         client.sendall(b"POST /score HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc")
 
     assert echo.score("x").status == 200
+
+
+def test_connect_is_refused(echo):
+    """This is no proxy."""
+    assert echo.raw(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n").startswith(b"HTTP/1.1 405 ")
+
+
+def test_a_client_that_does_not_read_is_waited_for(echo):
+    """Answers wait for it, health does not, and nothing is lost."""
+    count = 4000
+    asked = b"GET /swagger.json?version=3 HTTP/1.1\r\nHost: x\r\n\r\n"
+    with echo.connect() as client:
+        sender = threading.Thread(target=client.sendall, args=(asked * count,))
+        sender.start()
+        time.sleep(0.3)
+        health = echo.get("/").status
+        last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        closer = threading.Thread(target=lambda: (sender.join(), client.sendall(last)))
+        closer.start()
+        data = read_all(client)
+        closer.join()
+
+    assert (health, data.count(b"HTTP/1.1 200 OK")) == (200, count + 1)

@@ -1,0 +1,228 @@
+"""Bytes to requests, within limits. What is no HTTP/1.1 or too large becomes a refusal, after which nothing is read."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+from urllib.parse import unquote
+
+import httptools
+
+from mlserve_scoring.dispatch import message_reply
+from mlserve_scoring.http_message import Reply, Request
+
+_MAX_HEAD: Final = 65_536
+_MAX_HEADERS: Final = 200
+_SMALL_BODY: Final = 65_536
+
+
+class Exchange:
+    """A request that was read, or the refusal that it or its connection deserves.
+
+    Attributes:
+        request: With its body, unless refused.
+        keep_alive: Whether the connection may stay open afterwards.
+        legacy: Whether the client speaks HTTP/1.0.
+        refusal: Sent instead of asking the dispatcher.
+    """
+
+    __slots__ = ("keep_alive", "legacy", "refusal", "request")
+
+    def __init__(self, request: Request, *, keep_alive: bool, legacy: bool = False) -> None:
+        self.request = request
+        self.keep_alive = keep_alive
+        self.legacy = legacy
+        self.refusal: Reply | None = None
+
+
+class Receiver(Protocol):
+    """Takes what was read; see ``protocol.Connection``."""
+
+    def screened(self, request: Request) -> Reply | None:
+        """Return a refusal that the head alone deserves."""
+
+    def received(self, exchange: Exchange) -> None:
+        """Take a request or a refusal, in the order of arrival."""
+
+    def awaited(self) -> None:
+        """Tell the client, which waits with its body, to go on, when that is possible now."""
+
+
+class Reader:
+    """Reads the requests of one connection.
+
+    Args:
+        receiver: Takes what was read.
+        max_body: Larger bodies are refused.
+
+    Attributes:
+        begun: Whether a request has begun to arrive and is not complete.
+        ended: Whether nothing more is read.
+    """
+
+    def __init__(self, receiver: Receiver, *, max_body: int) -> None:
+        self._receiver = receiver
+        self._max_body = max_body
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head_bytes = 0  # of names and values
+        self._unread_head = 0  # bytes that came while a head was not complete
+        self._in_head = True
+        self._exchange: Exchange | None = None
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self.begun = False
+        self.ended = False
+
+    def feed(self, data: bytes) -> None:
+        """Read what came; the receiver is called from here."""
+        if self.ended:
+            return
+        if self._in_head:
+            self._unread_head += len(data)
+        self._parse(data)
+        if self._in_head and self._unread_head > _MAX_HEAD and not self.ended:
+            self.refuse(_head_too_large())
+
+    def refuse(self, reply: Reply, exchange: Exchange | None = None) -> None:
+        """Read nothing more; give a refusal to the receiver."""
+        refused = exchange or Exchange(Request("GET", "/"), keep_alive=False)
+        refused.refusal = reply
+        refused.keep_alive = False
+        self._exchange = None
+        self._chunks = []
+        self.begun = False
+        self.ended = True
+        self._receiver.received(refused)
+
+    # Called by the parser.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._url = b""
+        self._headers = {}
+        self._head_bytes = 0
+        self._in_head = True
+        self.begun = True
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._url += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        """One header."""
+        key, text = name.lower(), value or b""
+        before = self._headers.get(key)
+        self._headers[key] = text if before is None else before + b", " + text
+        self._count(len(name) + len(text))
+
+    def on_headers_complete(self) -> None:
+        """The head was read: refuse what can be refused without the body."""
+        if self.ended or self._parser.should_upgrade():
+            return  # an upgrade is read again without the wish, see _parse_again
+        self._in_head = False
+        self._unread_head = 0
+        request = self._request()
+        exchange = Exchange(
+            request,
+            keep_alive=self._parser.should_keep_alive(),
+            legacy=self._parser.get_http_version() == "1.0",
+        )
+        exchange.refusal = self._receiver.screened(request)
+        self._exchange = exchange
+        length = int(self._headers.get(b"content-length", b"0"))
+        waits = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        if exchange.refusal is not None:
+            if waits or b"transfer-encoding" in self._headers or length > _SMALL_BODY:
+                self.refuse(exchange.refusal, exchange)
+        elif length > self._max_body:
+            self.refuse(self._too_large(), exchange)
+        elif waits:
+            self._receiver.awaited()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        exchange = self._exchange
+        if exchange is None or exchange.refusal is not None:
+            return
+        self._size += len(body)
+        if self._size > self._max_body:
+            self.refuse(self._too_large(), exchange)
+        else:
+            self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request was read."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        exchange.request.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks = []
+        self._size = 0
+        self._in_head = True
+        self.begun = False
+        self.ended = not exchange.keep_alive
+        self._receiver.received(exchange)
+
+    # Ours.
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self.ended:
+                self._parse_again(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, _HeadTooLargeError):
+                raise
+            self.refuse(_head_too_large())
+        except httptools.HttpParserError as error:
+            if not self.ended:
+                self.refuse(message_reply(400, f"The request is no HTTP/1.1: {error}"))
+
+    def _parse_again(self, rest: bytes) -> None:
+        """Read a request that wishes for another protocol as if it did not (RFC 9110, 7.8).
+
+        The parser has skipped its body.
+        """
+        method = self._parser.get_method()
+        self._parser = httptools.HttpRequestParser(self)
+        if method == b"CONNECT":
+            self.refuse(message_reply(405, "CONNECT is not allowed here."))
+            return
+        closing = b"close" in self._headers.get(b"connection", b"").lower()
+        kept = {name: value for name, value in self._headers.items() if name not in {b"upgrade", b"connection"}}
+        lines = [b"%s %s HTTP/1.1" % (method, self._url), *(b"%s: %s" % header for header in kept.items())]
+        self._parse(b"\r\n".join(lines) + (b"\r\nconnection: close" if closing else b"") + b"\r\n\r\n" + rest)
+
+    def _request(self) -> Request:
+        path, _, query = self._url.partition(b"?")
+        if not path.startswith(b"/"):
+            path = _path_of(path)
+        text = path.decode("latin-1")
+        if "%" in text:
+            text = unquote(text)
+        return Request(self._parser.get_method().decode("ascii"), text, query.decode("latin-1"), self._headers)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > _MAX_HEAD or len(self._headers) > _MAX_HEADERS:
+            raise _HeadTooLargeError
+
+    def _too_large(self) -> Reply:
+        return message_reply(413, f"The body must not exceed {self._max_body} bytes.")
+
+
+class _HeadTooLargeError(Exception):
+    pass
+
+
+def _head_too_large() -> Reply:
+    return message_reply(431, f"The head of a request must not exceed {_MAX_HEAD} bytes or {_MAX_HEADERS} headers.")
+
+
+def _path_of(target: bytes) -> bytes:
+    """Return the path of a target in absolute form, as proxies send it."""
+    _, separator, rest = target.partition(b"://")
+    return b"/" + rest.partition(b"/")[2] if separator else target
