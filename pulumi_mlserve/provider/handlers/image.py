@@ -285,8 +285,8 @@ def _say_what_changes(call: Call) -> None:
     olds, news = call.olds.get("layers"), call.news.get("layers")
     if not isinstance(olds, Mapping) or not isinstance(news, Mapping) or olds == news:
         return
-    changed = [name for name in news if olds.get(name) != news[name]]
-    same = [name for name in news if name not in changed]
+    changed = [name for name in sorted(news) if olds.get(name) != news[name]]
+    same = [name for name in sorted(news) if name not in changed]
     kept = f"; unchanged: {', '.join(same)}" if same else ""
     verb = "changes" if len(changed) == 1 else "change"
     call.info(f"{len(changed)} of {len(news)} layers {verb}: {', '.join(changed)}{kept}")
