@@ -25,6 +25,8 @@ _NOT_CACHED: Final = re.compile(rf"{_WANT} was not found in the cache|network wa
 _DEPENDS: Final = re.compile(rf"(?:all versions of )?({_WANT}) depends? on ({_WANT})")
 _REQUIRE: Final = re.compile(rf"you require ({_WANT})((?: and (?!{_WANT} (?:depend|has|have|was)|you )(?:{_WANT}))*)")
 
+_KNOWN: Final = re.compile(r"we know from \(\d+\) that .*?(?= and |,|$)")
+
 _UNREACHABLE: Final = ("error sending request", "dns error", "tcp connect error", "timed out", "server error (5")
 _REFUSED: Final = ("401 Unauthorized", "403 Forbidden", "status client error (401", "status client error (403")
 
@@ -92,7 +94,8 @@ def without_addresses(text: str) -> str:
 def _facts(stderr: str, origins: Mapping[str, str]) -> Iterator[str]:
     """Yield what is given, not what follows from it: first what packages need, then what is asked for beside it."""
     body = _MARKER.sub("", stderr.partition("\nhint:")[0].split("cause:", 1)[-1])
-    given = [" ".join(part.partition(", we can conclude that")[0].split()) for part in re.split(r"\n\s*(?=And )", body)]
+    sentences = (" ".join(part.split()) for part in re.split(r"\n\s*(?=And |Because )", body))
+    given = [_KNOWN.sub("", sentence.partition("we can conclude that")[0]) for sentence in sentences]
     said = set()
     for found in (match for sentence in given for match in _DEPENDS.finditer(sentence)):
         asked, place = _asked(origins, found.group(1))

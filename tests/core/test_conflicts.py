@@ -104,6 +104,22 @@ def test_a_conflict_with_the_runtime_names_the_runtime():
     )
 
 
+def test_a_list_of_versions_before_the_conclusion_does_not_let_it_through():
+    """Uv then begins the conclusion on a line of its own."""
+    said = """Because only the following versions of alpha are available:
+             alpha<=1.0
+             alpha==2.0
+         and alpha>=2.0 depends on beta>=2 and you require alpha==2.0
+         we can conclude that you require beta>=2.
+         And because you require beta<2, we can conclude that your requirements are unsatisfiable.
+"""
+
+    assert explain_conflict(HEAD + said, {"alpha==2.0": "r.txt:1", "beta<2": "r.txt:2"}, "3.11") == (
+        "the packages cannot be installed together: alpha==2.0 (r.txt:1) needs beta>=2; r.txt:2 asks for beta<2; "
+        "change one of them"
+    )
+
+
 def test_markers_and_extras_do_not_hide_a_fact():
     """Uv writes markers in braces."""
     said = (
