@@ -12,15 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from mlserve_scoring.declared import declares_inputs, wants_request
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.places import place_of, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
-
-SCHEMA_MARK: Final = "__mlserve_schema__"
-RAW_MARK: Final = "__mlserve_rawhttp__"
 
 Form = Literal["text", "schema", "raw"]
 
@@ -145,7 +143,7 @@ def _form_of(run: Callable[..., object], file: str) -> tuple[Form, dict[str, boo
             raise refuse("run() takes nothing but request_headers", "add a parameter for the input")
         raise refuse("run() takes no parameter", "add a parameter for the input, as in run(data)")
     defaults = {name: entry.default is not inspect.Parameter.empty for name, entry in parameters.items()}
-    raw, schema = getattr(run, RAW_MARK, False), bool(getattr(run, SCHEMA_MARK, None) and run.__mlserve_schema__.inputs)  # type: ignore[attr-defined]
+    raw, schema = wants_request(run), declares_inputs(run)
     if raw and schema:
         raise refuse("run() has both @rawhttp and @input_schema", "keep one of them")
     if schema:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlserve_scoring.arguments import arguments_for
 from mlserve_scoring.contract import Contract, JsonObject, Sample
-from mlserve_scoring.entry import SCHEMA_MARK, Entry, advice_on, load_entry
-from mlserve_scoring.errors import QueueFullError, ResultError, ScoringError, ScriptFailedError, StartError
+from mlserve_scoring.declared import declared_by, is_mismatch
+from mlserve_scoring.entry import Entry, advice_on, load_entry
+from mlserve_scoring.errors import (
+    InvalidRequestError,
+    QueueFullError,
+    ResultError,
+    ScoringError,
+    ScriptFailedError,
+    StartError,
+)
 from mlserve_scoring.lanes import InterruptedRun, Lanes
 from mlserve_scoring.places import place_of, text_of
 from mlserve_scoring.rawhttp import reply_from
@@ -89,6 +96,8 @@ class ScriptScorer:
         except InterruptedRun:
             raise
         except BaseException as error:
+            if is_mismatch(error):
+                raise InvalidRequestError(f"The input does not fit the declared sample: {error}") from error
             _log.exception("run() raised")
             raise ScriptFailedError(
                 "An unexpected error occurred in scoring script. Check the logs for more info."
@@ -121,12 +130,8 @@ def declared_contract(entry: Entry) -> Contract:
     Raises:
         StartError: A declared sample has no schema.
     """
-    declared: Any = getattr(entry.run, SCHEMA_MARK, None)  # made by the stand-in, which users' kinds extend
-    if declared is None or not (declared.inputs or declared.output):
-        return Contract({}, {})
     try:
-        schemas = {name: copy.deepcopy(kind.input_to_swagger()) for name, kind in declared.inputs.items()}
-        output: JsonObject = copy.deepcopy(declared.output.input_to_swagger()) if declared.output else {}
+        declared = declared_by(entry.run)
     except Exception as error:
         raise StartError(
             f"a declared sample has no schema, {text_of(error)}",
@@ -134,12 +139,16 @@ def declared_contract(entry: Entry) -> Contract:
             file=entry.file,
             todo="give @input_schema and @output_schema samples of supported types",
         ) from error
-    output.pop("example", None)
-    if not schemas:
+    if declared is None:
+        return Contract({}, {})
+    output = {key: value for key, value in (declared.output or {}).items() if key != "example"}
+    if not declared.inputs:
         return Contract({}, output, source="decorators")
-    example = {name: schema.pop("example", None) for name, schema in schemas.items()}
+    example = {name: schema.get("example") for name, schema in declared.inputs.items()}
+    properties: JsonObject = {name: {} for name in entry.parameters}  # of any type
+    for name, schema in declared.inputs.items():
+        properties[name] = {key: value for key, value in schema.items() if key != "example"}
     required = [name for name, has_default in entry.parameters.items() if not has_default]
-    properties = {name: schemas.get(name, {}) for name in entry.parameters}
-    schema: JsonObject = {"type": "object", "properties": properties, "required": required}
+    accepted: JsonObject = {"type": "object", "properties": properties, "required": required}
     complete = all(name in example for name in required)
-    return Contract(schema, output, (Sample(example),) if complete else (), "decorators")
+    return Contract(accepted, output, (Sample(example),) if complete else (), "decorators")

@@ -397,3 +397,74 @@ def test_decorated_functions_can_be_called_as_before(types):
     assert types.util.is_schema_decorated(run)
     assert list(types.util.get_input_schema(run)["example"]) == ["scale", "data"]
     assert types.util.get_output_schema(run)["type"] == "array"
+
+
+def test_v1s_own_decorators_are_understood(start, image):
+    """A user who keeps the real packages has the same answers: declared parameters, 400, a contract."""
+    files = {
+        "inference_schema/__init__.py": "",
+        "inference_schema/schema_util.py": """
+            def is_schema_decorated(run):
+                return hasattr(run, "declared")
+
+            def get_input_schema(run):
+                return {"type": "object", "properties": {"data": {"type": "integer"}}, "example": {"data": 3}}
+
+            def get_output_schema(run):
+                return {"type": "integer", "example": 6}
+        """,
+        "inference_schema/schema_decorators.py": """
+            import functools
+
+            def _deserialize_input_argument(value):
+                if not isinstance(value, int):
+                    raise ValueError("no int")
+                return value
+
+            def input_schema(function):
+                @functools.wraps(function)
+                def wrapper(data):
+                    return function(_deserialize_input_argument(data))
+
+                wrapper.declared = True
+                return wrapper
+        """,
+        "score.py": """
+            from inference_schema import schema_util
+            from inference_schema.schema_decorators import input_schema
+
+            def init():
+                pass
+
+            @input_schema
+            def run(data):
+                return 6 // (data - 1)
+        """,
+    }
+    service = start(image(files))
+    refused, failed = service.score({"data": "x"}), service.score({"data": 1})
+
+    assert service.ask("status")["samples_answered"] == 1
+    assert service.score({"data": 4}).json == 2
+    assert (refused.status, refused.message) == (400, "The input does not fit the declared sample: no int")
+    assert failed.status == 500
+    assert service.get("/swagger.json").json["definitions"]["ServiceInput"]["example"] == {"data": 3}
+
+
+def test_the_collector_of_v2_is_accepted(trial, image):
+    """Scripts that collect go on; the log says once that nothing is kept."""
+    script = """
+        from azureml.ai.monitoring import Collector
+
+        def init():
+            global inputs, outputs
+            inputs, outputs = Collector(name="model_inputs"), Collector(name="model_outputs", on_error=print)
+
+        def run(data):
+            context = inputs.collect([1])
+            return outputs.collect([2], context).get_id() == context.get_id()
+    """
+    verdict = trial(image({"score.py": script}, samples=[{"input": 1, "output": True}]))
+
+    assert verdict["problems"] == []
+    assert verdict["output"].count("data is not collected here yet") == 1

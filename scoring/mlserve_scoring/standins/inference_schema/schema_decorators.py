@@ -8,7 +8,7 @@ import functools
 import inspect
 from typing import Any
 
-from mlserve_scoring.entry import SCHEMA_MARK
+from mlserve_scoring.declared import SCHEMA_MARK
 from mlserve_scoring.errors import SchemaMismatchError
 
 from .parameter_types._nested import converted

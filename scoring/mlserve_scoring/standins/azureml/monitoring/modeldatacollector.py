@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from typing import Any
 
-_said = False
+from mlserve_scoring.collection import say_once
 
 
 class ModelDataCollector:
@@ -24,15 +23,10 @@ class ModelDataCollector:
         *,
         identifier: Any = None,
     ) -> None:
-        global _said  # noqa: PLW0603  # once per process, whoever makes the collectors
         self.model_name = model_name
         self.designation = identifier or designation
         self.feature_names = feature_names
-        if not _said:
-            _said = True
-            logging.getLogger("mlserve").warning(
-                "ModelDataCollector: data is not collected here yet, calls are ignored"
-            )
+        say_once("ModelDataCollector")
 
     def collect(self, input_data: Any, user_correlation_id: str = "") -> dict[str, str]:
         """Take data; return the correlation columns that ``add_correlations`` passes on."""
