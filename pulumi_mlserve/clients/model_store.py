@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,7 +18,7 @@ from pulumi_mlserve.clients.model_files import HashedModel
 from pulumi_mlserve.clients.model_release import Claims, InUseError, Release, Released, UsersOf, wait_for_sweeps
 from pulumi_mlserve.clients.model_versions import ModelVersion, Versions, version_uri
 from pulumi_mlserve.clients.object_blobs import ObjectBlobs
-from pulumi_mlserve.clients.object_json import Objects
+from pulumi_mlserve.clients.object_json import Objects, StoreUnreachableError
 from pulumi_mlserve.clients.work import Work
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.model import ModelMeta, model_name_problem, property_problems
@@ -142,8 +143,19 @@ class ModelStore:
             self._claims.remove(name, number, claimant)
 
     def get(self, name: str, version: int) -> ModelVersion | None:
-        """Return a version, a deleted one too, or None if the number was never given."""
-        return next(iter(self._versions.get(name, [version])), None)
+        """Return a version, a deleted one too, or None if the number was never given.
+
+        Raises:
+            StoreUnreachableError: The store holds nothing at all, as a disk that is not mounted does: a store that ever
+                gave a number keeps it.
+        """
+        found = self._versions.get(name, [version])
+        if not found and not self._versions.names():
+            raise StoreUnreachableError(
+                f"{self.location}: the store is empty, so {name}:{version} cannot be looked up;"
+                " check that this is the right place and that it is mounted"
+            )
+        return found[0] if found else None
 
     def find(self, name: str, digest: str) -> ModelVersion | None:
         """Return the lowest version with this content that is not deleted, or None."""
@@ -197,8 +209,9 @@ class ModelStore:
             if not self._versions.is_deleted(name, version):
                 return
             self._claims.remove(name, version, claimant)
-        state = "there is no such version" if found is None else "its files were deleted"
-        raise OperationError(f"{name}:{version}: {state} in {self.location}; register the model again")
+        if found is None:
+            raise OperationError(f"{name}:{version}: there is no such version in {self.location}; register the model")
+        self._require_files(dataclasses.replace(found, deleted=True))
 
     def release(self, name: str, claimant: str, *, in_use: UsersOf, version: int | None = None) -> Released:
         """Let go of a version; its files go with the last claim, its number is never given again.
@@ -229,6 +242,7 @@ class ModelStore:
         Raises:
             OperationError: The version has no such file, or its content is damaged.
         """
+        self._require_files(version)
         entry = next((entry for entry in version.files if entry.path == path), None)
         if entry is None:
             raise OperationError(f"{version.id}: there is no such file, got {path!r}")
@@ -256,6 +270,7 @@ class ModelStore:
             OperationError: A content is missing or damaged in the store, or the folder cannot be written.
             CancelledError: It is no longer wanted.
         """
+        self._require_files(version)
         work = Work(f"fetching {version.id}", version.size, progress, cancelled)
 
         def place(entry: FileEntry) -> None:
@@ -275,6 +290,10 @@ class ModelStore:
         missing = self._blobs.missing(hashed.files)
         if missing:
             self._blobs.put([Source(e, hashed.source(e), hashed.stamps.get(e.path)) for e in missing], work)
+
+    def _require_files(self, version: ModelVersion) -> None:
+        if version.deleted:
+            raise OperationError(f"{version.id}: its files were deleted from {self.location}; register the model again")
 
     def _said(self, name: str, version: int, meta: ModelMeta) -> ModelMeta:
         recorded = {p: v for found in self._versions.get(name, [version]) for p, v in found.meta.properties.items()}

@@ -111,7 +111,8 @@ class Versions:
         """Return versions, deleted ones too; numbers that were never given are left out."""
         contents = self._objects.read_all([_key(name, "versions", number) for number in numbers])
         metadata = self._objects.read_all([_key(name, "metadata", number) for number in numbers])
-        gone = set(_numbers(self._objects.names(f"models/{name}/deleted"))) if any(contents) else set()
+        # Always listed: in a container that does not exist, reading says only that an object is not there.
+        gone = set(_numbers(self._objects.names(f"models/{name}/deleted")))
         return [
             _version(content, meta, deleted=content["version"] in gone)
             for content, meta in zip(contents, metadata, strict=True)

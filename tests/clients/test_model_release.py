@@ -48,6 +48,9 @@ def test_a_deleted_version_leaves_its_number_and_what_it_was(bench):
 
     assert (True, model.digest, model.files) == (found.deleted, found.digest, found.files)
     assert ([], None) == (bench.store.list(), bench.store.find("ridge", model.digest))
+    for use in (bench.contents, lambda version: bench.store.materialise(version, bench.folder / "out")):
+        with pytest.raises(OperationError, match=r"ridge:1: its files were deleted from .*; register the model again"):
+            use(found)
 
 
 def test_a_number_is_never_given_twice(bench):
@@ -165,7 +168,7 @@ def test_a_version_can_be_claimed_without_its_files(bench):
 
     assert {"m/a": b"1"} == bench.contents(bench.store.get("ridge", 1))
     bench.store.release("ridge", "review", in_use=unused)
-    with pytest.raises(OperationError, match=r"ridge:1: its files were deleted in .*; register the model again"):
+    with pytest.raises(OperationError, match=r"ridge:1: its files were deleted from .*; register the model again"):
         bench.store.claim("ridge", 1, "dev")
     with pytest.raises(OperationError, match="ridge:2: there is no such version"):
         bench.store.claim("ridge", 2, "dev")

@@ -145,6 +145,7 @@ def test_properties_are_added_and_never_changed(bench):
 
 def test_nothing_can_be_said_about_a_version_that_is_not_there(bench):
     """The store is named."""
+    bench.store.register("ridge", bench.model(a=b"1"), NOTHING, "dev")
     with pytest.raises(OperationError, match=r"ridge:7: there is no such version in .*store"):
         bench.store.update_meta("ridge", 7, NOTHING)
 
@@ -324,8 +325,18 @@ def test_a_store_that_is_only_looked_at_is_not_made(tmp_path):
     """A preview leaves no trace."""
     store = ModelStore(str(tmp_path / "store"))
 
-    assert (1, [], None) == (store.forecast("ridge", "sha256:" + "a" * 64), store.list(), store.get("ridge", 1))
+    assert (1, []) == (store.forecast("ridge", "sha256:" + "a" * 64), store.list())
     assert not (tmp_path / "store").exists()
+
+
+def test_a_version_of_an_empty_store_is_not_known_to_be_gone(bench):
+    """A disk that is not mounted looks like this; what a stack has deployed is not forgotten because of it."""
+    with pytest.raises(StoreUnreachableError, match=r"the store is empty, so ridge:1 cannot be looked up; check that"):
+        bench.store.get("ridge", 1)
+    bench.store.register("ridge", bench.model(a=b"1"), NOTHING, "dev")
+
+    assert bench.store.get("ridge", 2) is None
+    assert bench.store.get("lasso", 1) is None
 
 
 def test_a_place_that_cannot_be_a_store_is_refused(tmp_path):
