@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pulumi_mlserve.clients.resolver import Lock, OfflineError
+from pulumi_mlserve.clients.resolver import Lock, OfflineError, host_platform
 from pulumi_mlserve.core.environment import EnvironmentSpec, environment_from, runtime_requirements, with_runtime
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
+
+
+_MADE_FOR: Final = re.compile(r"^# made for Python \S+ on (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,19 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     resolver = workplace(call.settings).resolver
     moving = ("*",) if "lock" in inputs.get("upgrade", ()) else ()
     try:
-        lock = resolver.lock(spec, previous=kept, upgrade=moving, progress=call.status, cancelled=call.cancelled)
+        lock = resolver.lock(
+            spec, _platform(kept), previous=kept, upgrade=moving, progress=call.status, cancelled=call.cancelled
+        )
     except OfflineError as failure:
         call.warn(f"the packages cannot be resolved now, so the image is not known yet: {failure}")
         return unlocked
     return Environment(spec, lock)
+
+
+def _platform(kept: str) -> str:
+    # A reviewer's machine of another kind sees the image as it is, not as it would be made there.
+    found = _MADE_FOR.search(kept)
+    return found.group(1) if found else host_platform()
 
 
 def _files(inputs: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
