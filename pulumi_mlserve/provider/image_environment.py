@@ -14,7 +14,6 @@ from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
 
-
 _MADE_FOR: Final = re.compile(r"^# made for Python \S+ on (\S+)", re.MULTILINE)
 
 
