@@ -7,6 +7,7 @@ is ``values``; what a resource does is its handler. The protocol is ``proto/pulu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -34,6 +35,7 @@ from pulumi_mlserve.provider.values import Values, decode, encode, is_unknown
 
 _MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
 _THREADS: Final = 32
+_LOOK_SECONDS: Final = 0.5
 T = TypeVar("T")
 
 
@@ -263,7 +265,7 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
         await server.start()
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
-        await ended.wait()
+        await _told_or_orphaned(ended)
         servicer.cancel_all()
         await server.stop(None)
 
@@ -271,6 +273,14 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
     sys.stdout.flush()
     # Work that a stop could not end must not hold the process: what it has written, it has written whole.
     os._exit(0)
+
+
+async def _told_or_orphaned(ended: asyncio.Event) -> None:
+    """Wait until told to end, or until the engine was killed: then nobody hears of what is done here."""
+    engine = os.getppid()
+    while not ended.is_set() and os.getppid() == engine:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(ended.wait(), _LOOK_SECONDS)
 
 
 def _checker(handler: Handler, problems: list[Problem]) -> Callable[[Call], Checked]:

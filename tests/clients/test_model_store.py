@@ -250,6 +250,18 @@ def test_a_large_file_travels_in_parts(bench):
     assert content == (bench.store.materialise(version, bench.folder / "out") / "big").read_bytes()
 
 
+def test_ten_thousand_small_files_are_stored_and_put_somewhere(folder_bench):
+    """In seconds: they are synced to the disk together."""
+    files = {f"m/f{number}": b"%d" % number for number in range(10_000)}
+    model = folder_bench.model(**{path.removeprefix("m/"): content for path, content in files.items()})
+    folder_bench.store.register("ridge", model, NOTHING, "dev")
+    version = folder_bench.store.get("ridge", 1)
+    out = folder_bench.store.materialise(version, folder_bench.folder / "out")
+
+    assert files == {f"m/{path.name}": path.read_bytes() for path in out.iterdir()}
+    assert [] == list((folder_bench.folder / "store" / "incoming").iterdir())
+
+
 def test_a_file_that_is_not_in_the_version_is_no_file(bench):
     """Whatever else the store holds."""
     bench.store.register("ridge", bench.model(a=b"1"), NOTHING, "dev")

@@ -1,0 +1,46 @@
+"""Looks for what a workspace left on the machine: processes, files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """Returns the living processes that a workspace started, by command line, environment or folder."""
+    mark = str(folder).encode()
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+            where = b"\0".join((words, (process / "environ").read_bytes(), bytes((process / "cwd").readlink())))
+            state = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if mark in where and state not in "ZX" and int(process.name) != os.getpid():
+            found[int(process.name)] = words.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def files_left(*folders: Path) -> list[str]:
+    """Returns the files in folders, histories and tombstones aside."""
+    return [
+        str(path.relative_to(folder))
+        for folder in folders
+        if folder.exists()
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir() and not _kept(path)
+    ]
+
+
+def _kept(path: Path) -> bool:
+    """Says whether a file is a history, a lock, or a number that is never given again and what it was."""
+    if "history" in path.parts:
+        return True
+    if path.parts[-3:] == ("images", "locks", "store"):
+        return True
+    if "models" not in path.parts or path.suffix != ".json":
+        return False
+    name = path.parts[path.parts.index("models") + 1]
+    models = Path(*path.parts[: path.parts.index("models") + 1])
+    return (models / name / "deleted" / path.name).exists()

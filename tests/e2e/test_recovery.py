@@ -1,0 +1,99 @@
+"""Services that die and sources that vanish: what refresh says, and how `up` brings everything back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+from engine import Stack
+from programs import free_port, tiny
+from scoring_client import listens, prediction
+
+SECONDS = 10
+
+
+@pytest.fixture
+def serving(workspace) -> tuple[Stack, int]:
+    """A stack that serves, and the port of its first service."""
+    ports = free_port(), free_port()
+    stack = workspace.stack(tiny(workspace.folder / "program", ports))
+    stack.up().ok()
+    return stack, ports[0]
+
+
+def killed(stack: Stack, port: int) -> int:
+    """Kills the process of the first service and returns its id."""
+    pid = stack.resources()["LocalProcess first"]["outputs"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + SECONDS
+    while listens(port) and time.monotonic() < until:
+        time.sleep(0.05)
+    return pid
+
+
+def test_killed_process_is_drift_and_up_brings_it_back_at_its_port(serving):
+    """Refresh tells of the dead process, preview of its return; the port, address and the other service stay."""
+    stack, port = serving
+    other = stack.resources()["LocalProcess second"]["outputs"]["pid"]
+    answer = prediction(f"http://127.0.0.1:{port}/score")
+    pid = killed(stack, port)
+
+    refreshed = stack.refresh().ok().output
+    assert "LocalProcess first " in refreshed
+    assert "running" in refreshed
+    assert "Stopped" == stack.resources()["LocalProcess first"]["outputs"]["state"]
+    preview = stack.preview().ok()
+    assert "update" == preview.changes["LocalProcess first"], preview.output
+    assert set(preview.changes) <= {"LocalProcess first", "ServiceRecord first"}, preview.output
+
+    stack.up().ok()
+    after = stack.resources()
+    assert answer == prediction(f"http://127.0.0.1:{port}/score")
+    assert pid != after["LocalProcess first"]["outputs"]["pid"]
+    assert ("Healthy", port) == tuple(after["LocalProcess first"]["outputs"][key] for key in ("state", "port"))
+    assert other == after["LocalProcess second"]["outputs"]["pid"]
+    assert {} == stack.preview().ok().changes
+
+
+def test_up_without_refresh_heals_a_dead_service_from_the_image_store_alone(serving):
+    """Sources and model are gone, the process is dead: `up` starts the image, which holds everything it needs."""
+    stack, port = serving
+    url = f"http://127.0.0.1:{port}/score"
+    answer = prediction(url)
+    shutil.rmtree(stack.program / "src")
+    (stack.program / "weights.json").unlink()
+    assert answer == prediction(url)
+    killed(stack, port)
+
+    preview = stack.preview().ok()
+    assert {"LocalProcess first": "update"} == preview.changes, preview.output
+    stack.up().ok()
+    assert answer == prediction(url)
+    assert {} == stack.preview().ok().changes
+
+
+def test_services_survive_everything_that_started_them(serving):
+    """The services belong to no session, terminal or plugin: each leads a session of its own."""
+    stack, _ = serving
+    for name in ("LocalProcess first", "LocalProcess second"):
+        pid = stack.resources()[name]["outputs"]["pid"]
+
+        assert os.getsid(pid) != os.getsid(0)
+        assert os.getpgid(pid) == os.getsid(pid)
+
+
+def test_machine_that_restarted_is_healed_by_one_up(serving):
+    """With every process gone at once, one `up` brings all services back at their ports."""
+    stack, _ = serving
+    before = stack.resources()
+    for name in ("LocalProcess first", "LocalProcess second"):
+        os.kill(before[name]["outputs"]["pid"], signal.SIGKILL)
+    stack.up().ok()
+
+    after = stack.resources()
+    for name in ("LocalProcess first", "LocalProcess second"):
+        assert before[name]["outputs"]["port"] == after[name]["outputs"]["port"]
+        assert prediction(after[name]["outputs"]["scoringUri"])
