@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi_mlserve.clients.hash_index import HashIndex
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
-from pulumi_mlserve.clients.model_files import hash_model
-from pulumi_mlserve.clients.model_store import ModelStore, Registered
+from pulumi_mlserve.clients.models.hash_index import HashIndex
+from pulumi_mlserve.clients.models.model_files import hash_model
+from pulumi_mlserve.clients.models.model_store import ModelStore, Registered
 from pulumi_mlserve.clients.places import index_file, store_location
 from pulumi_mlserve.core.model import ModelSpec, check_model, code_note
 from pulumi_mlserve.core.problems import InvalidInputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.places import store_location
 from pulumi_mlserve.core.model import ModelMeta, ResourceConfiguration
 from pulumi_mlserve.core.problems import InvalidInputError

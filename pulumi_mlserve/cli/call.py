@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pulumi_mlserve.cli.local_services import matching, processes
 from pulumi_mlserve.cli.output import show_json
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import services_folder, store_location
-from pulumi_mlserve.clients.records import Records
-from pulumi_mlserve.clients.service_keys import read_keys
+from pulumi_mlserve.clients.processes.service_keys import read_keys
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:

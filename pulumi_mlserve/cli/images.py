@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pulumi_mlserve.cli.output import short, show_fields, show_json, show_line, show_table, size, when
-from pulumi_mlserve.clients.image_store import ImageStore
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.images.image_store import ImageStore
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import image_folder, store_location
-from pulumi_mlserve.clients.records import Records
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Sequence
 
-    from pulumi_mlserve.core.image import BuiltImage
+    from pulumi_mlserve.core.images.image import BuiltImage
 
 
 def list_images(options: Namespace) -> int:

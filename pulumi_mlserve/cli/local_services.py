@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi_mlserve.clients.local_process import LocalProcesses
 from pulumi_mlserve.clients.places import services_folder
+from pulumi_mlserve.clients.processes.local_process import LocalProcesses
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulumi_mlserve.clients.local_process import ProcessStatus
+    from pulumi_mlserve.clients.processes.local_process import ProcessStatus
 
 
 def processes() -> LocalProcesses:

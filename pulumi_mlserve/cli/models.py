@@ -17,9 +17,9 @@ from pulumi_mlserve.cli.output import (
     size,
     when,
 )
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import store_location
-from pulumi_mlserve.clients.records import Records
 from pulumi_mlserve.core.model import code_note
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.registration import register_model
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
-    from pulumi_mlserve.clients.model_store import ModelVersion
+    from pulumi_mlserve.clients.models.model_store import ModelVersion
     from pulumi_mlserve.core.digest import FileEntry
 
 

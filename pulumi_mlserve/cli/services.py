@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from pulumi_mlserve.cli.local_services import processes
 from pulumi_mlserve.cli.output import short, show_json, show_table, when
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import store_location
-from pulumi_mlserve.clients.records import Records
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable
 
-    from pulumi_mlserve.clients.local_process import ProcessStatus
-    from pulumi_mlserve.clients.records import ServiceRecord
+    from pulumi_mlserve.clients.models.records import ServiceRecord
+    from pulumi_mlserve.clients.processes.local_process import ProcessStatus
 
 
 @dataclass(frozen=True, kw_only=True)

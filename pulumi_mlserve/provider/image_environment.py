@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi_mlserve.clients.resolver import Lock, OfflineError, host_platform
-from pulumi_mlserve.core.environment import EnvironmentSpec, environment_from, runtime_requirements, with_runtime
+from pulumi_mlserve.clients.environments.resolver import Lock, OfflineError, host_platform
+from pulumi_mlserve.core.environments.environment import (
+    EnvironmentSpec,
+    environment_from,
+    runtime_requirements,
+    with_runtime,
+)
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace

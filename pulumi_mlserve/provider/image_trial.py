@@ -6,12 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pulumi_mlserve.clients.image_build import ImageContent
-from pulumi_mlserve.clients.interpreter import isolated_python
+from pulumi_mlserve.clients.environments.interpreter import isolated_python
+from pulumi_mlserve.clients.images.image_build import ImageContent
+from pulumi_mlserve.clients.images.trial_root import assemble_trial_root
 from pulumi_mlserve.clients.places import cache_folder
-from pulumi_mlserve.clients.trial import TrialVerdict
-from pulumi_mlserve.clients.trial_root import assemble_trial_root
-from pulumi_mlserve.core.layers import LayerPlan
+from pulumi_mlserve.clients.trials.trial import TrialVerdict
+from pulumi_mlserve.core.images.layers import LayerPlan
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace

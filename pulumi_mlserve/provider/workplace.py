@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from pulumi_mlserve.clients.hash_index import HashIndex
-from pulumi_mlserve.clients.image_store import ImageStore
-from pulumi_mlserve.clients.local_process import LocalProcesses
-from pulumi_mlserve.clients.model_source import ModelSource
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.environments.resolver import Resolver
+from pulumi_mlserve.clients.images.image_store import ImageStore
+from pulumi_mlserve.clients.models.hash_index import HashIndex
+from pulumi_mlserve.clients.models.model_source import ModelSource
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import cache_folder, image_folder, index_file, services_folder, store_location
-from pulumi_mlserve.clients.records import Records
-from pulumi_mlserve.clients.resolver import Resolver
-from pulumi_mlserve.clients.trial import Trial
+from pulumi_mlserve.clients.processes.local_process import LocalProcesses
+from pulumi_mlserve.clients.trials.trial import Trial
 
 
 class Workplace:

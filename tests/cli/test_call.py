@@ -12,9 +12,9 @@ import pytest
 
 from pulumi_mlserve.cli import call, logs
 from pulumi_mlserve.cli.main import main
-from pulumi_mlserve.clients.local_process import ProcessStatus
 from pulumi_mlserve.clients.places import services_folder
-from pulumi_mlserve.clients.service_keys import Keys, write_keys
+from pulumi_mlserve.clients.processes.local_process import ProcessStatus
+from pulumi_mlserve.clients.processes.service_keys import Keys, write_keys
 
 ID = "quickstart.dev.diabetes"
 

@@ -6,8 +6,8 @@ import pytest
 
 from pulumi_mlserve.cli.local_services import matching
 from pulumi_mlserve.cli.services import merged, short_reference
-from pulumi_mlserve.clients.local_process import ProcessStatus
-from pulumi_mlserve.clients.records import ServiceRecord, UsedModel
+from pulumi_mlserve.clients.models.records import ServiceRecord, UsedModel
+from pulumi_mlserve.clients.processes.local_process import ProcessStatus
 from pulumi_mlserve.core.problems import OperationError
 
 URL = "http://127.0.0.1:8890/score"

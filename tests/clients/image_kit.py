@@ -5,12 +5,12 @@ import hashlib
 import os
 from pathlib import Path
 
-from pulumi_mlserve.clients.image_store import ImageContent, ImageStore
-from pulumi_mlserve.clients.runtime_files import runtime_files
-from pulumi_mlserve.clients.source_files import file_hash, scan_source
+from pulumi_mlserve.clients.images.image_store import ImageContent, ImageStore
+from pulumi_mlserve.clients.images.runtime_files import runtime_files
+from pulumi_mlserve.clients.images.source_files import file_hash, scan_source
 from pulumi_mlserve.core.digest import FileEntry, digest_of
-from pulumi_mlserve.core.image import ImageInputs, ImageModel
-from pulumi_mlserve.core.layers import plan_layers
+from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
+from pulumi_mlserve.core.images.layers import plan_layers
 
 ALL = ("dependencies", "runtime", "model:ridge", "code", "layout")
 DEV, PROD = "organization/project/dev", "organization/project/prod"

@@ -4,9 +4,9 @@ import hashlib
 
 from obstore.store import MemoryStore
 
-from pulumi_mlserve.clients.hash_index import HashIndex
-from pulumi_mlserve.clients.model_files import hash_model
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.models.hash_index import HashIndex
+from pulumi_mlserve.clients.models.model_files import hash_model
+from pulumi_mlserve.clients.models.model_store import ModelStore
 
 STORES = ("folder", "objects")
 

@@ -13,13 +13,18 @@ import pytest
 from mlserve_scoring.contract import samples_from_json
 from mlserve_scoring.manifest import MANIFEST_PATH, Manifest, ModelEntry, dump
 
-from pulumi_mlserve.clients.interpreter import isolated_python
+from pulumi_mlserve.clients.environments.interpreter import isolated_python
+from pulumi_mlserve.clients.environments.resolver import Resolver, host_platform, modules
 from pulumi_mlserve.clients.places import cache_folder
-from pulumi_mlserve.clients.resolver import Resolver, host_platform, modules
-from pulumi_mlserve.clients.trial import Trial
-from pulumi_mlserve.core.entry_script import check_entry_script
-from pulumi_mlserve.core.environment import EnvironmentSpec, environment_from, runtime_requirements, with_runtime
+from pulumi_mlserve.clients.trials.trial import Trial
+from pulumi_mlserve.core.environments.environment import (
+    EnvironmentSpec,
+    environment_from,
+    runtime_requirements,
+    with_runtime,
+)
 from pulumi_mlserve.core.problems import InvalidInputError
+from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"

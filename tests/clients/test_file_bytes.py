@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulumi_mlserve.clients.file_bytes import SourceChangedError, copy_file, hash_file, stamp_of
-from pulumi_mlserve.clients.work import Work
+from pulumi_mlserve.clients.models.file_bytes import SourceChangedError, copy_file, hash_file, stamp_of
+from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.core.problems import OperationError
 
 
@@ -136,7 +136,7 @@ def sharing_disk(request, tmp_path, monkeypatch):
             shared.append(target)
             os.pwrite(target, os.pread(source, 1 << 30, 0), 0)
 
-        monkeypatch.setattr("pulumi_mlserve.clients.file_bytes.fcntl.ioctl", clone)
+        monkeypatch.setattr("pulumi_mlserve.clients.models.file_bytes.fcntl.ioctl", clone)
         yield tmp_path
         assert shared
         return

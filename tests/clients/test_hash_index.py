@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pulumi_mlserve.clients.file_bytes import Stamp
-from pulumi_mlserve.clients.hash_index import HashIndex, Seen
+from pulumi_mlserve.clients.models.file_bytes import Stamp
+from pulumi_mlserve.clients.models.hash_index import HashIndex, Seen
 
 SECOND = 1_000_000_000
 CHANGED_AT = 1_700_000_000 * SECOND + 123_456_789
@@ -159,8 +159,8 @@ def test_processes_share_an_index(tmp_path):
     code = (
         "import sys; sys.path[:0] = sys.argv[3:]\n"
         "from pathlib import Path\n"
-        "from pulumi_mlserve.clients.file_bytes import Stamp\n"
-        "from pulumi_mlserve.clients.hash_index import HashIndex, Seen\n"
+        "from pulumi_mlserve.clients.models.file_bytes import Stamp\n"
+        "from pulumi_mlserve.clients.models.hash_index import HashIndex, Seen\n"
         "index = HashIndex(Path(sys.argv[1]))\n"
         f"stamp = Stamp(*{tuple(STAMP)!r})\n"
         "for number in range(50):\n"

@@ -3,7 +3,7 @@
 import pytest
 from image_kit import DEV, PROD, Workshop, tree
 
-from pulumi_mlserve.clients.image_store import ImageInUseError
+from pulumi_mlserve.clients.images.image_store import ImageInUseError
 from pulumi_mlserve.core.problems import OperationError
 
 

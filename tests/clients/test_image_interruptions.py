@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from image_kit import ALL, Workshop, tree
 
-from pulumi_mlserve.clients.image_places import ImagePlaces, full_disk_told
-from pulumi_mlserve.clients.image_store import ImageStore
+from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
+from pulumi_mlserve.clients.images.image_store import ImageStore
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.core.problems import OperationError
 
@@ -165,7 +165,7 @@ def test_a_store_that_cannot_be_made_is_told(tmp_path):
 
 def test_who_waits_is_told_and_can_stop(shop, monkeypatch):
     """A removal that takes long is named, and cancelling ends the wait."""
-    monkeypatch.setattr("pulumi_mlserve.clients.image_places._REPORT_SECONDS", 0.05)
+    monkeypatch.setattr("pulumi_mlserve.clients.images.image_places._REPORT_SECONDS", 0.05)
     places = ImagePlaces(shop.folder / "images")
     places.prepare()
     told, stop = [], threading.Event()

@@ -11,14 +11,14 @@ from dataclasses import replace
 import pytest
 from image_kit import ALL, DEV, Workshop, install
 
-from pulumi_mlserve.clients.hash_index import HashIndex
-from pulumi_mlserve.clients.image_places import ImagePlaces
-from pulumi_mlserve.clients.image_store import ImageContent, ImageStore
-from pulumi_mlserve.clients.model_files import hash_model
-from pulumi_mlserve.clients.model_source import ModelSource
-from pulumi_mlserve.clients.model_store import ModelStore
-from pulumi_mlserve.clients.source_files import scan_source
-from pulumi_mlserve.clients.work import size_text
+from pulumi_mlserve.clients.images.image_places import ImagePlaces
+from pulumi_mlserve.clients.images.image_store import ImageContent, ImageStore
+from pulumi_mlserve.clients.images.source_files import scan_source
+from pulumi_mlserve.clients.models.hash_index import HashIndex
+from pulumi_mlserve.clients.models.model_files import hash_model
+from pulumi_mlserve.clients.models.model_source import ModelSource
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import OperationError
 

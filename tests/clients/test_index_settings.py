@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_mlserve.clients import index_settings
-from pulumi_mlserve.clients.index_settings import uv_environment
+from pulumi_mlserve.clients.environments import index_settings
+from pulumi_mlserve.clients.environments.index_settings import uv_environment
 
 URL = "https://user:hunter2@index.example/simple"
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pulumi_mlserve.clients import interpreter
-from pulumi_mlserve.clients.interpreter import find_python, isolated_python
+from pulumi_mlserve.clients.environments import interpreter
+from pulumi_mlserve.clients.environments.interpreter import find_python, isolated_python
 from pulumi_mlserve.core.problems import OperationError
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"

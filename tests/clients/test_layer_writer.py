@@ -10,9 +10,9 @@ import tarfile
 
 import pytest
 
-from pulumi_mlserve.clients import layer_writer
-from pulumi_mlserve.clients.layer_writer import rechunk, tar_stream, unpacked_stream, write_packed
-from pulumi_mlserve.core.layer_files import LayerEntry, complete
+from pulumi_mlserve.clients.images import layer_writer
+from pulumi_mlserve.clients.images.layer_writer import rechunk, tar_stream, unpacked_stream, write_packed
+from pulumi_mlserve.core.images.layer_files import LayerEntry, complete
 from pulumi_mlserve.core.problems import OperationError
 
 CONTENT = random.Random(1).randbytes(300_000) + b"text " * 500_000

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_mlserve.clients import cgroups
-from pulumi_mlserve.clients.cgroups import Place, killed_for_memory, members, places, remove_group
-from pulumi_mlserve.clients.limits import Wanted, apply_limits
+from pulumi_mlserve.clients.processes import cgroups
+from pulumi_mlserve.clients.processes.cgroups import Place, killed_for_memory, members, places, remove_group
+from pulumi_mlserve.clients.processes.limits import Wanted, apply_limits
 
 MOUNTS = """\
 25 30 0:23 / /sys rw,nosuid - sysfs sysfs rw

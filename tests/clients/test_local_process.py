@@ -27,13 +27,13 @@ from pathlib import Path
 import mlserve_scoring
 import pytest
 
-from pulumi_mlserve.clients import service_folder
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.clients.local_process import Keys, LocalProcesses, ProcessSpec
-from pulumi_mlserve.clients.ports import listen_anywhere, port_of
-from pulumi_mlserve.clients.process_files import ProcessFiles
-from pulumi_mlserve.clients.process_identity import Identity, alive, identify, send, with_settings_under
-from pulumi_mlserve.clients.service_state import load_state
+from pulumi_mlserve.clients.processes import service_folder
+from pulumi_mlserve.clients.processes.local_process import Keys, LocalProcesses, ProcessSpec
+from pulumi_mlserve.clients.processes.ports import listen_anywhere, port_of
+from pulumi_mlserve.clients.processes.process_files import ProcessFiles
+from pulumi_mlserve.clients.processes.process_identity import Identity, alive, identify, send, with_settings_under
+from pulumi_mlserve.clients.processes.service_state import load_state
 from pulumi_mlserve.core.problems import OperationError
 
 STANDIN = Path(__file__).parent / "standin_runtime" / "mlserve_scoring"
@@ -271,8 +271,8 @@ def test_drain_has_an_end(services, spec):
 
 def test_mute_process_is_replaced(services, spec, monkeypatch):
     """A process that serves but answers nothing on its control socket is seen as not ready, and can be replaced."""
-    monkeypatch.setattr("pulumi_mlserve.clients.process_control._ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr("pulumi_mlserve.clients.service_change._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("pulumi_mlserve.clients.processes.process_control._ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("pulumi_mlserve.clients.processes.service_change._PATIENCE_SECONDS", 0.2)
     old = services.start(changed(spec, "one"))
     os.kill(old.pid, signal.SIGSTOP)
     while Path(f"/proc/{old.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
@@ -643,8 +643,8 @@ CUT_OFF = """
     import os, sys
     from pathlib import Path
     sys.path[:0] = sys.argv[4].split(":")
-    from pulumi_mlserve.clients import {module}
-    from pulumi_mlserve.clients.local_process import LocalProcesses, ProcessSpec
+    from pulumi_mlserve.clients.processes import {module}
+    from pulumi_mlserve.clients.processes.local_process import LocalProcesses, ProcessSpec
 
     def die(*arguments, **named):
         os.kill(os.getpid(), 9)

@@ -19,8 +19,8 @@ import mlserve_scoring
 import pytest
 from mlserve_scoring.manifest import Manifest, dump
 
-from pulumi_mlserve.clients.local_process import Keys, LocalProcesses, ProcessSpec
-from pulumi_mlserve.clients.process_identity import with_settings_under
+from pulumi_mlserve.clients.processes.local_process import Keys, LocalProcesses, ProcessSpec
+from pulumi_mlserve.clients.processes.process_identity import with_settings_under
 from pulumi_mlserve.core.problems import OperationError
 
 ID = f"project.stack.ridge-{os.getpid()}"

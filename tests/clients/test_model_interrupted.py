@@ -11,10 +11,10 @@ import obstore
 import pytest
 from model_kit import STORES, Workbench, unused
 
-from pulumi_mlserve.clients import model_release
-from pulumi_mlserve.clients.folder_blobs import FolderBlobs
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.models import model_release
+from pulumi_mlserve.clients.models.folder_blobs import FolderBlobs
+from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.core.model import ModelMeta
 
 NOTHING = ModelMeta()
@@ -23,9 +23,9 @@ REGISTER = """
 import os, sys, time
 sys.path[:0] = sys.argv[5:]
 from pathlib import Path
-from pulumi_mlserve.clients.hash_index import HashIndex
-from pulumi_mlserve.clients.model_files import hash_model
-from pulumi_mlserve.clients.model_store import ModelStore
+from pulumi_mlserve.clients.models.hash_index import HashIndex
+from pulumi_mlserve.clients.models.model_files import hash_model
+from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.core.model import ModelMeta
 location, index, model, start = sys.argv[1:5]
 hashed = hash_model(model, HashIndex(Path(index)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from model_kit import STORES, Workbench, unused
 
-from pulumi_mlserve.clients import model_release
-from pulumi_mlserve.clients.model_store import InUseError
+from pulumi_mlserve.clients.models import model_release
+from pulumi_mlserve.clients.models.model_store import InUseError
 from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import OperationError
 
@@ -230,7 +230,7 @@ def test_registering_waits_for_whoever_deletes_its_contents(bench, monkeypatch):
         bench.store.objects.delete(bench.keys("blobs")[0])
         bench.store.objects.delete(announcement)
 
-    monkeypatch.setattr("pulumi_mlserve.clients.model_release.time.sleep", finish)
+    monkeypatch.setattr("pulumi_mlserve.clients.models.model_release.time.sleep", finish)
     said = []
     bench.store.register("ridge", model, NOTHING, "dev", progress=said.append)
 
@@ -245,8 +245,8 @@ def test_an_announcement_of_somebody_who_was_killed_is_cleared(bench, monkeypatc
     bench.store.objects.write("sweeps/x.json", {"hashes": [model.files[0].sha256]})
     bench.store.objects.write("sweeps/y.json", {"hashes": ["0" * 64]})
     ticks = iter(range(0, 10_000, 20))
-    monkeypatch.setattr("pulumi_mlserve.clients.model_release.time.monotonic", lambda: float(next(ticks)))
-    monkeypatch.setattr("pulumi_mlserve.clients.model_release.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("pulumi_mlserve.clients.models.model_release.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("pulumi_mlserve.clients.models.model_release.time.sleep", lambda seconds: None)
     bench.store.register("ridge", model, NOTHING, "dev")
 
     assert ["sweeps/y.json"] == bench.keys("sweeps")

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pulumi_mlserve.clients.model_scan import scan
+from pulumi_mlserve.clients.models.model_scan import scan
 from pulumi_mlserve.core.problems import InvalidInputError
 
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_refused(model):
     (model / "closed").mkdir(mode=0)
     code = (
         "import os, sys; sys.path[:0] = sys.argv[2:]\n"
-        "from pulumi_mlserve.clients.model_scan import scan\n"
+        "from pulumi_mlserve.clients.models.model_scan import scan\n"
         "from pulumi_mlserve.core.problems import InvalidInputError\n"
         "os.chdir(sys.argv[1])\n"
         "os.geteuid() or os.setuid(65534)\n"

@@ -9,8 +9,8 @@ import sys
 import pytest
 from model_kit import Workbench, unused
 
-from pulumi_mlserve.clients.model_store import ModelStore
-from pulumi_mlserve.clients.object_json import StoreFullError
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.object_json import StoreFullError
 from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import OperationError
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from pulumi_mlserve.clients.object_json import Objects, StoreFullError, StoreUnreachableError
+from pulumi_mlserve.clients.models.object_json import Objects, StoreFullError, StoreUnreachableError
 from pulumi_mlserve.core.problems import OperationError
 
 
@@ -27,7 +27,7 @@ def cloud(monkeypatch):
             if self.command != "HEAD":
                 self.wfile.write(self.body)
 
-        do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815  names of the base class
+        do_PUT = do_HEAD = do_POST = do_GET  # noqa: N815  names of the base class
 
         def log_message(self, *args):
             pass
@@ -43,7 +43,7 @@ def cloud(monkeypatch):
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("pulumi_mlserve.clients.object_json._RETRIES", 0)
+    monkeypatch.setattr("pulumi_mlserve.clients.models.object_json._RETRIES", 0)
     yield Answer, Objects("az://models/place")
     server.shutdown()
     server.server_close()
@@ -98,7 +98,7 @@ def test_a_store_without_credentials_says_where_they_are_looked_for(monkeypatch)
             monkeypatch.delenv(name)
 
     with pytest.raises(
-        OperationError, match="az://models cannot be used: .*; give the account and credentials in the env"
+        OperationError, match=r"az://models cannot be used: .*; give the account and credentials in the env"
     ):
         Objects("az://models")
 
@@ -125,7 +125,7 @@ def test_a_disk_that_fails_when_it_is_synced_is_a_failure(tmp_path, monkeypatch,
     def fail(path):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("pulumi_mlserve.clients.object_json.sync", fail)
+    monkeypatch.setattr("pulumi_mlserve.clients.models.object_json.sync", fail)
     with pytest.raises(kind, match=os.strerror(number)) as error:
         Objects(str(tmp_path / "store")).write("a.json", {})
 

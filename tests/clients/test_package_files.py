@@ -11,7 +11,7 @@ import venv
 import pytest
 from image_kit import install
 
-from pulumi_mlserve.clients.package_files import package_entries
+from pulumi_mlserve.clients.images.package_files import package_entries
 from pulumi_mlserve.core.problems import OperationError
 
 ROOT = "opt/mlserve/site-packages/"

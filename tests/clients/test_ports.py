@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from pulumi_mlserve.clients.ports import listen_anywhere, listen_at, port_holder, port_of, port_problem
+from pulumi_mlserve.clients.processes.ports import listen_anywhere, listen_at, port_holder, port_of, port_problem
 from pulumi_mlserve.core.problems import OperationError
 
 
@@ -21,7 +21,7 @@ def test_free_port_listens_at_once():
 def test_chosen_port_is_none_to_avoid(monkeypatch):
     """Ports of other services are not chosen, even while those do not run."""
     choices = range(20_000, 20_050)
-    monkeypatch.setattr("pulumi_mlserve.clients.ports._CHOICES", choices)
+    monkeypatch.setattr("pulumi_mlserve.clients.processes.ports._CHOICES", choices)
     with listen_anywhere(avoid=frozenset(choices)) as listener:
         assert port_of(listener) not in choices
 

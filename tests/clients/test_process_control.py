@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from pulumi_mlserve.clients import process_control
-from pulumi_mlserve.clients.process_control import StartError, ask_drain, ask_listener, ask_status
+from pulumi_mlserve.clients.processes import process_control
+from pulumi_mlserve.clients.processes.process_control import StartError, ask_drain, ask_listener, ask_status
 
 READY = b'{"state": "ready", "samples_answered": 2, "error": null}\n'
 FAILED = b'{"state": "failed", "error": {"message": "no model", "file": "score.py", "line": 3, "todo": "add it"}}\n'

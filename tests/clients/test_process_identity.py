@@ -11,8 +11,15 @@ import time
 
 import pytest
 
-from pulumi_mlserve.clients import process_identity
-from pulumi_mlserve.clients.process_identity import alive, identify, send, session_of, wait_gone, with_settings_under
+from pulumi_mlserve.clients.processes import process_identity
+from pulumi_mlserve.clients.processes.process_identity import (
+    alive,
+    identify,
+    send,
+    session_of,
+    wait_gone,
+    with_settings_under,
+)
 
 SLEEP = "import signal; signal.pause()"
 

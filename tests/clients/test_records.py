@@ -9,8 +9,8 @@ import threading
 import pytest
 from model_kit import STORES, Workbench
 
-from pulumi_mlserve.clients.model_store import InUseError
-from pulumi_mlserve.clients.records import RecordKey, Records, ServiceRecord, UsedModel
+from pulumi_mlserve.clients.models.model_store import InUseError
+from pulumi_mlserve.clients.models.records import RecordKey, Records, ServiceRecord, UsedModel
 from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 

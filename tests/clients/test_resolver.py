@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from wheelhouse import make_source, make_wheel
 
+from pulumi_mlserve.clients.environments.resolver import Lock, OfflineError, Resolver, host_platform, modules
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.clients.resolver import Lock, OfflineError, Resolver, host_platform, modules
-from pulumi_mlserve.core.environment import environment_from, with_runtime
+from pulumi_mlserve.core.environments.environment import environment_from, with_runtime
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 
 MANYLINUX = "manylinux_2_17_x86_64.manylinux2014_x86_64"

@@ -12,10 +12,10 @@ import pytest
 from image_kit import SCRIPT, Workshop, tree
 from mlserve_scoring import manifest as runtime_manifest
 
-from pulumi_mlserve.clients import rootfs
-from pulumi_mlserve.clients.image_places import ImagePlaces
-from pulumi_mlserve.clients.image_store import ImageStore
-from pulumi_mlserve.clients.runtime_files import runtime_files
+from pulumi_mlserve.clients.images import rootfs
+from pulumi_mlserve.clients.images.image_places import ImagePlaces
+from pulumi_mlserve.clients.images.image_store import ImageStore
+from pulumi_mlserve.clients.images.runtime_files import runtime_files
 from pulumi_mlserve.core.problems import OperationError
 
 

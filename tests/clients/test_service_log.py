@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 
-from pulumi_mlserve.clients.service_log import follow, last_lines, open_log, previous_log, rotate
+from pulumi_mlserve.clients.processes.service_log import follow, last_lines, open_log, previous_log, rotate
 
 
 def write(path, text: str) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_mlserve.clients import source_files
-from pulumi_mlserve.clients.hash_index import HashIndex
+from pulumi_mlserve.clients.images import source_files
+from pulumi_mlserve.clients.images.source_files import scan_source
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.clients.source_files import scan_source
+from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.core.problems import InvalidInputError
 
 
@@ -124,7 +124,7 @@ def test_another_user_and_umask_make_no_difference(source, tmp_path):
     """A process with its own umask copies the folder and finds the same digest."""
     program = (
         "import os, shutil, sys; os.umask(0o077); from pathlib import Path\n"
-        "from pulumi_mlserve.clients.source_files import scan_source\n"
+        "from pulumi_mlserve.clients.images.source_files import scan_source\n"
         "shutil.copytree(sys.argv[1], sys.argv[2], symlinks=True, copy_function=shutil.copyfile)\n"
         "print(scan_source(Path(sys.argv[2])).digest)"
     )
@@ -221,7 +221,7 @@ def test_an_ignore_file_that_cannot_be_read_is_refused(source):
 
 def test_a_folder_that_is_large_for_code_is_warned_about(source, monkeypatch):
     """The build goes on; the heaviest parts are named."""
-    monkeypatch.setattr("pulumi_mlserve.core.code_folder.MANY_FILES", 3)
+    monkeypatch.setattr("pulumi_mlserve.core.images.code_folder.MANY_FILES", 3)
     (warning,) = scan_source(source).warnings
 
     assert "5 files" in warning
@@ -230,7 +230,7 @@ def test_a_folder_that_is_large_for_code_is_warned_about(source, monkeypatch):
 
 def test_a_folder_that_is_far_too_large_is_refused_before_it_is_read(source, monkeypatch):
     """A home directory given by mistake must not be hashed for an hour."""
-    monkeypatch.setattr("pulumi_mlserve.core.code_folder.MAX_FILES", 4)
+    monkeypatch.setattr("pulumi_mlserve.core.images.code_folder.MAX_FILES", 4)
     monkeypatch.delattr(source_files, "hash_file")
 
     assert "source_directory: is too large for code, got 5 files" in problems(source)[0]

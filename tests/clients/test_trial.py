@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_mlserve.clients import confined
-from pulumi_mlserve.clients.interpreter import find_python
+from pulumi_mlserve.clients.environments.interpreter import find_python
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.clients.trial import Trial, TrialLimits
+from pulumi_mlserve.clients.trials import confined
+from pulumi_mlserve.clients.trials.trial import Trial, TrialLimits
 from pulumi_mlserve.core.problems import OperationError
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -379,7 +379,7 @@ def test_only_the_end_of_a_long_output_is_kept(trial, root):
 
 def test_long_trials_say_that_they_go_on(trial, root, monkeypatch):
     """One line every few seconds."""
-    monkeypatch.setattr("pulumi_mlserve.clients.confined_run._SAY_SECONDS", 0.2)
+    monkeypatch.setattr("pulumi_mlserve.clients.trials.confined_run._SAY_SECONDS", 0.2)
     said: list[str] = []
     trial.run(root(f"time.sleep(0.7)\nwrite({GOOD!r})"), PYTHON, "k", progress=said.append)
 
@@ -442,7 +442,7 @@ def test_the_launcher_ends_its_command_when_its_caller_dies(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from pulumi_mlserve.clients.confined_run import run_confined
+from pulumi_mlserve.clients.trials.confined_run import run_confined
 write = "import os, time; open({str(tmp_path / "pid")!r}, 'w').write(str(os.getpid())); time.sleep(61)"
 rest = dict(environment={{}}, limits={{}}, seconds=60, doing="x")
 run_confined([sys.executable, "-c", write], folder=Path({str(folder)!r}), **rest)

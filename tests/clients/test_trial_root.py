@@ -3,7 +3,7 @@
 from image_kit import Workshop
 from mlserve_scoring import manifest as runtime_manifest
 
-from pulumi_mlserve.clients.trial_root import assemble_trial_root
+from pulumi_mlserve.clients.images.trial_root import assemble_trial_root
 
 
 def same_files(root, other, ignored):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pulumi_mlserve.clients.interruption import CancelledError, stop_if
-from pulumi_mlserve.clients.work import Work, size_text
+from pulumi_mlserve.clients.models.work import Work, size_text
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_work_is_silent_when_it_is_short():
 def test_work_never_claims_more_than_the_whole(monkeypatch):
     """A file that grew is refused in the end; until then it is at most done."""
     ticks = iter(range(100))
-    monkeypatch.setattr("pulumi_mlserve.clients.work.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("pulumi_mlserve.clients.models.work.time.monotonic", lambda: float(next(ticks)))
     said = []
     work = Work("testing", 10, said.append)
     work.step(15)

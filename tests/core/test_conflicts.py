@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.core.conflicts import explain_conflict, read_failure
+from pulumi_mlserve.core.environments.conflicts import explain_conflict, read_failure
 
 HEAD = "error: No solution found when resolving dependencies\n  cause: "
 ORIGINS = {

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pulumi_mlserve.core.entry_script import check_entry_script
+from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 
 GOOD = "import numpy\n\ndef init():\n    global model\n    model = 1\n\ndef run(data):\n    return data\n"
 REST = "\ndef init():\n    pass\n\ndef run(data):\n    return data\n"

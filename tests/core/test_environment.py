@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from packaging.requirements import Requirement
 
-from pulumi_mlserve.core.environment import environment_from, runtime_requirements, with_runtime
+from pulumi_mlserve.core.environments.environment import environment_from, runtime_requirements, with_runtime
+from pulumi_mlserve.core.environments.requirement_lines import normalised
 from pulumi_mlserve.core.problems import InvalidInputError
-from pulumi_mlserve.core.requirement_lines import normalised
 
 LOCK = """\
 joblib==1.4.2 \\

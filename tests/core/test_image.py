@@ -3,7 +3,7 @@
 import pytest
 
 from pulumi_mlserve.core.digest import FileEntry
-from pulumi_mlserve.core.image import ImageModel, ImageSpec, check_image
+from pulumi_mlserve.core.images.image import ImageModel, ImageSpec, check_image
 
 DIGEST = "sha256:" + "a" * 64
 GOOD = {"name": "diabetes", "models": [{"name": "Ridge_1", "digest": DIGEST, "version": 3}]}

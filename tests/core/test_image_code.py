@@ -2,8 +2,8 @@
 
 import pytest
 
-from pulumi_mlserve.core.code_folder import IgnoreRules, code_digest, is_large, is_too_large
-from pulumi_mlserve.core.layer_files import LayerEntry
+from pulumi_mlserve.core.images.code_folder import IgnoreRules, code_digest, is_large, is_too_large
+from pulumi_mlserve.core.images.layer_files import LayerEntry
 
 
 def test_amlignore_wins_over_gitignore():

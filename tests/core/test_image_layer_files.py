@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from pulumi_mlserve.core.layer_files import END, LayerEntry, complete, is_program, padding, tar_header
+from pulumi_mlserve.core.images.layer_files import END, LayerEntry, complete, is_program, padding, tar_header
 
 
 def read_back(*blocks):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pulumi_mlserve.core.digest import FileEntry
-from pulumi_mlserve.core.image import ImageInputs, ImageModel
-from pulumi_mlserve.core.layers import COMPRESSOR, plan_layers
+from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
+from pulumi_mlserve.core.images.layers import COMPRESSOR, plan_layers
 
 A = ImageModel("a", 1, "sha256:" + "a" * 64, (FileEntry("a.onnx", "1" * 64, 5),), "Onnx")
 B = ImageModel("b", 2, "sha256:" + "b" * 64, (FileEntry("b/x", "2" * 64, 6), FileEntry("b/y", "3" * 64, 7)))
@@ -75,7 +75,7 @@ def test_an_image_without_code_and_packages_has_no_such_layers():
 
 def test_the_compressor_is_part_of_what_identifies_a_layer(monkeypatch):
     """Another compressor gives other bytes, so it must give another key; models are not compressed."""
-    monkeypatch.setattr("pulumi_mlserve.core.layers.COMPRESSOR", COMPRESSOR + "x")
+    monkeypatch.setattr("pulumi_mlserve.core.images.layers.COMPRESSOR", COMPRESSOR + "x")
     changed = {layer.name: layer.key for layer in plan_layers(INPUTS).layers}
     monkeypatch.undo()
 

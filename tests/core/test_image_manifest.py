@@ -8,9 +8,9 @@ from mlserve_scoring import manifest as runtime_manifest
 from mlserve_scoring import settings as runtime_settings
 
 from pulumi_mlserve.core.digest import FileEntry
-from pulumi_mlserve.core.image import ImageInputs, ImageModel
-from pulumi_mlserve.core.layers import plan_layers
-from pulumi_mlserve.core.manifest import layout_entries
+from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
+from pulumi_mlserve.core.images.layers import plan_layers
+from pulumi_mlserve.core.images.manifest import layout_entries
 
 RIDGE = ImageModel("ridge", 4, "sha256:" + "a" * 64, (FileEntry("ridge.onnx", "1" * 64, 5),), "Onnx")
 NET = ImageModel("net", 1, "sha256:" + "b" * 64, (FileEntry("m/w.bin", "2" * 64, 6), FileEntry("m/x.bin", "3" * 64, 7)))

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pulumi_mlserve.core.digest import FileEntry
-from pulumi_mlserve.core.image import ImageInputs, ImageLayer, ImageModel
-from pulumi_mlserve.core.oci import (
+from pulumi_mlserve.core.images.image import ImageInputs, ImageLayer, ImageModel
+from pulumi_mlserve.core.images.oci import (
     MAX_LABEL_BYTES,
     TAR_GZIP_TYPE,
     TAR_TYPE,

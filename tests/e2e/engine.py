@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import Outcome, Started
-from leftovers import files_left, processes_of
+from leftovers import VENDORS, files_left, processes_of
 from plans import Preview, Step, preview_of
 
 from pulumi_mlserve.clients.plugin_cache import install_plugin
@@ -202,12 +202,15 @@ class Stack:
         return ("--stack", self.name, "--non-interactive", "--color", "never")
 
 
-def settled_processes(folder: Path, seconds: float = 5.0) -> dict[int, str]:
-    """Returns the processes of a workspace that do not end by themselves within a moment."""
+def settled_processes(folder: Path, expected: str | None = None, seconds: float = 8.0) -> dict[int, str]:
+    """Returns the processes of a workspace that do not end by themselves soon; expected and vendors' ones aside."""
     until = time.monotonic() + seconds
-    while (left := processes_of(folder)) and time.monotonic() < until:
+    while True:
+        found = processes_of(folder)
+        left = {pid: line for pid, line in found.items() if VENDORS not in line and not (expected and expected in line)}
+        if not left or time.monotonic() > until:
+            return left
         time.sleep(0.05)
-    return left
 
 
 def kill(pid: int) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+VENDORS = "pulumi-language-"
+"""Language hosts do not notice that an engine was killed."""
+
 
 def processes_of(folder: Path) -> dict[int, str]:
     """Returns the living processes that a workspace started, by command line, environment or folder."""

@@ -8,7 +8,6 @@ import time
 
 import pytest
 from engine import Stack, Workspace, settled_processes
-from leftovers import processes_of
 from programs import free_port, tiny, weights
 from scoring_client import Load, prediction
 
@@ -41,9 +40,8 @@ def answers(ports: tuple[int, int]) -> bool:
 
 def only_services_run(stack: Stack) -> None:
     """Proves that an update that ended, however it ended, left no process but services."""
-    settled_processes(stack.workspace.folder)
-    running = processes_of(stack.workspace.folder)
-    assert [] == [command for command in running.values() if "mlserve_scoring serve" not in command], running
+    running = settled_processes(stack.workspace.folder, "mlserve_scoring serve")
+    assert {} == running
 
 
 def resumed(stack: Stack) -> None:

@@ -42,7 +42,8 @@ def test_image_in_use_by_another_stack_stays(workspace):
     (folder / "__main__.py").write_text(f'{text}pulumi.export("ref", image.ref)\n', encoding="utf-8")
     maker = workspace.stack(folder)
     maker.up().ok()
-    body = f"import json\nLocalService('guarded', image=json.loads({json.dumps(maker.outputs()['ref'])!r}), port={ports[0]})"
+    ref = json.dumps(maker.outputs()["ref"])
+    body = f"import json\nLocalService('guarded', image=json.loads({ref!r}), port={ports[0]})"
     user = workspace.stack(program(workspace.folder / "user", body, "user"))
     user.up().ok()
     url = f"http://127.0.0.1:{ports[0]}/score"

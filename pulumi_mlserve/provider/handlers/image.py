@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi_mlserve.clients.image_build import ImageContent
-from pulumi_mlserve.clients.resolver import Lock, modules
-from pulumi_mlserve.clients.runtime_files import runtime_files
-from pulumi_mlserve.clients.source_files import SourceTree, scan_source
-from pulumi_mlserve.core.entry_script import check_entry_script
-from pulumi_mlserve.core.image import ImageInputs, ImageModel, check_image
-from pulumi_mlserve.core.layers import LayerPlan, plan_layers
+from pulumi_mlserve.clients.environments.resolver import Lock, modules
+from pulumi_mlserve.clients.images.image_build import ImageContent
+from pulumi_mlserve.clients.images.runtime_files import runtime_files
+from pulumi_mlserve.clients.images.source_files import SourceTree, scan_source
+from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
+from pulumi_mlserve.core.images.image import ImageInputs, ImageModel, check_image
+from pulumi_mlserve.core.images.layers import LayerPlan, plan_layers
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
-from pulumi_mlserve.core.wheel_floors import DEFAULT_PYTHON
+from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.image_environment import Environment, read_environment
 from pulumi_mlserve.provider.image_trial import try_image

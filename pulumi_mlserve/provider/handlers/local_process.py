@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pulumi_mlserve.clients.interpreter import isolated_python
-from pulumi_mlserve.clients.local_process import ProcessSpec, ProcessStatus, Running
+from pulumi_mlserve.clients.environments.interpreter import isolated_python
 from pulumi_mlserve.clients.places import cache_folder
-from pulumi_mlserve.clients.service_keys import Keys
+from pulumi_mlserve.clients.processes.local_process import ProcessSpec, ProcessStatus, Running
+from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure

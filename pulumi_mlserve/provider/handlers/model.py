@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi_mlserve.clients.model_files import HashedModel, hash_model
+from pulumi_mlserve.clients.models.model_files import HashedModel, hash_model
 from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, property_problems
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found

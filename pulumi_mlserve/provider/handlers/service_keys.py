@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pulumi_mlserve.clients.service_keys import new_key
+from pulumi_mlserve.clients.processes.service_keys import new_key
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.values import UNKNOWN, is_unknown

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from pulumi_mlserve.clients.records import RecordKey, ServiceRecord, UsedModel
+from pulumi_mlserve.clients.models.records import RecordKey, ServiceRecord, UsedModel
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.values import UNKNOWN
 from pulumi_mlserve.provider.workplace import workplace

@@ -1,0 +1,1 @@
+"""Packages and interpreters: what an environment is resolved to and installed from."""

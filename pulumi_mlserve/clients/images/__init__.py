@@ -1,0 +1,1 @@
+"""The local image store: layers written without Docker, and unpacked to run."""

@@ -1,0 +1,157 @@
+"""One build of an image: every layer that is not there yet, then config, manifest, claim and record, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from pulumi_mlserve.clients.images.package_files import package_entries
+from pulumi_mlserve.clients.images.runtime_files import runtime_files
+from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
+from pulumi_mlserve.clients.models.work import size_text
+from pulumi_mlserve.core.images.image import APP_ROOT, RUNTIME, BuiltImage, ImageLayer
+from pulumi_mlserve.core.images.layers import COMPRESSOR, LayerKey, LayerPlan, key_of
+from pulumi_mlserve.core.images.manifest import layout_entries
+from pulumi_mlserve.core.images.oci import config_json, digest_of, manifest_json
+from pulumi_mlserve.core.problems import OperationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pulumi_mlserve.clients.images.image_places import ImagePlaces
+    from pulumi_mlserve.clients.images.image_records import ImageRecords
+    from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
+    from pulumi_mlserve.clients.images.source_files import SourceTree
+    from pulumi_mlserve.core.images.layer_files import LayerEntry
+
+
+@dataclass(frozen=True)
+class ImageContent:
+    """Where the bytes of an image come from.
+
+    Attributes:
+        packages: The folder of installed wheels; none without dependencies.
+        code: The source directory as it was read; none without one.
+        contract: What a service of the image accepts and returns, as the trial found it.
+    """
+
+    packages: Path | None = None
+    code: SourceTree | None = None
+    contract: Mapping[str, Any] | None = None
+
+
+@dataclass
+class ImageBuild:
+    """A build under way; the store is held by the caller.
+
+    Attributes:
+        plan: What goes in.
+        content: Where the bytes of it lie.
+        models: Where the models' files lie; needed for models only.
+        places, layers, records: The store's parts.
+        progress: Told what is done, with bytes.
+        cancelled: Asked often.
+        written: The layers that had to be written.
+    """
+
+    plan: LayerPlan
+    content: ImageContent
+    models: ModelFiles | None
+    places: ImagePlaces
+    layers: LayerStore
+    records: ImageRecords
+    progress: Progress | None = None
+    cancelled: Cancelled | None = None
+    written: list[str] = field(default_factory=list)
+
+    def run(self, claimant: str) -> BuiltImage:
+        """Return the image, which exists and is claimed from then on."""
+        layers = [self._layer(key) for key in self.plan.layers]
+        layout = layout_entries(self.plan, self.content.contract)
+        key = key_of("layout", COMPRESSOR, [[entry.path, _content_of(entry)] for entry in layout])
+        layers.append(self._layer(LayerKey("layout", "layout", key), layout))
+        stop_if(self.cancelled, f"building image {self.plan.inputs.name}")
+        return self._finish(layers, claimant)
+
+    def _layer(self, key: LayerKey, layout: Sequence[LayerEntry] = ()) -> ImageLayer:
+        stop_if(self.cancelled, f"packing {key.name}")
+        found = self.layers.find(key)
+        if found:
+            return found
+        lock = "layer-" + key.key.partition(":")[2]
+        with self.places.locked(lock, progress=self.progress, cancelled=self.cancelled):
+            found = self.layers.find(key)  # another build may have written it meanwhile
+            if found:
+                return found
+            if self.progress:
+                self.progress(f"{key.name}: packing")
+            layer = self._write(key, layout)
+            if self.progress:
+                self.progress(f"{key.name}: {size_text(layer.size)}")
+        self.written.append(key.name)
+        return layer
+
+    def _write(self, key: LayerKey, layout: Sequence[LayerEntry]) -> ImageLayer:
+        if key.model is None:
+            entries = layout or self._entries(key)
+            return self.layers.pack(key, entries, progress=self.progress, cancelled=self.cancelled)
+        if self.models is None:
+            raise OperationError(f"{key.name}: there is no model store; set mlserve:store")
+        return self.layers.describe(key, self.models, progress=self.progress, cancelled=self.cancelled)
+
+    def _entries(self, key: LayerKey) -> list[LayerEntry]:
+        inputs = self.plan.inputs
+        if key.kind == "dependencies":
+            if self.content.packages is None:
+                raise OperationError("dependencies: the lock is not installed; install it before the image is built")
+            return package_entries(self.content.packages)
+        if key.kind == "runtime":
+            runtime = runtime_files()
+            if runtime.digest != inputs.runtime_digest:
+                raise OperationError(
+                    "runtime: another version is installed than was planned; install that one, or upgrade the runtime"
+                )
+            return runtime.below(RUNTIME)
+        code = self.content.code
+        if code is None or code.digest != inputs.code_digest:
+            raise OperationError("source_directory: changed since the image was planned; run again")
+        return code.below(APP_ROOT)
+
+    def _finish(self, layers: list[ImageLayer], claimant: str) -> BuiltImage:
+        inputs, recipe = self.plan.inputs, self.plan.recipe
+        config = config_json(inputs, recipe=recipe, layers=layers, contract=self.content.contract)
+        manifest = manifest_json(config, layers)
+        digest = digest_of(manifest)
+        for blob in (config, manifest):
+            path = self.places.blob(digest_of(blob))
+            if not path.is_file() or path.read_bytes() != blob:
+                self.places.write(path, blob)
+        known = self.records.get(digest)
+        self.records.claim(inputs.name, digest, claimant)
+        if known:
+            return replace(known, written=tuple(self.written))
+        image = BuiltImage(
+            name=inputs.name,
+            digest=digest,
+            config_digest=digest_of(config),
+            recipe=recipe,
+            python=inputs.python,
+            platform=inputs.platform,
+            layers=tuple(layers),
+            size=sum(layer.size for layer in layers) + len(config) + len(manifest),
+            contract=self.content.contract,
+            models=tuple((model.name, model.version, model.digest) for model in inputs.models),
+            created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+            written=tuple(self.written),
+        )
+        self.records.put(image)
+        return image
+
+
+def _content_of(entry: LayerEntry) -> str:
+    if entry.kind == "file":
+        assert isinstance(entry.content, bytes)
+        return digest_of(entry.content)
+    return f"{entry.kind}:{entry.target}"

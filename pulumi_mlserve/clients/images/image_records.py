@@ -1,0 +1,111 @@
+"""What is written down about each image of the local image store, and who claims it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from pulumi_mlserve.clients.images.image_places import ImagePlaces, read_json
+from pulumi_mlserve.clients.images.layer_store import layer_document, layer_of
+from pulumi_mlserve.core.images.image import BuiltImage
+from pulumi_mlserve.core.problems import OperationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class ImageRecords:
+    """The records of a local image store; an image exists when its record does."""
+
+    def __init__(self, places: ImagePlaces) -> None:
+        self._places = places
+
+    def put(self, image: BuiltImage) -> None:
+        """Write an image down, which makes it exist."""
+        self._places.write_json(
+            self._places.image(image.name, image.digest),
+            {
+                "name": image.name,
+                "digest": image.digest,
+                "reference": image.reference,
+                "config_digest": image.config_digest,
+                "recipe": image.recipe,
+                "python": image.python,
+                "platform": image.platform,
+                "layers": [layer_document(layer) for layer in image.layers],
+                "size": image.size,
+                "contract": image.contract,
+                "models": [list(model) for model in image.models],
+                "created": image.created,
+            },
+        )
+
+    def get(self, digest: str) -> BuiltImage | None:
+        """Return the image with a digest, or None."""
+        if not _DIGEST.fullmatch(digest):
+            return None
+        for path in (self._places.folder / "images").glob(f"*/{digest.partition(':')[2]}.json"):
+            document = read_json(path)
+            if document is not None:
+                return _image(document, path)
+        return None
+
+    def all(self, name: str | None = None) -> list[BuiltImage]:
+        """Return the images, of one name or all, the newest first.
+
+        Raises:
+            OperationError: A record cannot be read: nothing may then be taken for unused.
+        """
+        found = []
+        images = self._places.folder / "images"
+        for path in images.glob("*/[0-9a-f]*.json") if name is None else (images / name).glob("[0-9a-f]*.json"):
+            document = read_json(path)
+            if document is not None:
+                found.append(_image(document, path))
+        return sorted(found, key=lambda image: (image.created, image.digest), reverse=True)
+
+    def drop(self, image: BuiltImage) -> None:
+        """Remove an image's record, which ends its existence."""
+        self._places.image(image.name, image.digest).unlink(missing_ok=True)
+
+    def claim(self, name: str, digest: str, claimant: str) -> None:
+        """Write down that somebody wants an image."""
+        path = self._claim(name, digest, claimant)
+        if read_json(path) is None:
+            self._places.write_json(path, {"claimant": claimant})
+
+    def claims(self, name: str, digest: str) -> tuple[str, ...]:
+        """Return who wants an image, sorted."""
+        found = [read_json(path) for path in self._places.claims(name, digest).glob("[0-9a-f]*.json")]
+        return tuple(sorted(document["claimant"] for document in found if document))
+
+    def release(self, name: str, digest: str, claimant: str) -> None:
+        """Strike out a claim; one that is not there is fine."""
+        self._claim(name, digest, claimant).unlink(missing_ok=True)
+
+    def _claim(self, name: str, digest: str, claimant: str) -> Path:
+        # A stack's name may hold what a file's name may not.
+        return self._places.claims(name, digest) / f"{hashlib.sha256(claimant.encode()).hexdigest()[:32]}.json"
+
+
+def _image(document: dict[str, Any], path: Path) -> BuiltImage:
+    try:
+        return BuiltImage(
+            name=document["name"],
+            digest=document["digest"],
+            config_digest=document["config_digest"],
+            recipe=document["recipe"],
+            python=document["python"],
+            platform=document["platform"],
+            layers=tuple(map(layer_of, document["layers"])),
+            size=document["size"],
+            contract=document["contract"],
+            models=tuple((name, version, digest) for name, version, digest in document["models"]),
+            created=document["created"],
+            existed=True,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise OperationError(f"{path}: not an image's record, {error!r}; remove it and build again") from error

@@ -1,0 +1,208 @@
+"""The local image store: images written without Docker, each layer once, and unpacked to run on this machine.
+
+Builds share the store; removing takes it alone, so that bytes a build counts on never go. An image exists from the
+moment its record is written, which is last; whatever a run that died left behind goes with the next build or removal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
+from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
+from pulumi_mlserve.clients.images.image_records import ImageRecords
+from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
+from pulumi_mlserve.clients.images.rootfs import Unpacker, model_folder
+from pulumi_mlserve.clients.images.unused_bytes import collect
+from pulumi_mlserve.core.images.oci import TAR_TYPE, digest_of
+from pulumi_mlserve.core.problems import OperationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pulumi_mlserve.clients.interruption import Cancelled, Progress
+    from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
+    from pulumi_mlserve.core.images.layers import LayerPlan
+
+__all__ = ["ImageContent", "ImageInUseError", "ImageStore", "ModelFiles", "UsersOf"]
+
+UsersOf: TypeAlias = Callable[[str], Sequence[str]]
+"""Gives the names of the services that run the image with a digest."""
+
+
+class ImageInUseError(OperationError):
+    """An image cannot be removed while services run it."""
+
+    def __init__(self, message: str, services: Sequence[str]) -> None:
+        self.services = tuple(services)
+        super().__init__(message)
+
+
+class ImageStore:
+    """Images in a folder of this machine."""
+
+    def __init__(self, folder: Path, models: ModelFiles | None = None) -> None:
+        self._places = ImagePlaces(folder)
+        self._models = models
+        self._layers = LayerStore(self._places)
+        self._records = ImageRecords(self._places)
+        self._unpacker = Unpacker(self._places, self._layers)
+
+    def build(
+        self,
+        plan: LayerPlan,
+        content: ImageContent,
+        *,
+        claimant: str,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> BuiltImage:
+        """Return the image of a plan, writing only the layers that are not there yet.
+
+        Args:
+            plan: What goes in.
+            content: Where the bytes of it lie.
+            claimant: Who wants the image, such as a stack's name.
+            progress: Told what is done, with bytes.
+            cancelled: Asked often; the build then stops and leaves nothing half-done.
+
+        Raises:
+            CancelledError: It was cancelled.
+            OperationError: The disk is full, or the bytes are not those of the plan.
+        """
+        with self._shared(progress, cancelled):
+            build = ImageBuild(
+                plan, content, self._models, self._places, self._layers, self._records, progress, cancelled
+            )
+            return build.run(claimant)
+
+    def get(self, digest: str) -> BuiltImage | None:
+        """Return the image with a digest, or None when there is none."""
+        return self._records.get(digest)
+
+    def list(self, name: str | None = None) -> Sequence[BuiltImage]:
+        """Return the images, of one name or all, the newest first."""
+        return self._records.all(name)
+
+    def claim(self, digest: str, claimant: str) -> None:
+        """Write down that somebody wants an image.
+
+        Raises:
+            OperationError: There is no such image.
+        """
+        with self._shared():
+            self._records.claim(self._image(digest).name, digest, claimant)
+
+    def claims(self, name: str, digest: str) -> tuple[str, ...]:
+        """Return who wants an image, sorted."""
+        return self._records.claims(name, digest)
+
+    def remove(
+        self, name: str, digest: str, *, claimant: str, in_use: UsersOf, progress: Progress | None = None
+    ) -> bool:
+        """Release a claim, and remove the image with the last one; returns whether the image is gone.
+
+        Raises:
+            ImageInUseError: Services run the image, and nobody else claims it; nothing was changed.
+        """
+        self._places.prepare()
+        with self._places.locked("store", progress=progress):
+            image = self._records.get(digest)
+            if image is not None and image.name == name:
+                if set(self._records.claims(name, digest)) - {claimant}:
+                    self._records.release(name, digest, claimant)
+                    return False
+                services = sorted(set(in_use(digest)))
+                if services:
+                    raise ImageInUseError(
+                        f"image {image.reference}: in use by {', '.join(services)}; "
+                        "give these services another image, or remove them first",
+                        services,
+                    )
+                self._records.drop(image)
+            collect(self._places, self._layers, self._records.all())
+            return True
+
+    def rootfs(self, digest: str, *, progress: Progress | None = None) -> Path:
+        """Return the image unpacked and read-only.
+
+        It needs neither the model store nor the source directory, and lasts until the image is removed.
+
+        Raises:
+            OperationError: There is no such image, its bytes are damaged, or the disk is full.
+        """
+        with self._shared(progress):
+            return self._unpacker.rootfs(self._image(digest), progress or (lambda _: None))
+
+    def verify(self, digest: str) -> tuple[str, ...]:
+        """Read every byte of an image and return what is wrong; empty when all is well.
+
+        Raises:
+            OperationError: There is no such image.
+        """
+        with self._shared():
+            image = self._image(digest)
+            problems = []
+            for what, blob in (("manifest", image.digest), ("config", image.config_digest)):
+                path = self._places.blob(blob)
+                if not path.is_file() or digest_of(path.read_bytes()) != blob:
+                    problems.append(f"{what}: missing or changed, {path}")
+            problems += [text for layer in image.layers if (text := self._wrong(image, layer))]
+            return tuple(problems or self._unpacker.differences(image))
+
+    def manifest(self, digest: str) -> bytes:
+        """Return an image's OCI manifest.
+
+        Raises:
+            OperationError: There is no such image.
+        """
+        return self._places.blob(self._image(digest).digest).read_bytes()
+
+    def config(self, digest: str) -> bytes:
+        """Return an image's OCI config.
+
+        Raises:
+            OperationError: There is no such image.
+        """
+        return self._places.blob(self._image(digest).config_digest).read_bytes()
+
+    def layer_bytes(self, digest: str, layer: ImageLayer) -> Iterator[bytes]:
+        """Give the bytes of one layer of an image as a registry gets them.
+
+        Raises:
+            OperationError: There is no such image, or a file of a model is not what it was.
+        """
+        image = self._image(digest)
+        folder = model_folder(image, layer) if layer.media_type == TAR_TYPE else None
+        yield from self._layers.stream(layer, folder)
+
+    @contextlib.contextmanager
+    def _shared(self, progress: Progress | None = None, cancelled: Cancelled | None = None) -> Iterator[None]:
+        self._places.prepare()
+        self._places.sweep()
+        with (
+            full_disk_told(self._places.folder),
+            self._places.locked("store", shared=True, progress=progress, cancelled=cancelled),
+        ):
+            yield
+
+    def _image(self, digest: str) -> BuiltImage:
+        image = self._records.get(digest)
+        if image is None:
+            raise OperationError(
+                f"image {digest}: not in the image store {self._places.folder}; build it on this machine first"
+            )
+        return image
+
+    def _wrong(self, image: BuiltImage, layer: ImageLayer) -> str | None:
+        found = hashlib.sha256()
+        try:
+            for piece in self.layer_bytes(image.digest, layer):
+                found.update(piece)
+        except (OSError, OperationError) as error:
+            return f"{layer.name}: {error}"
+        digest = "sha256:" + found.hexdigest()
+        return None if digest == layer.digest else f"{layer.name}: changed, its hash is now {digest}"

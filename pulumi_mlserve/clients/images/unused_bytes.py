@@ -1,0 +1,57 @@
+"""Removes from the local image store what no image uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulumi_mlserve.clients.images.image_places import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pulumi_mlserve.clients.images.image_places import ImagePlaces
+    from pulumi_mlserve.clients.images.layer_store import LayerStore
+    from pulumi_mlserve.core.images.image import BuiltImage
+
+
+def collect(places: ImagePlaces, layers: LayerStore, images: Sequence[BuiltImage]) -> None:
+    """Remove every blob, file, unpacked folder, claim and lock that none of these images needs.
+
+    The caller holds the store alone, and the images are all there are.
+    """
+    used = [layer for image in images for layer in image.layers]
+    keep: dict[str, set[str]] = {
+        "blobs/sha256": {_hex(blob) for image in images for blob in (image.digest, image.config_digest)}
+        | {_hex(layer.digest) for layer in used},
+        "files/sha256": {file.sha256 for layer in used for file in layers.files(layer)},
+        "layers": {f"{_hex(layer.key)}.json" for layer in used},
+        "unpacked": {_hex(layer.diff_id) for layer in used},
+        "rootfs": {_hex(image.digest) for image in images},
+        "locks": {"store"},  # who holds another lock holds the store, too
+        "tmp": set(),
+    }
+    for place, names in keep.items():
+        for path in sorted((places.folder / place).iterdir()):
+            if path.name not in names:
+                _remove(places, path)
+    for place in ("images", "claims"):
+        for folder in (places.folder / place).iterdir():
+            for path in folder.iterdir():
+                if path.stem not in keep["rootfs"]:
+                    remove_tree(path)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _remove(places: ImagePlaces, path: Path) -> None:
+    if path.is_dir():
+        path.chmod(0o700)  # a folder must be writable to be moved
+        with places.scratch() as temporary:  # moved away first, so that nobody finds half of it
+            path.replace(temporary)
+    else:
+        path.unlink()
+
+
+def _hex(digest: str) -> str:
+    return digest.partition(":")[2]

@@ -1,0 +1,1 @@
+"""The model store: content, versions, claims and records."""

@@ -1,0 +1,306 @@
+"""Keeps models: numbered versions of named sets of files, in a folder or in an object store, in one layout."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import BinaryIO
+
+from obstore.store import ObjectStore
+
+from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.models.file_bytes import is_full
+from pulumi_mlserve.clients.models.folder_blobs import FolderBlobs, Source
+from pulumi_mlserve.clients.models.model_files import HashedModel
+from pulumi_mlserve.clients.models.model_release import Claims, InUseError, Release, Released, UsersOf, wait_for_sweeps
+from pulumi_mlserve.clients.models.model_versions import ModelVersion, Versions, version_uri
+from pulumi_mlserve.clients.models.object_blobs import ObjectBlobs
+from pulumi_mlserve.clients.models.object_json import Objects, StoreUnreachableError
+from pulumi_mlserve.clients.models.work import Work
+from pulumi_mlserve.core.digest import FileEntry
+from pulumi_mlserve.core.model import ModelMeta, model_name_problem, property_problems
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
+
+__all__ = ["InUseError", "ModelStore", "ModelVersion", "Registered", "Released", "UsersOf", "utc_now"]
+
+
+def utc_now() -> str:
+    """Return the time as the store writes it: ``2026-01-31T12:00:00Z``."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What registering came to.
+
+    Attributes:
+        name: The model's name.
+        version: The number of the version with this content.
+        digest: What identifies the content, ``sha256:…``.
+        uri: Where the version lies, relative to the store.
+        existed: Whether the version was there before.
+    """
+
+    name: str
+    version: int
+    digest: str
+    uri: str
+    existed: bool
+
+
+class ModelStore:
+    """A model store at a folder's path or an object store's URL (``az://``, ``s3://``, ``gs://``).
+
+    Args:
+        location: The path or URL; credentials are taken from the environment.
+        backend: The object store itself, when it is not to be made from the location.
+        now: The clock, as ``utc_now``.
+
+    Raises:
+        OperationError: There can be no store at this location.
+    """
+
+    def __init__(self, location: str, *, backend: ObjectStore | None = None, now: Callable[[], str] = utc_now) -> None:
+        self.objects = Objects(location, backend)
+        self._versions = Versions(self.objects)
+        self._claims = Claims(self.objects)
+        self._blobs = FolderBlobs(self.objects, self.folder) if self.folder else ObjectBlobs(self.objects)
+        self._now = now
+
+    @property
+    def location(self) -> str:
+        """Return where the store is, for a person: its folder, or its URL without any signature."""
+        return self.objects.label
+
+    @property
+    def folder(self) -> Path | None:
+        """Return the store's folder, or None when it is an object store."""
+        return self.objects.folder
+
+    def blob_path(self, sha256: str) -> Path | None:
+        """Return the file that holds this content, read-only, or None: not in this store, or not a folder."""
+        path = self._blobs.path(sha256)
+        return path if path is not None and path.exists() else None
+
+    def forecast(self, name: str, digest: str) -> int:
+        """Return the version that registering this content would give: the one that has it, else the next number."""
+        given = self._versions.numbers(name)
+        return self._versions.with_content(name, digest) or max(given, default=0) + 1
+
+    def register(  # noqa: PLR0913  three subjects and keywords
+        self,
+        name: str,
+        hashed: HashedModel,
+        meta: ModelMeta,
+        claimant: str,
+        *,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> Registered:
+        """Put a model into the store: the same content under a name is the same version, another one is the next.
+
+        Interrupted at any point, it is done by doing it again. Content of the version that is damaged is repaired.
+
+        Args:
+            name: The model's name.
+            hashed: The model on this machine.
+            meta: What is said about it; replaces what was said about the version, recorded properties stay.
+            claimant: Who holds on to the version.
+            progress: Told what is copied, about once a second.
+            cancelled: Asked whether to stop.
+
+        Raises:
+            InvalidInputError: The name is none, or a recorded property would change.
+            StoreFullError: There is no room; nothing half-done is left.
+            SourceChangedError: A file changed since it was hashed.
+            CancelledError: It is no longer wanted.
+            OperationError: The store failed.
+        """
+        if wrong := model_name_problem(name):
+            raise InvalidInputError([Problem("name", wrong)])
+        work = Work(f"storing {name}", hashed.size, progress, cancelled)
+        self._blobs.clear_abandoned()
+        while True:
+            work.step()
+            # Numbers first: whoever gives this content a number after this look gives one that is not in it, so the
+            # number wanted below is taken already, and the next round finds the content.
+            given = self._versions.numbers(name)
+            found = self._versions.with_content(name, hashed.digest)
+            said = self._said(name, found, meta) if found else meta
+            self._store_contents(hashed, work)
+            number = found or max(given, default=0) + 1
+            if not found and not self._versions.create(name, number, hashed, created=self._now(), created_by=claimant):
+                continue
+            wait_for_sweeps(self.objects, {entry.sha256 for entry in hashed.files}, work.step, progress)
+            self._store_contents(hashed, work)
+            self._versions.write_meta(name, number, said)
+            self._claims.add(name, number, claimant)
+            if not self._versions.is_deleted(name, number):
+                return Registered(name, number, hashed.digest, version_uri(name, number), existed=found is not None)
+            self._claims.remove(name, number, claimant)
+
+    def get(self, name: str, version: int) -> ModelVersion | None:
+        """Return a version, a deleted one too, or None if the number was never given.
+
+        Raises:
+            StoreUnreachableError: The store holds nothing at all, as a disk that is not mounted does: a store that ever
+                gave a number keeps it.
+        """
+        found = self._versions.get(name, [version])
+        if not found and not self._versions.names():
+            raise StoreUnreachableError(
+                f"{self.location}: the store is empty, so {name}:{version} cannot be looked up;"
+                " check that this is the right place and that it is mounted"
+            )
+        return found[0] if found else None
+
+    def find(self, name: str, digest: str) -> ModelVersion | None:
+        """Return the lowest version with this content that is not deleted, or None."""
+        number = self._versions.with_content(name, digest)
+        return None if number is None else self.get(name, number)
+
+    def latest(self, name: str, tags: Mapping[str, str | None] | None = None) -> ModelVersion | None:
+        """Return the newest version that is not deleted, of those that carry the tags, or None."""
+        return next(iter(self.list(name, tags, latest=True)), None)
+
+    def list(
+        self, name: str | None = None, tags: Mapping[str, str | None] | None = None, *, latest: bool = False
+    ) -> list[ModelVersion]:
+        """Return versions that are not deleted, by name and number.
+
+        Args:
+            name: Of this model; of all by default.
+            tags: Those that carry all of these tags; None as a value stands for any.
+            latest: Of each model only the newest of those.
+        """
+        found = []
+        for model in self._versions.names() if name is None else [name]:
+            of_model = [v for v in self._versions.get(model, self._versions.live(model)) if _carries(v.meta.tags, tags)]
+            found += of_model[-1:] if latest else of_model
+        return found
+
+    def update_meta(self, name: str, version: int, meta: ModelMeta) -> None:
+        """Replace what is said about a version; recorded properties stay.
+
+        Raises:
+            InvalidInputError: A recorded property would change.
+            OperationError: There is no such version.
+        """
+        if self.get(name, version) is None:
+            raise OperationError(f"{name}:{version}: there is no such version in {self.location}")
+        self._versions.write_meta(name, version, self._said(name, version, meta))
+
+    def claims(self, name: str, version: int) -> tuple[str, ...]:
+        """Return who holds on to a version, sorted."""
+        return self._claims.of(name, version)
+
+    def claim(self, name: str, version: int, claimant: str) -> None:
+        """Hold on to a version: its files stay until the claim is released.
+
+        Raises:
+            OperationError: There is no such version, or its files are gone.
+        """
+        found = self.get(name, version)
+        if found is not None and not found.deleted:
+            self._claims.add(name, version, claimant)
+            if not self._versions.is_deleted(name, version):
+                return
+            self._claims.remove(name, version, claimant)
+        if found is None:
+            raise OperationError(f"{name}:{version}: there is no such version in {self.location}; register the model")
+        self._require_files(dataclasses.replace(found, deleted=True))
+
+    def release(self, name: str, claimant: str, *, in_use: UsersOf, version: int | None = None) -> Released:
+        """Let go of a version; its files go with the last claim, its number is never given again.
+
+        What is released already, or never was there, is no error; interrupted, it is finished by doing it again.
+
+        Args:
+            name: The model's name.
+            claimant: Who lets go.
+            in_use: Says which services need a version.
+            version: The version; by default all versions of the name that the claimant holds.
+
+        Raises:
+            InUseError: It is the last claim, and services need the version; nothing was changed.
+        """
+        held = self._claims.versions_of(name, claimant)
+        numbers = held if version is None else [n for n in {version} if n in held or n in self._versions.live(name)]
+        release = Release(self.objects, self._versions, self._claims, self._blobs)
+        return release(name, numbers, claimant, in_use=in_use, at=self._now())
+
+    def open_file(self, version: ModelVersion, path: str) -> BinaryIO:
+        """Open one file of a version for reading.
+
+        Args:
+            version: The version.
+            path: One of its files' paths.
+
+        Raises:
+            OperationError: The version has no such file, or its content is damaged.
+        """
+        self._require_files(version)
+        entry = next((entry for entry in version.files if entry.path == path), None)
+        if entry is None:
+            raise OperationError(f"{version.id}: there is no such file, got {path!r}")
+        return self._blobs.open(entry)
+
+    def materialise(
+        self,
+        version: ModelVersion,
+        target_folder: Path,
+        *,
+        link: bool = True,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> Path:
+        """Put a version's files under a folder and return the path of its file or folder there.
+
+        Args:
+            version: The version.
+            target_folder: Made if need be; files of the same names are replaced.
+            link: Read-only files, hard links to the store's where that can be; else copies that may be changed.
+            progress: Told what is copied, about once a second.
+            cancelled: Asked whether to stop.
+
+        Raises:
+            OperationError: A content is missing or damaged in the store, or the folder cannot be written.
+            CancelledError: It is no longer wanted.
+        """
+        self._require_files(version)
+        work = Work(f"fetching {version.id}", version.size, progress, cancelled)
+
+        def place(entry: FileEntry) -> None:
+            work.step()
+            self._blobs.place(entry, target_folder / entry.path, work, link=link)
+
+        try:
+            for folder in {(target_folder / entry.path).parent for entry in version.files}:
+                folder.mkdir(parents=True, exist_ok=True)
+            work.in_threads(place, version.files)
+        except OSError as error:
+            what = "the disk is full" if is_full(error) else f"cannot be written: {error.strerror}"
+            raise OperationError(f"{target_folder}: {what}; {version.id} was not put there") from error
+        return target_folder / version.base_name
+
+    def _store_contents(self, hashed: HashedModel, work: Work) -> None:
+        missing = self._blobs.missing(hashed.files)
+        if missing:
+            self._blobs.put([Source(e, hashed.source(e), hashed.stamps.get(e.path)) for e in missing], work)
+
+    def _require_files(self, version: ModelVersion) -> None:
+        if version.deleted:
+            raise OperationError(f"{version.id}: its files were deleted from {self.location}; register the model again")
+
+    def _said(self, name: str, version: int, meta: ModelMeta) -> ModelMeta:
+        recorded = {p: v for found in self._versions.get(name, [version]) for p, v in found.meta.properties.items()}
+        if problems := property_problems(recorded, meta.properties):
+            raise InvalidInputError(problems)
+        return meta.model_copy(update={"properties": {**recorded, **meta.properties}})
+
+
+def _carries(tags: Mapping[str, str], wanted: Mapping[str, str | None] | None) -> bool:
+    return all(key in tags and value in {None, tags[key]} for key, value in (wanted or {}).items())

@@ -1,0 +1,166 @@
+"""What a service's process is started with: its settings file, its environment, and when two of them are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from mlserve_scoring.settings import Settings, dump
+
+from pulumi_mlserve.clients.processes.ports import LOOPBACK
+from pulumi_mlserve.clients.processes.service_keys import Keys
+from pulumi_mlserve.core.problems import OperationError
+
+_RUNTIME = "opt/mlserve/runtime"
+_SERVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+# What a program needs to find its files, its libraries, its devices, its language and its time; nothing that tends to
+# hold secrets. A service that needs more is given it by its settings.
+_PASSED_ON = (
+    "CUDA_VISIBLE_DEVICES",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "NVIDIA_VISIBLE_DEVICES",
+    "PATH",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+)
+_NO_RESTART = frozenset({"keys", "port", "service_id", "start_seconds"})
+_THREAD_COUNTS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSpec:
+    """What is to run: one revision of one service.
+
+    Attributes:
+        service_id: The identity of the service on this machine; names its folder, so letters, digits, `.`, `_` and `-`.
+        service: The service's name, as people see it.
+        root: The folder that holds the image's files (`opt/mlserve`, `var/azureml-app`).
+        python: The interpreter that runs it.
+        revision: The revision's name; a process of the same revision and settings is left alone.
+        port: Where it listens on the loopback address; None keeps the port it has, or takes a free one.
+        keys: The keys that open it; None switches authentication off.
+        cpu_cores: How many cores it may use; None for no limit.
+        memory_gb: How much memory it may use, in GB of 2**30 bytes; None for no limit.
+        scoring_timeout_ms: Longest time for one answer.
+        max_body_bytes: Largest request.
+        max_concurrent_requests: How many requests are scored at once; None lets the runtime choose.
+        max_queue: How many requests may wait.
+        drain_seconds: How long requests in flight may take to end when the process is replaced or stopped.
+        start_seconds: How long it may take to become ready.
+        path_prefix: What comes before `/score` in the URL.
+        log_level: The runtime's log level.
+        variables: Environment variables of the service.
+        cors_origins: Origins whose browser code may call it.
+    """
+
+    service_id: str
+    service: str
+    root: Path
+    python: Path
+    revision: str
+    port: int | None = None
+    keys: Keys | None = None
+    cpu_cores: float | None = None
+    memory_gb: float | None = None
+    scoring_timeout_ms: int = 60_000
+    max_body_bytes: int = 104_857_600
+    max_concurrent_requests: int | None = None
+    max_queue: int = 1_000
+    drain_seconds: float = 30.0
+    start_seconds: float = 310.0
+    path_prefix: str = ""
+    log_level: str = "INFO"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    cors_origins: tuple[str, ...] = ()
+
+
+def check_service_id(service_id: str) -> str:
+    """Return the identity if a folder can have that name.
+
+    Raises:
+        OperationError: It cannot.
+    """
+    if not _SERVICE_ID.fullmatch(service_id):
+        raise OperationError(f"service {service_id!r}: not a name for a folder; use letters, digits, '.', '_' and '-'")
+    return service_id
+
+
+def check_runnable(spec: ProcessSpec) -> None:
+    """Return if the image's files and the interpreter are there.
+
+    Raises:
+        OperationError: They are not.
+    """
+    if not (spec.root / _RUNTIME).is_dir():
+        raise OperationError(f"service {spec.service}: no image at {spec.root}; build the image again")
+    if not spec.python.is_file():
+        raise OperationError(f"service {spec.service}: no Python at {spec.python}; install that version")
+
+
+def fingerprint(spec: ProcessSpec) -> str:
+    """Return a hash of everything that needs another process when it changes: all but the port and the keys' text."""
+    values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _NO_RESTART}
+    values |= {"variables": dict(spec.variables), "auth": spec.keys is not None}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def settings_text(spec: ProcessSpec, *, port: int, handle: int, control: Path, keys_file: Path) -> str:
+    """Return the text of the runtime's settings file for a process that listens on the open socket `handle`."""
+    settings = Settings(
+        root=spec.root,
+        service=spec.service,
+        revision=spec.revision,
+        host=LOOPBACK,
+        port=port,
+        fd=handle,
+        control=str(control),
+        keys_file=None if spec.keys is None else str(keys_file),
+        scoring_timeout_ms=spec.scoring_timeout_ms,
+        max_body_bytes=spec.max_body_bytes,
+        max_concurrent_requests=spec.max_concurrent_requests,
+        max_queue=spec.max_queue,
+        drain_seconds=spec.drain_seconds,
+        path_prefix=spec.path_prefix,
+        log_level=spec.log_level,
+        variables=spec.variables,
+        cors_origins=spec.cors_origins,
+    )
+    return dump(settings)
+
+
+def program(spec: ProcessSpec, settings: Path) -> list[str]:
+    """Return the command that serves; all it needs to know is in the settings file."""
+    return [str(spec.python), "-m", "mlserve_scoring", "serve", "--settings", str(settings)]
+
+
+def environment(spec: ProcessSpec, ours: Mapping[str, str], pycache: Path) -> dict[str, str]:
+    """Return the process's whole environment.
+
+    Args:
+        spec: What is to run.
+        ours: Our own environment, most of which stays with us.
+        pycache: Where compiled Python files go, so that the image's files stay as they are.
+    """
+    result = {name: ours[name] for name in _PASSED_ON if name in ours}
+    if spec.cpu_cores is not None:
+        result |= dict.fromkeys(_THREAD_COUNTS, str(max(1, math.ceil(spec.cpu_cores))))
+    result |= spec.variables
+    result["PYTHONPATH"] = str(spec.root / _RUNTIME)
+    result["PYTHONNOUSERSITE"] = result["PYTHONSAFEPATH"] = result["PYTHONUNBUFFERED"] = "1"
+    result["PYTHONPYCACHEPREFIX"] = str(pycache)
+    return result

@@ -1,0 +1,140 @@
+"""Makes a service serve one revision: adopts what does already, else brings up a process and switches to it.
+
+The order is what makes it safe. The old process keeps serving until the new one is ready on the same socket; then the
+state says which one serves; only then does the old one stop taking connections and answer what it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.processes.ports import listen_anywhere, listen_at, port_of
+from pulumi_mlserve.clients.processes.process_control import ask_listener, ask_status
+from pulumi_mlserve.clients.processes.process_end import Drain
+from pulumi_mlserve.clients.processes.process_files import ProcessFiles, new_process_files
+from pulumi_mlserve.clients.processes.process_spec import ProcessSpec, fingerprint
+from pulumi_mlserve.clients.processes.process_start import launch, wait_until_ready
+from pulumi_mlserve.clients.processes.service_folder import ServiceFolder
+from pulumi_mlserve.clients.processes.service_keys import read_keys, write_keys
+from pulumi_mlserve.clients.processes.service_state import Process, Running, ServiceState, save_state
+from pulumi_mlserve.core.problems import OperationError
+
+_PATIENCE_SECONDS = 3.0  # a process that is busy may answer late; one that hangs does not answer at all
+
+
+@dataclass(frozen=True)
+class ServiceChange:
+    """One change of one service, whose folder is locked.
+
+    Attributes:
+        folder: The service's folder.
+        spec: What is to serve.
+        pycache: Where compiled Python files go.
+        progress: Told what happens.
+        cancelled: Asked whether to stop.
+    """
+
+    folder: ServiceFolder
+    spec: ProcessSpec
+    pycache: Path
+    progress: Progress
+    cancelled: Cancelled
+
+    def serve(self, avoid: Collection[int]) -> Running:
+        """Return the service once it serves; a port that is chosen is none of `avoid`.
+
+        Raises:
+            OperationError: It does not serve the revision; a process that served before serves on.
+        """
+        wanted = fingerprint(self.spec)
+        state = self.folder.recover(wanted, self.spec.service, self._drain)
+        current = state.current
+        if current is not None and self._is_as_wanted(current, wanted):
+            self._give_keys(current)
+            return current.running(self.folder.path)
+        try:
+            with self._listener(current, avoid) as listener:
+                process = self._bring_up(state, listener)
+        except BaseException:
+            if current is None:
+                self.folder.remove()  # nothing ever served: nothing to remember
+            raise
+        if current is not None:
+            self.folder.end(current, self._drain)
+            save_state(self.folder.path, ServiceState(self.spec.service, current=process))
+        return process.running(self.folder.path)
+
+    @property
+    def _drain(self) -> Drain:
+        return Drain(self.spec.drain_seconds, self.progress, self.cancelled)
+
+    def _is_as_wanted(self, process: Process, wanted: str) -> bool:
+        if process.fingerprint != wanted or self.spec.port not in {None, process.port}:
+            return False
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while process.alive and time.monotonic() < deadline:
+            status = ask_status(self.folder.files(process).control)
+            if status is not None:
+                return status.state == "ready"
+            time.sleep(0.1)
+        return False
+
+    def _give_keys(self, process: Process) -> None:
+        files = self.folder.files(process)
+        if self.spec.keys is not None and read_keys(files.keys) != self.spec.keys:
+            write_keys(files.keys, self.spec.keys)
+            self.progress("keys replaced; the process reads them by itself")
+
+    def _listener(self, current: Process | None, avoid: Collection[int]) -> socket.socket:
+        """Return the socket to serve on: the old process's own, or a new one."""
+        if current is None:
+            return listen_anywhere(avoid) if self.spec.port is None else listen_at(self.spec.port)
+        port = self.spec.port or current.port
+        if current.alive and port == current.port:
+            shared = ask_listener(self.folder.files(current).control)
+            if shared is not None:
+                return shared
+            self.progress(f"process {current.pid} does not answer, so it ends before the new one starts")
+        if port == current.port:
+            self.folder.halt(current, self._drain)
+        try:
+            return listen_at(port)
+        except OperationError as error:
+            if self.spec.port is not None:
+                raise
+            self.progress(f"{error}; taking another one")
+            return listen_anywhere(avoid)
+
+    def _bring_up(self, state: ServiceState, listener: socket.socket) -> Process:
+        files = new_process_files(self.folder.path)
+        started: list[Process] = []
+
+        def write_down(process: Process) -> None:
+            started.append(process)
+            save_state(self.folder.path, replace(state, pending=process))
+
+        self.progress(f"starting revision {self.spec.revision} at port {port_of(listener)}")
+        try:
+            process = launch(files, self.spec, listener, self.pycache, write_down)
+            wait_until_ready(process, files, self.spec, self.progress, self.cancelled)
+            self.folder.promote(state, process)
+        except BaseException as error:
+            self._take_back(state, files, started)
+            if isinstance(error, OperationError) and state.current is not None and state.current.alive:
+                raise type(error)(f"{error}\nrevision {state.current.revision} serves on") from error
+            raise
+        return process
+
+    def _take_back(self, state: ServiceState, files: ProcessFiles, started: list[Process]) -> None:
+        for process in started:
+            self.folder.end(process, self._drain)
+        files.remove()
+        if state.current is not None:
+            with contextlib.suppress(OSError):  # a full disk: the next run finds by itself that the process is gone
+                save_state(self.folder.path, state)

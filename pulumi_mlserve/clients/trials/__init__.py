@@ -1,0 +1,1 @@
+"""Trial runs of user code, confined."""

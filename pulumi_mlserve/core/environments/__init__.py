@@ -1,0 +1,1 @@
+"""What an environment file asks for, and what may be had."""

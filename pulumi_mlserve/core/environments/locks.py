@@ -1,0 +1,131 @@
+"""A lock as text: exact versions with hashes, sorted, under a line that says what was asked for. No address, ever."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pulumi_mlserve.core.environments.standins import is_replaced
+
+FORMAT: Final = "mlserve-lock-v1"
+_HEADER: Final = re.compile(r"^# made for Python (\S+) on (\S+) from (sha256:[0-9a-f]{64})$", re.MULTILINE)
+_PIN: Final = re.compile(r"^([A-Za-z0-9][\w.\-]*)(?:\[[^\]]*\])?==([^\s;\\]+)")
+_HASHED: Final = re.compile(r"--hash=(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})(?![0-9a-f])")
+_LONGEST: Final = 1 << 22
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One package of a lock.
+
+    Attributes:
+        name: Canonical name.
+        version: Exact version.
+        text: The lines of the lock that pin it, hashes and marker included.
+    """
+
+    name: str
+    version: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Exact versions with hashes for one Python and one platform; never an index's address.
+
+    Attributes:
+        text: A requirements file with hashes.
+        packages: Pairs of canonical name and version, sorted.
+        python: The minor version it holds for.
+        platform: ``linux/amd64``, ``linux/arm64``, ``darwin/arm64`` or ``darwin/amd64``.
+        key: ``sha256:`` over packages, Python and platform: identity of what is installed from it.
+    """
+
+    text: str
+    packages: tuple[tuple[str, str], ...]
+    python: str
+    platform: str
+    key: str
+
+
+def read_pins(text: str) -> tuple[Pin, ...]:
+    """Return the packages of a lock, sorted by name.
+
+    Raises:
+        ValueError: The text is no lock: an address in it, a line without exact version or without hashes.
+    """
+    if "://" in text:
+        raise ValueError("names an address; a lock holds names, versions and hashes only")
+    if len(text) > _LONGEST:
+        raise ValueError("is longer than any lock")
+    pins = []
+    body = "\n".join(line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    for block in re.split(r"\n(?=\S)", body):
+        if not block.strip():
+            continue
+        found = _PIN.match(block)
+        if found is None or not _HASHED.search(block):
+            raise ValueError(f"line {block.splitlines()[0][:80]!r} lacks its version or its hashes")
+        pins.append(Pin(canonicalize_name(found.group(1)), found.group(2), block.rstrip()))
+    return tuple(sorted(pins, key=lambda pin: pin.name))
+
+
+def write_pins(pins: Iterable[Pin], header: str = "") -> str:
+    """Return a lock's text: the header line if any, then the packages by name."""
+    lines = [header] if header else []
+    return "\n".join([*lines, *(pin.text for pin in sorted(pins, key=lambda pin: pin.name))]) + "\n"
+
+
+def header_for(python: str, platform: str, asked: str) -> str:
+    """Return the line that says what a lock was made for."""
+    return f"# made for Python {python} on {platform} from {asked}"
+
+
+def made_for(text: str) -> tuple[str, str, str] | None:
+    """Return Python, platform and hash of the requirements that a lock names in its header; None without one."""
+    found = _HEADER.search(text)
+    return (found.group(1), found.group(2), found.group(3)) if found else None
+
+
+def asked_hash(requirements: Sequence[str], python: str, platform: str) -> str:
+    """Return what identifies a question to the resolver."""
+    return _sha256("\n".join([FORMAT, python, platform, *sorted(requirements)]))
+
+
+def lock_key(pins: Iterable[Pin], python: str, platform: str) -> str:
+    """Return what identifies the packages that a lock installs; its header is no part of it."""
+    return _sha256("\n".join([FORMAT, python, platform, write_pins(pins)]))
+
+
+def without_replaced(pins: Sequence[Pin], standins: Sequence[str]) -> tuple[Pin, ...]:
+    """Return a lock's packages without those that the runtime stands in for, when it does."""
+    return tuple(pin for pin in pins if not (standins and is_replaced(pin.name)))
+
+
+def unmet(requirements: Sequence[str], pins: Sequence[Pin]) -> tuple[list[str], list[str]]:
+    """Return which requirements a lock has no package for, and which it has another version of.
+
+    A requirement with a marker that the lock has no package for may not apply, and counts as met.
+    """
+    versions = {pin.name: pin.version for pin in pins}
+    absent, contradicted = [], []
+    for text in requirements:
+        requirement = Requirement(text)
+        version = versions.get(canonicalize_name(requirement.name))
+        if version is None:
+            if requirement.marker is None:
+                absent.append(text)
+        elif not requirement.specifier.contains(Version(version), prereleases=True):
+            contradicted.append(text)
+    return absent, contradicted
+
+
+def _sha256(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

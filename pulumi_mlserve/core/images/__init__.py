@@ -1,0 +1,1 @@
+"""What goes into an image: its files, layers, manifest and OCI documents."""

@@ -1,0 +1,283 @@
+"""What an image is: its spec as the program gives it, what goes into it, and what was built.
+
+Says what may be asked for and what must be remembered. The plan of its layers is made in `layers`, the bytes in
+`clients.images.image_store`.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from pulumi_mlserve.core.model import model_name_problem
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.spec_problems import refused, spec_problems
+from pulumi_mlserve.core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulumi_mlserve.core.digest import FileEntry
+
+APP_ROOT: Final = "var/azureml-app"
+"""Where the source directory lies in an image, as in Azure ML v1."""
+MODEL_LINKS: Final = f"{APP_ROOT}/azureml-models"
+"""Where v1 scripts look for models: ``<name>/<version>/<base name>``."""
+MODELS: Final = "opt/mlserve/models"
+RUNTIME: Final = "opt/mlserve/runtime"
+SITE_PACKAGES: Final = "opt/mlserve/site-packages"
+SETTINGS: Final = "opt/mlserve/settings.json"
+
+MAX_BODY_BYTES: Final = 100 * 1024 * 1024
+SCORING_TIMEOUT_MS: Final = 60_000
+
+_IMAGE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PYTHON = re.compile(r"3\.\d{1,2}")
+_VARIABLE = re.compile(r"[^=\x00]+")
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """A model as it goes into an image.
+
+    Attributes:
+        name: Its name in the store.
+        version: Its number in the store; in links and manifest only, never in the recipe.
+        digest: What identifies its content, ``sha256:…``.
+        files: Its files; each path starts with the base name.
+        framework: What it was made with, if recorded.
+    """
+
+    name: str
+    version: int
+    digest: str
+    files: tuple[FileEntry, ...]
+    framework: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """Where the model's files lie in an image, addressed by digest."""
+        return f"{MODELS}/{self.digest.replace(':', '-')}"
+
+    @property
+    def base(self) -> str:
+        """The base name: of the file, or of the folder that was registered."""
+        return min((file.path.partition("/")[0] for file in self.files), default="")
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class ImageInputs:
+    """Everything that goes into an image, by content: what the recipe is made of.
+
+    Attributes:
+        name: The image's name.
+        python: The Python version inside, ``3.11``.
+        lock_key: What identifies the installed packages (lock, Python and platform); none without dependencies.
+        runtime_digest: The runtime's files.
+        code_digest: The source directory's files; none without one.
+        models: The models inside.
+        entry_script: The script with ``init`` and ``run``, relative to the source directory.
+        platform: Operating system and processor, ``linux/amd64``.
+        variables: What the entry script sees in its environment.
+        samples: Requests, with their answers where known, that a service answers before it is ready.
+        max_body_bytes: The largest request.
+        scoring_timeout_ms: How long one request may take unless the service says otherwise.
+        base: Digest of the base image; none while images have no base.
+    """
+
+    name: str
+    python: str
+    lock_key: str | None
+    runtime_digest: str
+    code_digest: str | None = None
+    models: tuple[ImageModel, ...] = ()
+    entry_script: str | None = None
+    platform: str = "linux/amd64"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    samples: Sequence[Mapping[str, Any]] | None = None
+    max_body_bytes: int = MAX_BODY_BYTES
+    scoring_timeout_ms: int = SCORING_TIMEOUT_MS
+    base: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageLayer:
+    """One layer of a built image.
+
+    Attributes:
+        kind: ``dependencies``, ``runtime``, ``model``, ``code`` or ``layout``.
+        name: The kind, or ``model:NAME``.
+        key: The hash of what went in; equal keys are the same layer.
+        digest: The hash of the layer's blob as a registry knows it.
+        diff_id: The hash of the uncompressed tar.
+        size: Bytes of the blob.
+        media_type: The blob's type.
+    """
+
+    kind: str
+    name: str
+    key: str
+    digest: str
+    diff_id: str
+    size: int
+    media_type: str
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image in the local image store.
+
+    Attributes:
+        name: The image's name.
+        digest: The hash of the OCI manifest, which is what identifies the image.
+        config_digest: The hash of the OCI config.
+        recipe: The hash of everything that went in.
+        python: The Python version inside.
+        platform: Operating system and processor, ``linux/amd64``.
+        layers: From the bottom up.
+        size: Bytes of all blobs together.
+        contract: What a service of this image accepts and returns, if known.
+        models: Name, version and digest of each model inside.
+        created: When it was first built here, ISO 8601; no part of the digest.
+        written: The layers that this build had to write; empty when read back.
+        existed: Whether the image was there already.
+    """
+
+    name: str
+    digest: str
+    config_digest: str
+    recipe: str
+    python: str
+    platform: str
+    layers: tuple[ImageLayer, ...]
+    size: int
+    contract: Mapping[str, Any] | None
+    models: tuple[tuple[str, int, str], ...]
+    created: str
+    written: tuple[str, ...] = ()
+    existed: bool = False
+
+    @property
+    def reference(self) -> str:
+        """The image's name and digest: what a service is given."""
+        return f"{self.name}@{self.digest}"
+
+
+def _image_name(value: str) -> str:
+    if not 3 <= len(value) <= 32 or not _IMAGE_NAME.fullmatch(value):  # noqa: PLR2004 - the rule, said in the message
+        raise refused(
+            f"not a name for an image, got {value!r}; use 3 to 32 lower-case letters, digits, '-' and '.', "
+            "with a letter or digit at both ends"
+        )
+    return value
+
+
+def _model_name(value: str) -> str:
+    if wrong := model_name_problem(value):
+        raise refused(wrong)
+    return value
+
+
+def _digest(value: str) -> str:
+    if not _DIGEST.fullmatch(value):
+        raise refused(f"not a digest, got {value!r}; give 'sha256:' and 64 hexadecimal digits")
+    return value
+
+
+def _python(value: str) -> str:
+    if not _PYTHON.fullmatch(value):
+        raise refused(f"not a Python version, got {value!r}; give two numbers such as '3.11'")
+    return value
+
+
+def _entry_script(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or "\\" in value:
+        raise refused(f"must lie inside the source directory, got {value!r}; give a path relative to it")
+    if path.suffix != ".py":
+        raise refused(f"must be a Python file, got {value!r}; its name must end in '.py'")
+    if not path.stem.isidentifier() or keyword.iskeyword(path.stem):
+        raise refused(f"cannot be imported by that name, got {value!r}; use letters, digits and '_', not a digit first")
+    return str(path)
+
+
+def _variable(value: str) -> str:
+    if not _VARIABLE.fullmatch(value):
+        raise refused(f"not a variable's name, got {value!r}; it may be neither empty nor hold '='")
+    return value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelChoice(_Strict):
+    """A version of a model, as an image's spec names it."""
+
+    name: Annotated[str, AfterValidator(_model_name)]
+    digest: Annotated[str, AfterValidator(_digest)]
+    version: Annotated[int, Field(ge=1)] | None = None
+    uri: str | None = None
+    framework: str | None = None
+
+
+class ImageSpec(_Strict):
+    """An image as the program asks for it; names and rules are those of Azure ML v1."""
+
+    name: Annotated[str, AfterValidator(_image_name)]
+    models: tuple[ModelChoice, ...] = Field(default=(), strict=False)
+    entry_script: Annotated[str, AfterValidator(_entry_script)] | None = None
+    source_directory: str | None = None
+    conda_file: str | None = None
+    requirements_file: str | None = None
+    python_version: Annotated[str, AfterValidator(_python)] | None = None
+    environment_variables: dict[Annotated[str, AfterValidator(_variable)], str] = Field(default_factory=dict)
+    samples: tuple[Any, ...] | None = Field(default=None, strict=False)
+    trial: Literal["auto", "required", "off"] = "auto"
+    upgrade: tuple[Literal["lock", "runtime"], ...] = Field(default=(), strict=False)
+    tags: dict[str, str] = Field(default_factory=dict)
+    properties: dict[str, str] = Field(default_factory=dict)
+    description: str | None = None
+
+
+def check_image(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return everything wrong with an image's inputs by themselves, except what is merely absent; no file is read."""
+    problems = []
+    try:
+        ImageSpec.model_validate(raw)
+    except ValidationError as error:
+        problems = spec_problems(error, unknown=_unknown, secret=frozenset({"environment_variables"}))
+    return problems + _conflicts(raw)
+
+
+def _conflicts(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return what does not fit together, whatever else is wrong."""
+    problems = []
+    models = raw.get("models")
+    names = [str(model.get("name")) for model in models or () if isinstance(model, Mapping)]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            text = f"the same name twice, got {name!r}; an image holds one version of a model"
+            problems.append(Problem(f"models[{index}].name", text))
+    if raw.get("entry_script") is not None and raw.get("source_directory") is None:
+        text = "is required when there is an entry script; give the folder the script lies in"
+        problems.append(Problem("source_directory", text))
+    if raw.get("conda_file") is not None and raw.get("requirements_file") is not None:
+        problems.append(Problem("requirements_file", "given beside conda_file; give one of the two"))
+    return problems
+
+
+def _unknown(name: str) -> str:
+    return f"is no property of an image{did_you_mean(name, ImageSpec.model_fields)}"

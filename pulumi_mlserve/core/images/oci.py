@@ -1,0 +1,166 @@
+"""The config and the manifest of an image as OCI has them, each with one form only, so that their hashes identify it.
+
+See https://github.com/opencontainers/image-spec: ``config.md`` and ``manifest.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pulumi_mlserve.core.images.image import (
+    APP_ROOT,
+    MODEL_LINKS,
+    RUNTIME,
+    SETTINGS,
+    SITE_PACKAGES,
+    ImageInputs,
+    ImageLayer,
+)
+from pulumi_mlserve.core.images.layers import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
+TAR_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
+TAR_GZIP_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+PORT: Final = 5001
+"""The port v1's containers listen on."""
+USER: Final = "1000"
+"""A number, since Kubernetes cannot tell from a name that it is not root."""
+MAX_LABEL_BYTES: Final = 32 * 1024
+"""A longer contract stays out of the labels; the manifest inside the image always has it."""
+
+_EPOCH: Final = "1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base image to stand on.
+
+    Attributes:
+        digest: The hash of its manifest.
+        layers: Its layers' descriptors, from the bottom up.
+        diff_ids: The hashes of its layers' tars, from its config.
+        env: Its environment variables, ``NAME=value``.
+    """
+
+    digest: str
+    layers: tuple[Mapping[str, Any], ...]
+    diff_ids: tuple[str, ...]
+    env: tuple[str, ...] = field(default=())
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of a blob."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def config_json(
+    inputs: ImageInputs,
+    *,
+    recipe: str,
+    layers: Sequence[ImageLayer],
+    contract: Mapping[str, Any] | None = None,
+    base: Base | None = None,
+) -> bytes:
+    """Return the image's config."""
+    system, _, architecture = inputs.platform.partition("/")
+    architecture, _, variant = architecture.partition("/")
+    document: dict[str, Any] = {
+        "architecture": architecture,
+        "config": {
+            "Cmd": ["--settings", f"/{SETTINGS}"],
+            "Entrypoint": ["python3", "-m", "mlserve_scoring", "serve"],
+            "Env": [f"{name}={value}" for name, value in sorted(environment(inputs, base).items())],
+            "ExposedPorts": {f"{PORT}/tcp": {}},
+            "Labels": labels(inputs, recipe=recipe, contract=contract, base=base),
+            "StopSignal": "SIGTERM",
+            "User": USER,
+            "WorkingDir": f"/{APP_ROOT}",
+        },
+        "created": _EPOCH,
+        "history": [{"created": _EPOCH, "created_by": f"mlserve {layer.name}"} for layer in layers],
+        "os": system,
+        "rootfs": {
+            "diff_ids": [*(base.diff_ids if base else ()), *(layer.diff_id for layer in layers)],
+            "type": "layers",
+        },
+    }
+    if base:
+        document["history"] = [{"created": _EPOCH, "created_by": "base"} for _ in base.diff_ids] + document["history"]
+    if variant:
+        document["variant"] = variant
+    return canonical(document).encode()
+
+
+def manifest_json(config: bytes, layers: Sequence[ImageLayer], *, base: Base | None = None) -> bytes:
+    """Return the image's OCI manifest, whose hash is the image's digest."""
+    document: dict[str, Any] = {
+        "config": {"digest": digest_of(config), "mediaType": CONFIG_TYPE, "size": len(config)},
+        "layers": [
+            *(base.layers if base else ()),
+            *({"digest": layer.digest, "mediaType": layer.media_type, "size": layer.size} for layer in layers),
+        ],
+        "mediaType": MANIFEST_TYPE,
+        "schemaVersion": 2,
+    }
+    if base:
+        document["annotations"] = {"org.opencontainers.image.base.digest": base.digest}
+    return canonical(document).encode()
+
+
+def environment(inputs: ImageInputs, base: Base | None = None) -> dict[str, str]:
+    """Return the variables of a container: v1's, ours, and on top the user's."""
+    if len(inputs.models) == 1:
+        (model,) = inputs.models
+        model_folder = f"/{MODEL_LINKS}/{model.name}/{model.version}"
+    else:
+        model_folder = f"/{MODEL_LINKS}" if inputs.models else ""
+    variables = dict(text.split("=", 1) for text in (base.env if base else ()))
+    variables.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    variables |= {
+        "AML_APP_ROOT": f"/{APP_ROOT}",
+        "AZUREML_MODEL_DIR": model_folder,
+        "LANG": "C.UTF-8",
+        "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's Linux wheels report usage otherwise
+        "PATH": f"{variables['PATH']}:/{SITE_PACKAGES}/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": f"/{RUNTIME}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if inputs.entry_script:
+        variables["AZUREML_ENTRY_SCRIPT"] = inputs.entry_script
+    given = dict(inputs.variables)
+    if "PYTHONPATH" in given:
+        given["PYTHONPATH"] = f"/{RUNTIME}:{given['PYTHONPATH']}"
+    return variables | given
+
+
+def labels(
+    inputs: ImageInputs, *, recipe: str, contract: Mapping[str, Any] | None = None, base: Base | None = None
+) -> dict[str, str]:
+    """Return the labels by which an image tells what it is without being unpacked."""
+    found = {
+        "mlserve.name": inputs.name,
+        "mlserve.python": inputs.python,
+        "mlserve.recipe": recipe,
+        "mlserve.models": canonical(
+            [
+                {"digest": model.digest, "name": model.name, "version": model.version}
+                for model in sorted(inputs.models, key=lambda model: model.name)
+            ]
+        ),
+    }
+    if contract is not None:
+        text = canonical(contract)
+        if len(text.encode()) <= MAX_LABEL_BYTES:
+            found["mlserve.contract"] = text
+        found["mlserve.contract.digest"] = digest_of(text.encode())
+    if base:
+        found["org.opencontainers.image.base.digest"] = base.digest
+    return found

@@ -1,0 +1,1 @@
+"""What an entry script is, read from its text."""
