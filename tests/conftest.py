@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from pulumi_mlserve.clients.plugin_cache import install_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A machine that is busy with other tests is no slow test.
+settings.register_profile("quiet", deadline=None)
+settings.load_profile("quiet")
 
 ROOT = Path(__file__).resolve().parent.parent
 

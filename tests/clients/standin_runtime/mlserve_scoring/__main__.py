@@ -80,6 +80,18 @@ def start() -> None:
         os._exit(3)
 
 
+def accept() -> None:
+    """Take one waiting connection, if another process has not."""
+    try:
+        one, _ = LISTENER.accept()
+    except BlockingIOError:
+        return
+    one.setblocking(False)
+    task = LOOP.create_task(connection(one))
+    CONNECTIONS.add(task)
+    task.add_done_callback(CONNECTIONS.discard)
+
+
 async def serve() -> None:
     """Accept until drained; then give each open connection one more answer."""
     if "DEAF" in WANT:
@@ -88,16 +100,10 @@ async def serve() -> None:
         LOOP.add_signal_handler(signal.SIGTERM, DRAIN.set)
     STATE["state"] = "ready"
     LISTENER.setblocking(False)
-    draining = asyncio.ensure_future(DRAIN.wait())
-    while not DRAIN.is_set():
-        accept = asyncio.ensure_future(LOOP.sock_accept(LISTENER))
-        await asyncio.wait({accept, draining}, return_when=asyncio.FIRST_COMPLETED)
-        if accept.done():
-            task = LOOP.create_task(connection(accept.result()[0]))
-            CONNECTIONS.add(task)
-            task.add_done_callback(CONNECTIONS.discard)
-        else:
-            accept.cancel()
+    # Accepted in the callback itself: a cancelled sock_accept() may have taken a connection that nobody then answers.
+    LOOP.add_reader(LISTENER, accept)
+    await DRAIN.wait()
+    LOOP.remove_reader(LISTENER)
     STATE["state"] = "draining"
     if CONNECTIONS:
         await asyncio.wait(set(CONNECTIONS), timeout=SETTINGS.drain_seconds)
