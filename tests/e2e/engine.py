@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -166,6 +167,12 @@ class Stack:
     def destroy(self) -> Outcome:
         """Takes everything away."""
         return self.pulumi("destroy", "--yes", "--skip-preview", *self._plain())
+
+    def mend_checkpoint(self) -> None:
+        """Puts back the engine's backup if the kill hit the engine while it wrote its state, as its manual advises."""
+        for file in self.workspace.backend.glob(f".pulumi/stacks/*/{self.name}.json"):
+            if file.stat().st_size == 0:
+                shutil.copyfile(file.with_name(f"{file.name}.bak"), file)
 
     def cancel(self) -> Outcome:
         """Ends an update that was killed."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from engine import Stack
 from programs import free_port, quickstart, replaced
@@ -19,15 +22,21 @@ def serving(workspaces, stacks) -> tuple[Stack, str]:
     return stack, f"http://127.0.0.1:{ports[0]}/score"
 
 
+def known(stack: Stack) -> dict[str, str]:
+    """What the state knows of each resource; ciphers are written anew by every update, whatever it does."""
+    values = {name: [resource.get("inputs"), resource.get("outputs")] for name, resource in stack.resources().items()}
+    return {name: re.sub(r'"ciphertext": "[^"]*"', "", json.dumps(value)) for name, value in values.items()}
+
+
 @pytest.fixture
 def script(serving):
     """The entry script, put back after the test; the service must have answered all the while."""
     stack, url = serving
     file = stack.program / "src" / "score.py"
-    kept, before, answer = file.read_text(encoding="utf-8"), stack.resources(), prediction(url)
+    kept, before, answer = file.read_text(encoding="utf-8"), known(stack), prediction(url)
     yield file
     file.write_text(kept, encoding="utf-8")
-    assert before == stack.resources(), "the state was touched"
+    assert before == known(stack), "the state was touched"
     assert answer == prediction(url)
 
 

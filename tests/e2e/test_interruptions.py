@@ -46,6 +46,7 @@ def only_services_run(stack: Stack) -> None:
 
 def resumed(stack: Stack) -> None:
     """Runs the update that continues what was broken off; what was killed is cancelled first."""
+    stack.mend_checkpoint()
     stack.cancel()
     stack.up().ok()
 
@@ -83,6 +84,7 @@ def test_first_update_killed_is_cancelled_and_continued(workspace, moment):
     started = stack.start_up().wait_for(moment)
     started.signal(signal.SIGKILL)
     started.finish()
+    stack.mend_checkpoint()
     only_services_run(stack)
 
     assert "pulumi cancel" in stack.up().failed().output
@@ -106,6 +108,7 @@ def test_update_broken_off_loses_no_request(workspace, number):
             started.finish()
             assert [] == load.failures
             if number == signal.SIGKILL:
+                stack.mend_checkpoint()
                 stack.cancel().ok()
         stack.up().ok()
     assert [] == load.failures
