@@ -128,7 +128,8 @@ def test_go_builds_every_part_once(tool, tmp_path, capsys):
     assert 0 == tool.main()
 
     folder = Path(capsys.readouterr().out.split()[-1])
-    assert sorted(tool.PARTS) == sorted(path.name for path in folder.iterdir())
+    assert sorted([*tool.PARTS, f"{tool.EXEC.name}.vendor"]) == sorted(path.name for path in folder.iterdir())
+    assert tool.EXEC.read_bytes() == (folder / tool.EXEC.name).read_bytes()
     assert 3 == (tmp_path / "log").read_text().count("built")
     assert {".lock", tool.VERSION} == {path.name for path in (tmp_path / "cache/engine").iterdir()}
 

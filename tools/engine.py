@@ -35,6 +35,7 @@ MODULES = (
     ("language-yaml", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"),
 )
 TOOLS = Path(__file__).resolve().parent
+EXEC = TOOLS / "language-python" / "pulumi-language-python-exec"
 CONNECT_SECONDS = 4
 INSTALL_SECONDS = 600
 
@@ -128,9 +129,19 @@ def build(go: str, folder: Path) -> None:
         with progress(f"building {package.rpartition('/')[2]} ({number} of {len(MODULES)}{note})"):
             run_go([go, "build", *flags, package], TOOLS / module)
     sdk = run_go([go, "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"], TOOLS / "language-python")
-    shim = target / "pulumi-language-python-exec"
-    shutil.copyfile(Path(sdk.strip()) / "python" / "cmd" / shim.name, shim)
-    shim.chmod(0o755)
+    shutil.copyfile(Path(sdk.strip()) / "python" / "cmd" / EXEC.name, target / EXEC.name)
+    quieten(target)
+
+
+def quieten(folder: Path) -> None:
+    """Puts our starter before the Python host's script: after a refusal that one would wait, then print a traceback.
+
+    The host we can build is of an older release than the engine; a vendor's own installation is left as it is.
+    """
+    starter = folder / EXEC.name
+    starter.rename(folder / f"{EXEC.name}.vendor")
+    shutil.copyfile(EXEC, starter)
+    starter.chmod(0o755)
 
 
 def run_go(command: list[str], folder: Path) -> str:
