@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
 
 from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
 
 FRAMEWORKS: Final = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
@@ -24,7 +24,6 @@ _SPELLINGS: Final = {
 }  # fmt: skip
 _CODE_SUFFIXES: Final = frozenset({".ckpt", ".cloudpickle", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _NAMED_FILES = 3
-_SHOWN = 60
 
 
 def model_name_problem(name: str) -> str | None:
@@ -39,7 +38,7 @@ def model_name_problem(name: str) -> str | None:
 
 def _name(value: str) -> str:
     if wrong := model_name_problem(value):
-        raise PydanticCustomError("model_name", "{wrong}", {"wrong": wrong})
+        raise refused(wrong)
     return value
 
 
@@ -49,12 +48,12 @@ def _framework(value: str) -> str:
     meant = _SPELLINGS.get(value.lower()) or next((f for f in FRAMEWORKS if f.lower() == value.lower()), None)
     hint = f"; did you mean {meant!r}?" if meant else did_you_mean(value, FRAMEWORKS)
     text = f"not a known framework, got {value!r}{hint or '; use one of ' + ', '.join(FRAMEWORKS)}"
-    raise PydanticCustomError("framework", "{wrong}", {"wrong": text})
+    raise refused(text)
 
 
 def _json(value: Any) -> Any:
     if wrong := _json_problem(value, "the value"):
-        raise PydanticCustomError("json", "{wrong}", {"wrong": wrong})
+        raise refused(wrong)
     return value
 
 
@@ -62,7 +61,7 @@ def _child(value: str) -> str:
     parts = PurePosixPath(value).parts
     if not parts or value.startswith("/") or ".." in parts or "\0" in value:
         text = f"not a path inside the model's folder, got {value!r}; name a file or folder relative to it"
-        raise PydanticCustomError("child_path", "{wrong}", {"wrong": text})
+        raise refused(text)
     return str(PurePosixPath(value))
 
 
@@ -141,11 +140,7 @@ def check_model(raw: Mapping[str, object]) -> list[Problem]:
     try:
         ModelSpec.model_validate(given)
     except ValidationError as error:
-        problems = [
-            Problem(_path(found["loc"]), _message(found["type"], found["loc"], found["input"], found.get("ctx", {})))
-            for found in error.errors(include_url=False)
-            if not (found["type"] == "missing" and len(found["loc"]) == 1)
-        ]
+        problems = spec_problems(error, unknown=_unknown)
     if "model_framework_version" in given and "model_framework" not in given:
         problems.append(Problem("model_framework", "is required when model_framework_version is given"))
     if "sample_output" in given and "sample_input" not in given:
@@ -183,40 +178,10 @@ def code_note(paths: Iterable[str]) -> str | None:
 
 _COMPUTED: Final = frozenset({"digest", "version"})
 
-_MESSAGES: Final = {
-    "bool_type": "must be true or false, got {got}",
-    "dict_type": "must be a map, got {got}",
-    "finite_number": "must be a finite number, got {got}",
-    "float_type": "must be a number, got {got}",
-    "greater_than": "must be greater than {gt:g}, got {got}",
-    "int_type": "must be a whole number, got {got}",
-    "list_type": "must be a list, got {got}",
-    "missing": "is required",
-    "model_type": "must be an object, got {got}",
-    "string_too_short": "must not be empty",
-    "string_type": "must be a string, got {got}",
-    "tuple_type": "must be a list, got {got}",
-}
 
-
-def _message(kind: str, loc: tuple[int | str, ...], value: object, context: Mapping[str, Any]) -> str:
-    if "wrong" in context:
-        return str(context["wrong"])
-    if kind == "extra_forbidden":
-        known = ResourceConfiguration.model_fields if len(loc) > 1 else ModelSpec.model_fields
-        return f"there is no such setting{did_you_mean(str(loc[-1]), known)}"
-    shown = repr(value)
-    got = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-    return _MESSAGES.get(kind, "is not valid, got {got}").format(got=got, **context)
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        if part == "[key]":
-            continue
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+def _unknown(name: str) -> str:
+    known = {**ModelSpec.model_fields, **ResourceConfiguration.model_fields}
+    return f"there is no such setting{did_you_mean(name, known)}"
 
 
 def _json_problem(value: object, where: str) -> str | None:
