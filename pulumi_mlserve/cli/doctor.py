@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pulumi_mlserve.cli.output import shortened, show_json, show_line, show_table
+from pulumi_mlserve.clients.machine import MISSING, examine_machine
 from pulumi_mlserve.clients.places import image_folder, services_folder, store_location
-from pulumi_mlserve.clients.processes.machine import MISSING, examine_machine
 
 if TYPE_CHECKING:
     from argparse import Namespace

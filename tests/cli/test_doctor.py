@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pulumi_mlserve.cli.main import main
+from pulumi_mlserve.clients import machine
+from pulumi_mlserve.clients.machine import MISSING, NOTE, OK, examine_machine
 from pulumi_mlserve.clients.places import image_folder, services_folder, store_location
-from pulumi_mlserve.clients.processes import machine
-from pulumi_mlserve.clients.processes.machine import MISSING, NOTE, OK, examine_machine
 from pulumi_mlserve.core.problems import OperationError
 
 
