@@ -50,8 +50,9 @@ class ImageHandler:
         given["models"] = [known(model) for model in call.news.get("models") or () if isinstance(model, Mapping)]
         problems = _spec_problems(given, call)
         if not _here(call):
-            kept = {name: call.olds[name] for name in _COMPUTED if name in call.olds}
-            return Checked({**call.news, **kept}, problems)
+            kept = {name: call.olds[name] for name in (*_COMPUTED, "samples") if name in call.olds}
+            given = {"samples": _samples(call)} if "samples" in call.news else {}
+            return Checked({**call.news, **kept, **given}, problems)
         inputs = {**call.news, "samples": _samples(call)}
         environment = None
         if not (has_unknown(_digests(call)) and "entry_script" not in call.news):  # else: what serves it is not known
