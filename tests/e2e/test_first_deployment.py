@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from commands import Outcome
 from engine import Stack
-from leftovers import processes_of
-from programs import free_port, quickstart
+from leftovers import files_left, processes_of
+from programs import free_port, quickstart, tiny
 from scoring_client import ROW, ask, prediction
 
 
@@ -164,3 +164,18 @@ def test_nothing_runs_what_is_not_in_the_image_store(deployed):
 
         assert program not in mapped
         assert not str((process / "cwd").readlink()).startswith(program)
+
+
+def test_folders_of_any_depth_serve(workspaces, tmp_path):
+    """Control sockets need short paths; a home folder may be deep and oddly named all the same."""
+    deep = tmp_path / ("deep folder" + "é" * 60) / ("x" * 90)
+    workspace = workspaces(XDG_STATE_HOME=str(deep / "state"), XDG_DATA_HOME=str(deep / "data"))
+    ports = free_port(), free_port()
+    stack = workspace.stack(tiny(workspace.folder / "program", ports))
+    stack.up().ok()
+
+    assert [prediction(f"http://127.0.0.1:{port}/score") for port in ports] == [
+        pytest.approx(2 * sum(ROW), abs=0.001)
+    ] * 2
+    stack.destroy().ok()
+    assert [] == files_left(deep)

@@ -6,19 +6,20 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from engine import Stack
-from programs import free_port, tiny
-from scoring_client import listens, prediction
+from programs import free_port, replaced, tiny
+from scoring_client import Load, ask, listens, prediction
 
 SECONDS = 10
 
 
-@pytest.fixture
-def serving(workspace) -> tuple[Stack, int]:
-    """A stack that serves, and the port of its first service."""
-    ports = free_port(), free_port()
+@pytest.fixture(scope="module")
+def serving(workspaces) -> tuple[Stack, int]:
+    """A stack that serves, and the port of its first service; each test leaves it serving."""
+    workspace, ports = workspaces(), (free_port(), free_port())
     stack = workspace.stack(tiny(workspace.folder / "program", ports))
     stack.up().ok()
     return stack, ports[0]
@@ -63,6 +64,7 @@ def test_up_without_refresh_heals_a_dead_service_from_the_image_store_alone(serv
     stack, port = serving
     url = f"http://127.0.0.1:{port}/score"
     answer = prediction(url)
+    kept = Path(shutil.copytree(stack.program, stack.workspace.folder / "kept"))
     shutil.rmtree(stack.program / "src")
     (stack.program / "weights.json").unlink()
     assert answer == prediction(url)
@@ -72,6 +74,8 @@ def test_up_without_refresh_heals_a_dead_service_from_the_image_store_alone(serv
     assert {"LocalProcess first": "update"} == preview.changes, preview.output
     stack.up().ok()
     assert answer == prediction(url)
+    assert {} == stack.preview().ok().changes
+    shutil.copytree(kept, stack.program, dirs_exist_ok=True)
     assert {} == stack.preview().ok().changes
 
 
@@ -97,3 +101,29 @@ def test_machine_that_restarted_is_healed_by_one_up(serving):
     for name in ("LocalProcess first", "LocalProcess second"):
         assert before[name]["outputs"]["port"] == after[name]["outputs"]["port"]
         assert prediction(after[name]["outputs"]["scoringUri"])
+
+
+def test_candidate_that_fails_to_start_is_never_switched_to(serving):
+    """What fails with this service's variables only passes the trial; then the old revision serves on."""
+    stack, port = serving
+    url = f"http://127.0.0.1:{port}/score"
+    script = stack.program / "src" / "score.py"
+    replaced(
+        script, "def init():\n", "def init():\n    import os\n    assert 'BREAK' not in os.environ, 'told to break'\n"
+    )
+    stack.up().ok()
+    before, pid = stack.resources(), stack.resources()["LocalProcess first"]["outputs"]["pid"]
+    replaced(stack.program / "__main__.py", f"port={port}", f'port={port}, environment_variables={{"BREAK": "1"}}')
+    with Load(url) as load:
+        failed = stack.up().failed().output
+
+    assert "told to break" in failed, failed
+    assert "score.py:8" in failed, failed
+    assert [] == load.failures
+    after = stack.resources()
+    assert (pid, "Healthy") == tuple(after["LocalProcess first"]["outputs"][key] for key in ("pid", "state"))
+    assert before["ServiceRecord first"]["inputs"] == after["ServiceRecord first"]["inputs"]
+    replaced(stack.program / "__main__.py", f'port={port}, environment_variables={{"BREAK": "1"}}', f"port={port}")
+    stack.up().ok()
+    assert {} == stack.preview().ok().changes
+    assert 200 == ask(url).status
