@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
@@ -13,7 +13,11 @@ from pulumi_mlserve.core.suggest import did_you_mean
 
 
 def arguments(
-    component: str, shape: Shape, args: Mapping[str, Any] | None, keywords: Mapping[str, Any]
+    component: str,
+    shape: Shape,
+    args: Mapping[str, Any] | None,
+    keywords: Mapping[str, Any],
+    why_not: Callable[[str], str | None] = lambda _name: None,
 ) -> dict[str, Any]:
     """Return the given arguments under their Python names, without those that are None.
 
@@ -24,7 +28,7 @@ def arguments(
     given = {name: value for name, value in {**(args or {}), **keywords}.items() if value is not None}
     faults = [f"{name!r} is given in args and as a keyword" for name in twice]
     faults += [
-        f"there is no argument {name!r}{did_you_mean(name, shape.by_name)}"
+        f"{name!r}: {why_not(name)}" if why_not(name) else _nothing_like(name, shape)
         for name in given
         if name not in shape.by_name
     ]
@@ -32,6 +36,10 @@ def arguments(
     if faults:
         raise TypeError(f"{component}: {'; '.join(faults)}")
     return given
+
+
+def _nothing_like(name: str, shape: Shape) -> str:
+    return f"there is no argument {name!r}{did_you_mean(name, shape.by_name)}"
 
 
 def wire_inputs(values: Mapping[str, Any], shape: Shape) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pulumi_mlserve.components.arguments import arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
 from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
+from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.shapes import PLAIN, SECRET, shape_of
 
 
@@ -48,6 +49,10 @@ class LocalServiceArgs(TypedDict, total=False):
     """The largest request body in bytes; 104,857,600 by default."""
     drain_seconds: pulumi.Input[int]
     """How long a stopping process may finish its requests, in s; 30 by default."""
+    start_seconds: pulumi.Input[float]
+    """How long the start may take, from loading the model to the last sample answered, in s; 310 by default."""
+    cors_origins: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Origins whose pages may call the service; none by default."""
     environment_variables: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """Variables the entry script sees, on top of the image's; none by default."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -89,7 +94,7 @@ class LocalService(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         **kwargs: Unpack[LocalServiceArgs],
     ) -> None:
-        given = arguments("LocalService", shape_of(LocalServiceArgs), args, kwargs)
+        given = arguments("LocalService", shape_of(LocalServiceArgs), args, kwargs, why_not_local)
         auth = _plain_auth(given)
         super().__init__(token("LocalService"), resource_name, None, opts)
         child = pulumi.ResourceOptions(parent=self)

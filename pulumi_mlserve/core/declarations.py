@@ -217,6 +217,8 @@ class LocalProcessInputs(ServiceSettings, total=False):
     """The most cores the process may use; no limit by default."""
     memory_gb: float
     """The most memory the process may use, in GB; no limit by default."""
+    start_seconds: float
+    """How long the start may take, in s; 310 by default."""
     keys: Annotated[Mapping[str, str], SECRET]
     """The two keys; without them the service answers everyone on this machine."""
     running: bool

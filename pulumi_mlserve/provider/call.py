@@ -113,10 +113,12 @@ class Handler(Protocol):
     Attributes:
         compared: The inputs whose change is a change of the resource.
         replaced: Those of them that only a new resource can honour.
+        deleted_first: Whether the old resource must go before the new one can be.
     """
 
     compared: Sequence[str]
     replaced: Sequence[str]
+    deleted_first: bool
 
     def check(self, call: Call) -> Checked:
         """Return the completed inputs, or every problem."""

@@ -43,6 +43,7 @@ class ImageHandler:
         "description",
     )
     replaced = ("name",)
+    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Read everything that goes in, and compute what each layer is made from."""

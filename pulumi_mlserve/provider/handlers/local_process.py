@@ -30,8 +30,8 @@ _SETTINGS: Final = (
     "max_queue",
     "memory_gb",
     "scoring_timeout_ms",
+    "start_seconds",
 )
-_START_SECONDS: Final = 310.0  # what Azure ML v1 waited before it looked at a container for the first time
 _RENAMED: Final = {"environment_variables": "variables"}
 
 
@@ -40,6 +40,8 @@ class LocalProcessHandler:
 
     compared = ("name", "image", "port", "keys", "running", *_SETTINGS)
     replaced = ("name",)
+    # A new name is a new service; it often has the old one's port.
+    deleted_first = True
 
     def check(self, call: Call) -> Checked:
         """Check the settings, and that the port is free or ours."""
@@ -49,14 +51,15 @@ class LocalProcessHandler:
         port = settings.get("port")
         if isinstance(port, int) and not problems and port != call.olds.get("port"):
             taken = workplace(call.settings).processes.port_problem(_service_id(call), port)
-            problems += [Problem("port", taken.removeprefix("port: "))] if taken else []
+            if taken and not _held_by_this_stack(call, port):
+                problems.append(Problem("port", taken.removeprefix("port: ")))
         return Checked(inputs, problems)
 
     def drift(self, call: Call) -> Mapping[str, Any]:
         """Report a process that has died: looking costs next to nothing."""
-        if call.state.get("host") != platform.node():
+        if _elsewhere(call):
             return {}
-        status = workplace(call.settings).processes.status(_service_id(call))
+        status = workplace(call.settings).processes.status(_existing(call))
         return {} if status.alive else {"running": False}
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
@@ -69,6 +72,8 @@ class LocalProcessHandler:
 
     def update(self, call: Call) -> dict[str, Any]:
         """Start the new revision on the same socket, switch when it is ready, then drain the old one."""
+        if _elsewhere(call):
+            raise OperationError(_elsewhere_text(call, "pulumi up"))
         if call.preview:
             return self._forecast(call)
         place, service_id = workplace(call.settings), _service_id(call)
@@ -77,7 +82,7 @@ class LocalProcessHandler:
 
     def read(self, call: Call) -> Found:
         """Look at the process; a dead one is a difference, an unhealthy one an error."""
-        if call.state.get("host", platform.node()) != platform.node():
+        if _elsewhere(call):
             return Found(call.id, dict(call.state), dict(call.news))
         status = workplace(call.settings).processes.status(_service_id(call))
         if not status.known:
@@ -89,11 +94,8 @@ class LocalProcessHandler:
 
     def delete(self, call: Call) -> None:
         """Let the requests in flight end, then stop the process and remove its folder."""
-        if call.state.get("host", platform.node()) != platform.node():
-            raise OperationError(
-                f"the service runs on {call.state['host']!r}, not here; run pulumi destroy there, "
-                "or remove it from the state if that machine is gone: pulumi state delete"
-            )
+        if _elsewhere(call):
+            raise OperationError(_elsewhere_text(call, "pulumi destroy"))
         drain = call.olds.get("drain_seconds", 30)
         workplace(call.settings).processes.stop(_service_id(call), drain, call.status)
 
@@ -103,7 +105,7 @@ class LocalProcessHandler:
         return {
             **_addresses(call.news["name"], port),
             "port": port,
-            "revision": _revision(call.news),
+            "revision": _revision(call),
             "pid": UNKNOWN,
             "state": "Healthy",
             "host": UNKNOWN,
@@ -120,15 +122,16 @@ class LocalProcessHandler:
         given = {name: call.news[name] for name in _SETTINGS if call.news.get(name) is not None}
         if "cors_origins" in given:
             given["cors_origins"] = tuple(given["cors_origins"])
+        if call.timeout:
+            given["start_seconds"] = call.timeout
         keys = call.news.get("keys")
         return ProcessSpec(
             service_id=_service_id(call),
             service=call.news["name"],
             root=place.images.rootfs(image["digest"]),
             python=isolated_python(built.python, cache_folder("interpreters")),
-            revision=str(_revision(call.news)),
+            revision=str(_revision(call)),
             port=call.news.get("port", call.state.get("port")),
-            start_seconds=call.timeout or _START_SECONDS,
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
             **{_RENAMED.get(name, name): value for name, value in given.items()},
         )
@@ -141,13 +144,45 @@ def _identity(image: Any) -> Any:
     return {name: image[name] for name in ("name", "digest", "reference") if name in image}
 
 
-def _service_id(call: Call) -> str:
-    name = str(call.news.get("name") or call.olds.get("name") or call.state.get("name"))
+def _existing(call: Call) -> str:
+    """Return the service as it is now, whatever name it shall have."""
+    return _service_id(call, str(call.state.get("name") or call.olds.get("name") or call.news.get("name")))
+
+
+def _service_id(call: Call, name: str | None = None) -> str:
+    if name is None:
+        name = str(call.news.get("name") or call.olds.get("name") or call.state.get("name"))
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{call.project}.{call.stack}.{name}")
 
 
-def _revision(inputs: Mapping[str, Any]) -> Any:
-    content = [inputs["image"], *(inputs.get(name) for name in _SETTINGS)]
+def _held_by_this_stack(call: Call, port: int) -> bool:
+    """Return whether a service of the same stack has the port: this very run may be about to take it away from it."""
+    prefix = _service_id(call, "")
+    statuses = workplace(call.settings).processes.list()
+    return any(status.port == port and status.service_id.startswith(prefix) for status in statuses)
+
+
+def _elsewhere(call: Call) -> bool:
+    """Return whether the service runs on another machine: a new name for this one does not make it another."""
+    host = call.state.get("host", platform.node())
+    if host == platform.node() or has_unknown(host):
+        return False
+    return not workplace(call.settings).processes.status(_existing(call)).known
+
+
+def _elsewhere_text(call: Call, command: str) -> str:
+    return (
+        f"the service runs on {call.state['host']!r}, not on this machine; run {command} there, "
+        "or take it out of the state if that machine is gone: pulumi state delete"
+    )
+
+
+def _revision(call: Call) -> Any:
+    inputs = dict(call.news)
+    if "environment_variables" in call.secrets:
+        # A revision is shown to everyone: nothing secret goes into it, not even hashed.
+        inputs["environment_variables"] = sorted(inputs["environment_variables"])
+    content = [inputs["image"], *(inputs.get(name) for name in _SETTINGS if name != "start_seconds")]
     if has_unknown(content):
         return UNKNOWN
     hashed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -33,6 +33,7 @@ class ModelHandler:
         "resource_configuration",
     )
     replaced = ("name",)
+    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Hash the files and forecast the version."""

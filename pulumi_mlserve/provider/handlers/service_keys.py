@@ -18,6 +18,7 @@ class ServiceKeysHandler:
 
     compared = ("service", "primary_key", "secondary_key", "primary_generation", "secondary_generation")
     replaced = ("service",)
+    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Complete the generations."""

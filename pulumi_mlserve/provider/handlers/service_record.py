@@ -17,6 +17,7 @@ class ServiceRecordHandler:
 
     compared = ("service", "target", "image", "scoring_uri", "revision", "tags", "properties", "description")
     replaced = ("service",)
+    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Keep of the image what the record needs."""
@@ -58,7 +59,7 @@ class ServiceRecordHandler:
         if call.preview:
             return {"key": _path(key), "since": UNKNOWN}
         news, image = call.news, call.news["image"]
-        since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        since = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         models = tuple(UsedModel(m["name"], m["version"], m["digest"]) for m in image.get("models") or ())
         record = ServiceRecord(
             project=key.project,
