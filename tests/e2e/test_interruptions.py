@@ -13,9 +13,13 @@ from scoring_client import Load, prediction
 
 CREATING = (
     "mlserve:index:Model tiny creating",
-    "mlserve:index:Image tiny creating",
     "trying the image",
     "mlserve:index:LocalProcess second creating",
+)
+MORE = (
+    "mlserve:index:Image tiny creating",
+    "mlserve:index:LocalProcess first creating",
+    "mlserve:index:ServiceRecord first creating",
     "mlserve:index:ServiceRecord second creating",
 )
 UPDATING = (
@@ -77,7 +81,7 @@ def test_interrupted_and_destroyed_leaves_nothing(workspace):
     assert [] == workspace.files_left()
 
 
-@pytest.mark.parametrize("moment", [CREATING[1], CREATING[3]])
+@pytest.mark.parametrize("moment", CREATING[1:])
 def test_first_update_killed_is_cancelled_and_continued(workspace, moment):
     """After SIGKILL the state is locked and says so; `pulumi cancel`, and the next update finishes."""
     stack, ports = fresh(workspace)
@@ -116,6 +120,19 @@ def test_update_broken_off_loses_no_request(workspace, number):
     assert first != prediction(f"http://127.0.0.1:{ports[0]}/score")
     assert {} == stack.preview().ok().changes
     only_services_run(stack)
+
+
+@pytest.mark.soak
+def test_first_updates_interrupted_elsewhere_are_continued(workspace, in_full):
+    """Wherever else a first update is interrupted, the next one finishes."""
+    stack, ports = fresh(workspace)
+    for moment in MORE if in_full else MORE[:1]:
+        started = stack.start_up().wait_for(moment)
+        started.signal(signal.SIGINT)
+        started.finish()
+        stack.up().ok()
+        assert answers(ports)
+        stack.destroy().ok()
 
 
 @pytest.mark.soak

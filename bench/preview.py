@@ -1,0 +1,175 @@
+"""Times previews that find nothing to do, and the first hash of large files, each against a baseline of the same run.
+
+Run with `make bench`, or alone: .venv/bin/python bench/preview.py [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+GIGABYTE = 1 << 30
+HASHED_FILES, HASHED_BYTES = 8, 256 << 20
+COMPONENT = """
+import pulumi
+
+pulumi.ComponentResource("bench:index:Nothing", "nothing")
+"""
+RESOURCE = """
+from pulumi_mlserve.components.own_resource import OwnResource
+
+OwnResource("ServiceKeys", "nothing", {"service": "nothing"})
+"""
+MODEL = 'RegisteredModel("huge", path="huge.bin")\n'
+
+
+class Bench:
+    """A folder with everything a stack needs, and the stacks in it."""
+
+    def __init__(self, folder: Path, engine: str) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "MLSERVE_"))
+        }
+        self.environment |= {
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), engine, os.environ["PATH"])),
+            "VIRTUAL_ENV": sys.prefix,
+            "PULUMI_HOME": str(folder / "pulumi"),
+            "PULUMI_BACKEND_URL": f"file://{folder}",
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "XDG_DATA_HOME": str(folder / "data"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+        }
+
+    def run(self, program: Path, *command: str) -> float:
+        """Runs a command in a program's folder and returns its seconds."""
+        begin = time.perf_counter()
+        done = subprocess.run(command, cwd=program, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        return time.perf_counter() - begin
+
+    def deployed(self, program: Path) -> Callable[[], float]:
+        """Deploys a program and returns what times a preview of it."""
+        self.run(program, "pulumi", "stack", "init", "bench")
+        self.run(program, "pulumi", "up", "--yes", "--skip-preview")
+        return lambda: self.run(program, "pulumi", "preview", "--expect-no-changes")
+
+
+def main() -> None:
+    """Prints every ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    command = [sys.executable, ROOT / "tools" / "engine.py"]
+    engine = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="mlserve-bench-") as temporary:
+        bench = Bench(Path(temporary), engine)
+        bench.run(bench.folder, "mlserve", "install")
+        previews(bench, rounds)
+        hashing(bench, rounds)
+
+
+def previews(bench: Bench, rounds: int) -> None:
+    """Times previews of two trivial stacks, the quickstart, and the quickstart with a model of 10 GB.
+
+    A component needs no plugin; a resource needs one, and the trivial one has ours do nothing but start.
+    """
+    component = written(bench.folder / "component", "component", COMPONENT)
+    resource = written(bench.folder / "resource", "resource", RESOURCE)
+    quickstart, huge = bench.folder / "quickstart", bench.folder / "huge"
+    for folder, ports in ((quickstart, ("18890", "18891")), (huge, ("18892", "18893"))):
+        shutil.copytree(ROOT / "stacks" / "quickstart", folder, ignore=shutil.ignore_patterns("Pulumi.*.yaml"))
+        text = (folder / "__main__.py").read_text(encoding="utf-8")
+        for old, new in zip(("8890", "8891"), ports, strict=True):
+            text = text.replace(old, new)
+        (folder / "__main__.py").write_text(text + (MODEL if folder == huge else ""), encoding="utf-8")
+    renamed = (huge / "Pulumi.yaml").read_text(encoding="utf-8").replace("name: quickstart", "name: huge")
+    (huge / "Pulumi.yaml").write_text(renamed, encoding="utf-8")
+    with (huge / "huge.bin").open("wb") as file:
+        file.truncate(10 * GIGABYTE)
+    deployed = []
+    try:
+        times = {}
+        for program in (component, resource, quickstart, huge):
+            times[program.name] = bench.deployed(program)
+            deployed.append(program)
+        bare, base, own, large = interleaved(times, rounds)
+    finally:
+        for program in deployed:
+            bench.run(program, "pulumi", "destroy", "--yes", "--skip-preview", "--stack", "bench")
+    print("preview that finds nothing to do, medians")
+    print(f"  one component         {bare:6.2f} s")
+    print(f"  one trivial resource  {base:6.2f} s")
+    print(f"  quickstart            {own:6.2f} s   {own / base:.2f} x, {own - base:+.2f} s", end="")
+    print("   (goal: 1.3 x or less, +0.4 s or less)")
+    print(f"  with a 10 GB model    {large:6.2f} s   {(large - own) * 1000:+.0f} ms   (goal: +50 ms or less)")
+
+
+def hashing(bench: Bench, rounds: int) -> None:
+    """Times the first hash of a folder of large files against openssl, one file after the other; starts aside."""
+    folder = bench.folder / "files"
+    folder.mkdir()
+    block = os.urandom(1 << 20)
+    for number in range(HASHED_FILES):
+        with (folder / f"{number}.bin").open("wb") as file:
+            for _ in range(HASHED_BYTES >> 20):
+                file.write(block)
+    program = """
+import sys, time
+from pathlib import Path
+from pulumi_mlserve.clients.models.hash_index import HashIndex
+from pulumi_mlserve.clients.models.model_files import hash_model
+begin = time.perf_counter()
+hash_model(Path(sys.argv[1]), HashIndex(Path(sys.argv[2])))
+print(time.perf_counter() - begin)
+"""
+    index = iter(range(10_000))
+
+    def openssl() -> float:
+        return sum(bench.run(folder, "openssl", "dgst", "-sha256", file.name) for file in sorted(folder.iterdir()))
+
+    def ours() -> float:
+        command = [sys.executable, "-c", program, str(folder), f"{bench.folder}/{next(index)}.sqlite"]
+        return float(subprocess.run(command, env=bench.environment, capture_output=True, check=True).stdout)
+
+    base, own = interleaved({"openssl": openssl, "ours": ours}, min(rounds, 5))
+    total = HASHED_FILES * HASHED_BYTES / 1e9
+    print(f"first hash of {HASHED_FILES} files, {total:.1f} GB together, {os.cpu_count()} cores, medians")
+    print(f"  openssl dgst -sha256  {base:6.2f} s   {total / base:.2f} GB/s")
+    print(f"  hash_model            {own:6.2f} s   {total / own:.2f} GB/s   {base / own:.2f} x", end="")
+    print("   (goal: 1.8 x or more with two cores)")
+
+
+def interleaved(times: dict[str, Callable[[], float]], rounds: int) -> list[float]:
+    """Returns the median of each measurement; rounds go through all of them, the first one warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in times}
+    for turn in range(rounds + 1):
+        for name, measure in times.items():
+            spent = measure()
+            if turn:
+                seconds[name].append(spent)
+    return [statistics.median(values) for values in seconds.values()]
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    """Writes a program and returns its folder."""
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text(f"name: {name}\nruntime:\n  name: python\n", encoding="utf-8")
+    (folder / "__main__.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+if __name__ == "__main__":
+    main()
