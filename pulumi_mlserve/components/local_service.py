@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ class LocalServiceArgs(TypedDict, total=False):
     """What runs, and the rules of the service."""
 
     image: Required[pulumi.Input[ImageRef] | ScoringImage]
-    """What runs: a ``ScoringImage`` or its ``ref``."""
+    """What runs: a ``ScoringImage``, its ``ref``, or the reference of an image in the local store (in Python)."""
     name: pulumi.Input[str]
     """The service's name; the resource's name by default. Lower-case letters, digits and ``-``, 3 to 32."""
     port: pulumi.Input[int]
@@ -100,7 +101,7 @@ class LocalService(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         name = given.get("name", resource_name)
         # Part by part, so that a preview shows which of them it does not know yet.
-        image = given["image"].parts if isinstance(given["image"], ScoringImage) else given["image"]
+        image = _image(given["image"])
 
         settings = {key: value for key, value in given.items() if key in shape_of(LocalProcessInputs).by_name}
         inputs = {**settings, "name": name, "image": image}
@@ -139,6 +140,17 @@ class LocalService(pulumi.ComponentResource):
         )
 
 
+def _image(given: Any) -> Any:
+    if isinstance(given, ScoringImage):
+        return given.parts
+    if isinstance(given, str):
+        name, _, digest = given.partition("@")
+        if not name or not _DIGEST.fullmatch(digest):
+            raise TypeError(f"LocalService: 'image' must be a ScoringImage, its ref, or NAME@sha256:…, got {given!r}")
+        return {"name": name, "digest": digest, "reference": given}
+    return given
+
+
 def _plain_auth(given: Mapping[str, Any]) -> bool:
     auth = given.get("auth_enabled", False)
     if not isinstance(auth, bool):
@@ -151,6 +163,7 @@ def _plain_auth(given: Mapping[str, Any]) -> bool:
     return auth
 
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _KEY_ARGUMENTS: Sequence[str] = (
     "primary_key",
     "secondary_key",

@@ -76,6 +76,10 @@ class ScoringImage(pulumi.ComponentResource):
         given = arguments("ScoringImage", shape_of(ScoringImageArgs), args, kwargs)
         super().__init__(token("ScoringImage"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
+        if isinstance(given.get("models", ()), pulumi.Output | str):
+            raise TypeError(
+                "ScoringImage: 'models' decides on layers, so it must be a list itself; its items may be outputs"
+            )
         inputs["models"] = [m.parts if isinstance(m, RegisteredModel) else m for m in given.get("models", [])]
         image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))
         self.digest = image.output("digest")

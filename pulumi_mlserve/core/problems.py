@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,11 @@ class Problem:
 
     path: str
     message: str
+
+    @property
+    def top(self) -> str:
+        """Return the input itself, whatever inside it is wrong."""
+        return re.split(r"[.\[]", self.path, maxsplit=1)[0]
 
     def __str__(self) -> str:
         """Return the problem as one line."""

@@ -16,22 +16,14 @@ from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
+from pulumi_mlserve.core.variables import variable_name
 
 # The rule of azureml-core 1.61, _model_management/_util.py.
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _SHORTEST_NAME, _LONGEST_NAME = 3, 32
-_VARIABLE = re.compile(r"[^=\x00]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _KEY = re.compile(r"[!-~]+")
-_RESERVED: Final = {
-    "AML_APP_ROOT": "it names the folder of the entry script",
-    "AZUREML_ENTRY_SCRIPT": "it comes from entry_script",
-    "AZUREML_MODEL_DIR": "it names the folder of the models",
-    "AZUREML_SOURCE_DIRECTORY": "it names the folder of the entry script",
-    "PYTHONHOME": "the image's Python version decides",
-    "PYTHONPATH": "put modules into source_directory, or packages into the environment",
-}
 
 
 def _name(value: str) -> str:
@@ -40,14 +32,6 @@ def _name(value: str) -> str:
             f"not a service name, got {value!r}; use lower-case letters, digits and '-', 3 to 32 of them,"
             " the first a letter, the last no '-'"
         )
-    return value
-
-
-def _variable(value: str) -> str:
-    if not _VARIABLE.fullmatch(value):
-        raise refused(f"not the name of a variable, got {value!r}; leave out '='")
-    if value in _RESERVED:
-        raise refused(f"{value} is set by the runtime: {_RESERVED[value]}")
     return value
 
 
@@ -120,7 +104,7 @@ class ServiceSpec(BaseModel):
     max_body_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 104_857_600
     drain_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30
     environment_variables: dict[
-        Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_variable_value)]
+        Annotated[str, AfterValidator(variable_name)], Annotated[str, AfterValidator(_variable_value)]
     ] = Field(default_factory=dict, repr=False)
     cors_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Field(strict=False)] = ()
 

@@ -116,10 +116,14 @@ def shape_of(declaration: type) -> Shape:
 
 def to_wire(values: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
     """Return Python values under their wire names, nested objects included; absent and None values are left out."""
+    fields = shape.by_name
     return {
-        shape.by_name[name].wire: value_to_wire(value, shape.by_name[name].kind)
+        # A name that the shape lacks stays as it is: whoever reads the wire says so, rather than nobody.
+        (fields[name].wire if name in fields else name): (
+            value_to_wire(value, fields[name].kind) if name in fields else value
+        )
         for name, value in values.items()
-        if value is not None and name in shape.by_name
+        if value is not None
     }
 
 

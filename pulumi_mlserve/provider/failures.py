@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from pulumi.runtime.proto import provider_pb2
@@ -26,7 +27,7 @@ def check_failures(problems: Sequence[Problem], news: Values, shape: Shape) -> l
     for problem in problems:
         path = wire_path(problem.path, shape)
         reason = masked(problem.message, hidden)
-        if path and re.split(r"[.\[]", path)[0] in news.secrets:
+        if path and re.split(r"[.\[]", path, maxsplit=1)[0] in news.secrets:
             path, reason = "", f"{path}: {reason}"
         failures.append(provider_pb2.CheckFailure(property=path, reason=reason))
     return failures
@@ -47,7 +48,16 @@ def wire_path(path: str, shape: Shape) -> str:
 
 def masked(text: str, hidden: Iterable[Any]) -> str:
     """Return a text with every secret value in it replaced."""
-    for value in sorted({leaf for one in hidden for leaf in leaves(one)}, key=len, reverse=True):
-        if len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "[secret]")
+    pieces = {piece.strip() for one in hidden for leaf in leaves(one) for piece in _spellings(leaf)}
+    for piece in sorted(pieces, key=len, reverse=True):
+        if len(piece) >= _SHORTEST_SECRET:
+            text = text.replace(piece, "[secret]")
     return text
+
+
+def _spellings(leaf: str) -> Iterator[str]:
+    """Yield a secret as programs print it: whole, escaped in two ways, line by line."""
+    yield leaf
+    yield repr(leaf)[1:-1]
+    yield json.dumps(leaf)[1:-1]
+    yield from leaf.splitlines()

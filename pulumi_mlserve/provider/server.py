@@ -202,22 +202,24 @@ class Servicer(ProviderServicer):
         state: struct_pb2.Struct | None = None,
     ) -> Call:
         news, olds = news or Values(), olds or Values()
-        say = self._say(request.urn)
+        given, before = _python(news.plain, of.inputs), _python(olds.plain, of.inputs)
+        secrets = _named(news.secrets | olds.secrets, of.inputs)
+        hidden = [values.get(name) for name in secrets for values in (given, before)]
         return Call(
             urn=request.urn,
             id=getattr(request, "id", ""),
             preview=bool(getattr(request, "preview", False)),
             timeout=float(getattr(request, "timeout", 0.0)),
-            news=_python(news.plain, of.inputs),
-            olds=_python(olds.plain, of.inputs),
+            news=given,
+            olds=before,
             state=_python(decode(state).plain, of.outputs),
-            secrets=_named(news.secrets | olds.secrets, of.inputs),
+            secrets=secrets,
             settings=self._settings,
             stop=self._stop,
-            say=say,
+            say=self._say(request.urn, hidden),
         )
 
-    def _say(self, urn: str) -> Say:
+    def _say(self, urn: str, hidden: list[Any]) -> Say:
         severities = {"status": engine_pb2.INFO, "info": engine_pb2.INFO, "warning": engine_pb2.WARNING}
 
         def say(text: str, kind: str) -> None:
@@ -225,7 +227,12 @@ class Servicer(ProviderServicer):
                 return
             try:
                 self._engine.Log(
-                    engine_pb2.LogRequest(severity=severities[kind], message=text, urn=urn, ephemeral=kind == "status")
+                    engine_pb2.LogRequest(
+                        severity=severities[kind],
+                        message=masked(text, hidden) if hidden else text,
+                        urn=urn,
+                        ephemeral=kind == "status",
+                    )
                 )
             except grpc.RpcError:
                 # The engine has gone; the work goes on to a consistent end and finds out by Cancel.
@@ -286,13 +293,13 @@ async def _told_or_orphaned(ended: asyncio.Event) -> None:
 
 def _checker(handler: Handler, problems: list[Problem]) -> Callable[[Call], Checked]:
     def check(call: Call) -> Checked:
-        wrong = {problem.path.split(".")[0].split("[")[0] for problem in problems}
+        wrong = {problem.top for problem in problems}
         fitting = {name: value for name, value in call.news.items() if name not in wrong}
         try:
             checked = handler.check(dataclasses.replace(call, news=fitting))
         except InvalidInputError as invalid:
             checked = Checked({}, invalid.problems)
-        more = [p for p in checked.problems if p.path.split(".")[0].split("[")[0] not in wrong]
+        more = [p for p in checked.problems if p.top not in wrong]
         return Checked(checked.inputs, [*problems, *more])
 
     return check

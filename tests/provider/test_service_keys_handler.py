@@ -72,7 +72,7 @@ def test_a_given_key_is_taken_and_its_removal_makes_a_new_one():
 @pytest.mark.parametrize(
     ("news", "problems"),
     [
-        ({"primary_key": "short"}, [Problem("primary_key", "must be at least 16 printable ASCII characters")]),
+        ({"primary_key": "short"}, [Problem("primary_key", "must be at least 16 visible ASCII characters, no spaces")]),
         (
             {"primary_key": "x" * 16, "secondary_key": "x" * 16},
             [Problem("secondary_key", "must differ from primary_key, or neither can be renewed alone")],

@@ -19,6 +19,7 @@ from pulumi_mlserve.core.model import model_name_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
+from pulumi_mlserve.core.variables import variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,6 @@ SCORING_TIMEOUT_MS: Final = 60_000
 _IMAGE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
-_VARIABLE = re.compile(r"[^=\x00]+")
 
 
 @dataclass(frozen=True)
@@ -213,12 +213,6 @@ def _entry_script(value: str) -> str:
     return str(path)
 
 
-def _variable(value: str) -> str:
-    if not _VARIABLE.fullmatch(value):
-        raise refused(f"not a variable's name, got {value!r}; it may be neither empty nor hold '='")
-    return value
-
-
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -243,7 +237,7 @@ class ImageSpec(_Strict):
     conda_file: str | None = None
     requirements_file: str | None = None
     python_version: Annotated[str, AfterValidator(_python)] | None = None
-    environment_variables: dict[Annotated[str, AfterValidator(_variable)], str] = Field(default_factory=dict)
+    environment_variables: dict[Annotated[str, AfterValidator(variable_name)], str] = Field(default_factory=dict)
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
     upgrade: tuple[Literal["lock", "runtime"], ...] = Field(default=(), strict=False)

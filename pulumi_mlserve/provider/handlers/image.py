@@ -20,10 +20,20 @@ from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.image_environment import Environment, read_environment
 from pulumi_mlserve.provider.image_trial import try_image
-from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, is_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
-_IN_THE_IMAGE: Final = frozenset({"environment_variables", "samples", "tags", "properties", "description"})
+# What decides on the bytes of an image: while one of them is not known, nothing about the image is.
+_DECIDES: Final = (
+    "conda_file",
+    "entry_script",
+    "environment_variables",
+    "name",
+    "python_version",
+    "requirements_file",
+    "samples",
+    "upgrade",
+)
 _PACKAGE: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime"})
 
@@ -38,6 +48,7 @@ class ImageHandler:
         "entry_script",
         "environment_variables",
         "samples",
+        "trial",
         "tags",
         "properties",
         "description",
@@ -48,7 +59,7 @@ class ImageHandler:
     def check(self, call: Call) -> Checked:
         """Read everything that goes in, and compute what each layer is made from."""
         given = {name: value for name, value in known(call.news).items() if name not in _COMPUTED}
-        given["models"] = [known(model) for model in call.news.get("models") or () if isinstance(model, Mapping)]
+        given["models"] = [known(model) for model in _models(call) if isinstance(model, Mapping)]
         problems = _spec_problems(given, call)
         if not _here(call):
             kept = {name: call.olds[name] for name in (*_COMPUTED, "samples") if name in call.olds}
@@ -56,8 +67,11 @@ class ImageHandler:
             return Checked({**call.news, **kept, **given}, problems)
         inputs = {**call.news, "samples": _samples(call)}
         environment = None
-        if not (has_unknown(_digests(call)) and "entry_script" not in call.news):  # else: what serves it is not known
-            wrong = {problem.path.split(".")[0].split("[")[0] for problem in problems}
+        served_how = has_unknown(_digests(call)) and "entry_script" not in call.news
+        if served_how or has_unknown([call.news.get(name) for name in _DECIDES]):
+            problems += _script_problems(call, None)
+        else:
+            wrong = {problem.top for problem in problems}
             try:
                 environment = read_environment(call, {n: v for n, v in given.items() if n not in wrong})
             except InvalidInputError as invalid:
@@ -114,9 +128,15 @@ class ImageHandler:
         outputs |= {"digest": UNKNOWN, "reference": UNKNOWN, "size": UNKNOWN}
         if has_unknown([news.get("recipe", UNKNOWN), _digests(call)]):
             return outputs
-        if call.olds.get("recipe") == news["recipe"] and call.preview:
+        if call.olds.get("recipe") == news["recipe"] and _tried(call.olds) == _tried(news) and call.preview:
             return {**outputs, **call.state, "models": models}
-        plan, content = _content(call)
+        try:
+            plan, content = _content(call)
+        except OperationError as failure:
+            if not call.preview or news.get("trial") == "required":
+                raise
+            call.warn(f"the image was not tried: {failure}")
+            return outputs
         verdict = try_image(call, plan, content)
         contract = verdict.contract if verdict is not None else None
         if verdict is not None and not verdict.samples:
@@ -134,12 +154,16 @@ class ImageHandler:
         return {**outputs, "digest": built.digest, "reference": built.reference, "size": built.size}
 
 
+def _tried(inputs: Mapping[str, Any]) -> bool:
+    return bool(inputs.get("trial", "auto") != "off")
+
+
 def _spec_problems(given: Mapping[str, Any], call: Call) -> list[Problem]:
     plain = [_without_sample(model) for model in given["models"]]
     complete = [m for m in plain if "digest" in m and "name" in m]
     problems = [
         Problem(name, "holds a secret, which everyone who has the image could read; give it to the service instead")
-        for name in sorted(call.secrets & _IN_THE_IMAGE)
+        for name in sorted(call.secrets & set(call.news))
     ]
     problems += [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
     models = call.news.get("models") or ()
@@ -180,7 +204,7 @@ def _samples(call: Call) -> Any:
     given = call.news.get("samples")
     if given is not None:
         return given if has_unknown(given) else [_sample(one) for one in given]
-    models, entry = call.news.get("models") or (), call.news.get("entry_script")
+    models, entry = _models(call), call.news.get("entry_script")
     source = call.news.get("source_directory")
     if isinstance(entry, str) and isinstance(source, str):
         script = Path(source) / entry
@@ -196,12 +220,17 @@ def _sample(one: Any) -> dict[str, Any]:
     return {"input": one}
 
 
+def _models(call: Call) -> Sequence[Any]:
+    models = call.news.get("models") or ()
+    return (UNKNOWN,) if is_unknown(models) else models
+
+
 def _without_sample(model: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in model.items() if name != "sample"}
 
 
 def _digests(call: Call) -> Sequence[tuple[Any, Any]]:
-    models = call.news.get("models") or ()
+    models = _models(call)
     return [(m.get("name"), m.get("digest")) if isinstance(m, Mapping) else (UNKNOWN, UNKNOWN) for m in models]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,14 +11,14 @@ from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.values import UNKNOWN, is_unknown
 
-_SHORTEST: Final = 16
+_KEY: Final = re.compile(r"[!-~]{16,}")  # what a header carries unchanged
 
 
 class ServiceKeysHandler:
     """Makes keys that the program does not give, and replaces one when its generation is raised."""
 
     compared = ("service", "primary_key", "secondary_key", "primary_generation", "secondary_generation")
-    replaced = ("service",)
+    replaced = ()
     deleted_first = False
 
     def check(self, call: Call) -> Checked:
@@ -26,8 +27,8 @@ class ServiceKeysHandler:
         problems = []
         for name in ("primary_key", "secondary_key"):
             key = call.news.get(name)
-            if isinstance(key, str) and (len(key) < _SHORTEST or not key.isascii() or not key.isprintable()):
-                problems.append(Problem(name, f"must be at least {_SHORTEST} printable ASCII characters"))
+            if isinstance(key, str) and (not _KEY.fullmatch(key)):
+                problems.append(Problem(name, "must be at least 16 visible ASCII characters, no spaces"))
         if isinstance(call.news.get("primary_key"), str) and call.news["primary_key"] == call.news.get("secondary_key"):
             problems.append(Problem("secondary_key", "must differ from primary_key, or neither can be renewed alone"))
         for name in ("primary_generation", "secondary_generation"):

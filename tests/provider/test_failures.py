@@ -1,0 +1,67 @@
+"""Check failures stand at the right path and never show a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.shapes import shape_of
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
+from pulumi_mlserve.provider.handlers.image import ImageHandler
+from pulumi_mlserve.provider.values import Values
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("entry_script", "entryScript"),
+        ("models[0].framework", "models[0].framework"),
+        ("environment_variables.MY_NAME", "environmentVariables.MY_NAME"),
+        ("image.digest", "image.digest"),
+        ("tagz", "tagz"),
+        ("", ""),
+    ],
+)
+def test_paths_are_spelled_as_the_engine_knows_them(path, expected):
+    """Our own names become the wire's, the user's stay."""
+    shape = shape_of(LocalProcessInputs if path.startswith("image.") else ImageInputs)
+
+    assert expected == wire_path(path, shape)
+
+
+def test_a_failure_at_a_secret_has_its_path_in_the_text_alone():
+    """The engine prints the value that it finds at a top-level path."""
+    news = Values({"keys": {"primary": "hush-hush"}}, frozenset({"keys"}))
+
+    (failure,) = check_failures([Problem("keys", "too weak, got 'hush-hush'")], news, shape_of(LocalProcessInputs))
+
+    assert ("", "keys: too weak, got '[secret]'") == (failure.property, failure.reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bad pem -----BEGIN PEMSECRET6; its last lines: PEMSECRET6",
+        "ValueError: '-----BEGIN\\nPEMSECRET6\\n\"x\"'",
+        '{"pem": "-----BEGIN\\nPEMSECRET6\\n\\"x\\""}',
+        '-----BEGIN\nPEMSECRET6\n"x"',
+    ],
+)
+def test_a_secret_of_several_lines_is_hidden_however_it_is_printed(text):
+    """Whole, folded, escaped by Python or by JSON."""
+    assert "PEMSECRET6" not in masked(text, [{"PEM": '-----BEGIN\nPEMSECRET6\n"x"'}])
+
+
+def test_nothing_secret_goes_into_an_image():
+    """Everyone who has the image could read it."""
+    call = Call(
+        "urn:pulumi:dev::shop::mlserve:index:Image::price",
+        news={"name": "price", "entry_script": "score.py", "environment_variables": {"TOKEN": "hush-hush"}},
+        secrets=frozenset({"environment_variables"}),
+    )
+
+    problems = {problem.path: problem.message for problem in ImageHandler().check(call).problems}
+
+    assert problems["environment_variables"].startswith("holds a secret")
