@@ -11,7 +11,7 @@ from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_files import hash_model
 from pulumi_mlserve.clients.models.model_store import ModelStore, Registered
 from pulumi_mlserve.clients.places import index_file, store_location
-from pulumi_mlserve.core.model import ModelSpec, check_model, code_note
+from pulumi_mlserve.core.model import ModelSpec, check_model, code_note, framework_of
 from pulumi_mlserve.core.problems import InvalidInputError
 
 BY_HAND: Final = "registered by hand"
@@ -44,7 +44,8 @@ def register_model(  # noqa: PLR0913  one argument per thing that can be said ab
         tags: Words to find the model by.
         properties: Facts; a key once recorded with a version keeps its value.
         description: What the model is.
-        model_framework: Custom, TensorFlow, ScikitLearn, Onnx, TfKeras, PyTorch or Multi.
+        model_framework: Custom, TensorFlow, ScikitLearn, Onnx, TfKeras, PyTorch or Multi; by default what the ending
+            of a model that is one file names, if it names one.
         model_framework_version: Needs ``model_framework``.
         child_paths: Which files and folders inside the folder belong to the model; all by default.
         sample_input: One request body that the model understands.
@@ -75,9 +76,11 @@ def register_model(  # noqa: PLR0913  one argument per thing that can be said ab
     given = {key: value for key, value in said.items() if value is not None}
     if problems := check_model(given):
         raise InvalidInputError(problems)
-    spec = ModelSpec.model_validate(given)
+    meta = ModelSpec.model_validate(given).meta()
     hashed = hash_model(path, HashIndex(index_file()), child_paths=child_paths, progress=progress, cancelled=cancelled)
     if progress is not None and (note := code_note(entry.path for entry in hashed.files)):
         progress(note)
+    if model_framework is None and hashed.is_file:
+        meta = meta.model_copy(update={"model_framework": framework_of(hashed.base_name)})
     target = ModelStore(store_location(store))
-    return target.register(name, hashed, spec.meta(), claimant, progress=progress, cancelled=cancelled)
+    return target.register(name, hashed, meta, claimant, progress=progress, cancelled=cancelled)

@@ -96,3 +96,19 @@ def test_a_model_that_is_code_is_noted_once(model, tmp_path):
     register_model(model, "ridge", store=str(tmp_path / "store"), progress=said.append)
 
     assert ["m/ridge.pkl is loaded by running code kept in the file"] == [line.partition(":")[0] for line in said]
+
+
+def test_the_framework_is_read_from_the_ending_of_a_file(tmp_path):
+    """As a stack does; what is said counts more, and a folder says nothing."""
+    files = {"plain.onnx": None, "said.ONNX": "Custom", "m.bin": None}
+    for name, framework in files.items():
+        (tmp_path / name).write_bytes(name.encode())
+        register_model(tmp_path / name, name, model_framework=framework, store=str(tmp_path / "store"))
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "folder.onnx" / "a").write_bytes(b"1")
+    register_model(tmp_path / "folder.onnx", "folder", store=str(tmp_path / "store"))
+    found = ModelStore(str(tmp_path / "store")).list()
+
+    assert {"plain.onnx": "Onnx", "said.ONNX": "Custom", "m.bin": None, "folder": None} == {
+        version.name: version.meta.model_framework for version in found
+    }

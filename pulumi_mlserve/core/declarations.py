@@ -117,6 +117,8 @@ class ModelOutputs(TypedDict, total=False):
     """The framework: given, read from the file's ending, or ``Custom``."""
     sample: Required[Any]
     """``{"input": …, "output": …}``: a request the model understands and its answer; empty if none was given."""
+    owner: str
+    """Tells this resource's claim in the store from that of one that replaces it."""
 
 
 class ImageInputs(TypedDict, total=False):
@@ -183,6 +185,8 @@ class ImageOutputs(TypedDict, total=False):
     """The Python version inside."""
     models: Required[Sequence[ModelRef]]
     """The models inside."""
+    owner: str
+    """Tells this resource's claim in the image store from that of one that replaces it."""
 
 
 class ServiceSettings(TypedDict, total=False):
@@ -244,6 +248,8 @@ class LocalProcessOutputs(TypedDict, total=False):
     """The process."""
     host: str
     """The machine it runs on."""
+    owner: str
+    """Tells this resource from another that took the process over."""
 
 
 class ServiceKeysInputs(TypedDict, total=False):
@@ -298,6 +304,8 @@ class ServiceRecordOutputs(TypedDict, total=False):
     """Where the entry lies, relative to the store."""
     since: Required[str]
     """When the present revision was recorded."""
+    owner: str
+    """Tells this resource's entry from that of one that replaces it."""
 
 
 @dataclass(frozen=True)

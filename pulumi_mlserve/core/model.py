@@ -23,6 +23,7 @@ _SPELLINGS: Final = {
     "tf": "TensorFlow", "torch": "PyTorch",
 }  # fmt: skip
 _CODE_SUFFIXES: Final = frozenset({".ckpt", ".cloudpickle", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
+_SUFFIXES: Final = {".onnx": "Onnx"}
 _NAMED_FILES = 3
 
 
@@ -161,6 +162,11 @@ def property_problems(recorded: Mapping[str, str], wanted: Mapping[str, str]) ->
         for key, value in sorted(wanted.items())
         if recorded.get(key, value) != value
     ]
+
+
+def framework_of(file_name: str) -> str | None:
+    """Return the framework that a model file's ending names, or None."""
+    return _SUFFIXES.get(PurePosixPath(file_name).suffix.lower())
 
 
 def code_note(paths: Iterable[str]) -> str | None:

@@ -77,10 +77,11 @@ class Workshop:
         """Return where the bytes lie."""
         return ImageContent(self.packages, scan_source(self.source))
 
-    def build(self, *, claimant=DEV, progress=None, cancelled=None, **changes):
+    def build(self, *, claimant=DEV, owner=None, progress=None, cancelled=None, **changes):
         """Build an image of what lies here now."""
         plan = self.plan(**changes)
-        return self.images.build(plan, self.content(), claimant=claimant, progress=progress, cancelled=cancelled)
+        more = {"owner": owner, "progress": progress, "cancelled": cancelled}
+        return self.images.build(plan, self.content(), claimant=claimant, **more)
 
 
 def install(folder, python="/home/someone/.venv/bin/python3", *, extra=b""):

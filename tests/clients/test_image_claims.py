@@ -3,7 +3,7 @@
 import pytest
 from image_kit import DEV, PROD, Workshop, tree
 
-from pulumi_mlserve.clients.images.image_store import ImageInUseError
+from pulumi_mlserve.clients.images.image_store import ImageInUseError, ImageStore
 from pulumi_mlserve.core.problems import OperationError
 
 
@@ -90,3 +90,35 @@ def test_an_image_that_exists_can_be_claimed(shop):
     assert (DEV, PROD) == shop.images.claims("diabetes", image.digest)
     with pytest.raises(OperationError, match="not in the image store"):
         shop.images.claim("sha256:" + "0" * 64, PROD)
+
+
+def test_a_claim_of_another_owner_stays(shop):
+    """A replaced resource builds the same image before the old one lets go."""
+    image = shop.build(owner="old")
+    shop.build(owner="new")
+
+    assert not shop.images.is_claimed("diabetes", image.digest, DEV, owner="old")
+    assert not shop.images.remove("diabetes", image.digest, claimant=DEV, owner="old", in_use=nobody)
+    assert () == shop.images.verify(image.digest)
+    assert shop.images.is_claimed("diabetes", image.digest, DEV, owner="new")
+    assert shop.images.remove("diabetes", image.digest, claimant=DEV, owner="new", in_use=nobody)
+
+
+def test_a_claim_without_an_owner_is_the_claimants(shop):
+    """Those of before owners were written go as they did."""
+    image = shop.build()
+
+    assert shop.images.is_claimed("diabetes", image.digest, DEV, owner="someone")
+    assert shop.images.remove("diabetes", image.digest, claimant=DEV, owner="someone", in_use=nobody)
+
+
+def test_a_missing_store_does_not_say_that_an_image_is_gone(shop):
+    """A disk that is not mounted looks the same; a store without the image is certain."""
+    image = shop.build()
+    elsewhere = ImageStore(shop.folder / "unmounted")
+
+    assert image.digest == shop.images.look_up(image.digest).digest
+    with pytest.raises(OperationError, match=r"the image store .*unmounted is empty"):
+        elsewhere.look_up(image.digest)
+    shop.images.remove("diabetes", image.digest, claimant=DEV, in_use=nobody)
+    assert shop.images.look_up(image.digest) is None

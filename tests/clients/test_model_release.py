@@ -266,3 +266,23 @@ def test_whoever_was_taken_for_dead_deletes_nothing(bench, monkeypatch):
     bench.store.release("ridge", "dev", in_use=unused)
 
     assert 1 == len(bench.keys("blobs"))
+
+
+def test_a_claim_of_another_owner_stays(bench):
+    """A replaced resource claims anew before the old one lets go; what only the old one held goes."""
+    one, two = bench.model(a=b"1"), bench.model(a=b"2")
+    for model in (one, two):
+        bench.store.register("ridge", model, NOTHING, "dev", owner="old")
+    bench.store.claim("ridge", 2, "dev", owner="new")
+    released = bench.store.release("ridge", "dev", in_use=unused, owner="old")
+
+    assert ((1,), {}) == (released.deleted, released.kept)
+    assert {"m/a": b"2"} == bench.contents(bench.store.get("ridge", 2))
+    assert (2,) == bench.store.release("ridge", "dev", in_use=unused, owner="new").deleted
+
+
+def test_a_claim_without_an_owner_is_the_claimants(bench):
+    """Those of before owners were written go as they did."""
+    bench.store.register("ridge", bench.model(a=b"1"), NOTHING, "dev")
+
+    assert (1,) == bench.store.release("ridge", "dev", in_use=unused, owner="someone").deleted

@@ -182,3 +182,32 @@ def test_a_record_of_a_newer_schema_is_refused(tmp_path):
 
     with pytest.raises(OperationError, match="was written by a newer version, got schema 2, known is 1; upgrade"):
         records.users_of_model("ridge", 1)
+
+
+def test_a_record_of_another_owner_stays(records):
+    """The old half of a replaced or renamed resource goes after the new one has written."""
+    records.put(SHOP, owner="old")
+    records.put(SHOP, owner="new")
+    records.remove(SHOP.key, owner="old")
+
+    assert SHOP == records.get(SHOP.key)
+    records.remove(SHOP.key, owner="new")
+    assert records.get(SHOP.key) is None
+    assert ["put", "removed"] == [entry.event for entry in records.history(SHOP.key)]
+
+
+def test_a_record_without_an_owner_is_anybodys(records):
+    """Those of before owners were written go as they did."""
+    records.put(SHOP)
+    records.remove(SHOP.key, owner="someone")
+
+    assert records.get(SHOP.key) is None
+
+
+def test_an_empty_store_does_not_say_that_a_record_is_gone(bench, records):
+    """A disk that is not mounted looks the same; with anything in the store the absence is certain."""
+    with pytest.raises(OperationError, match=r"the store is empty, so the record of shop \(web/dev\) cannot be looked"):
+        records.get(SHOP.key)
+    bench.store.register("ridge", bench.model(a=b"1"), ModelMeta(), "dev")
+
+    assert records.get(SHOP.key) is None

@@ -152,3 +152,38 @@ def test_an_id_without_a_version_is_refused(settings):
     """It says what is wanted."""
     with pytest.raises(OperationError, match="give NAME:VERSION"):
         HANDLER.read(Call(URN, id="price", settings=settings))
+
+
+def test_the_old_half_of_a_replace_takes_nothing_from_the_new_one(settings, model):
+    """``pulumi up --replace`` creates and then deletes under one name."""
+    call = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    _, old = HANDLER.create(call)
+    _, new = HANDLER.create(call)
+    gone = Call(URN, id="price", olds=call.news, state=old, settings=settings)
+    HANDLER.delete(gone)
+
+    assert old["owner"] != new["owner"]
+    found = HANDLER.read(dataclasses.replace(gone, news=call.news, state=new))
+    assert ("price", new) == (found.id, found.state)
+    HANDLER.delete(dataclasses.replace(gone, state=new))
+    assert "" == HANDLER.read(dataclasses.replace(gone, news=call.news, state=new)).id
+
+
+def test_an_update_keeps_the_owner(settings, model):
+    """What the first version claimed is released with the last one."""
+    call = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    _, state = HANDLER.create(call)
+
+    assert state["owner"] == HANDLER.update(dataclasses.replace(call, olds=call.news, state=state))["owner"]
+    assert HANDLER.update(dataclasses.replace(call, olds=call.news, state={}))["owner"]
+
+
+def test_secrets_do_not_go_into_the_store(settings, model):
+    """Everyone who can read the store could read them; a secret that the store never sees is none of its business."""
+    news = {"name": "price", "path": str(model), "tags": {"key": "hunter2"}, "sample_input": "hunter2"}
+    call = Call(URN, news=news, secrets=frozenset({"tags", "sample_input", "path", "description"}), settings=settings)
+
+    problems = HANDLER.check(call).problems
+
+    assert ["sample_input", "tags"] == [problem.path for problem in problems]
+    assert all("holds a secret" in problem.message for problem in problems)

@@ -66,14 +66,14 @@ class ImageBuild:
     cancelled: Cancelled | None = None
     written: list[str] = field(default_factory=list)
 
-    def run(self, claimant: str) -> BuiltImage:
+    def run(self, claimant: str, owner: str | None = None) -> BuiltImage:
         """Return the image, which exists and is claimed from then on."""
         layers = [self._layer(key) for key in self.plan.layers]
         layout = layout_entries(self.plan, self.content.contract)
         key = key_of("layout", COMPRESSOR, [[entry.path, _content_of(entry)] for entry in layout])
         layers.append(self._layer(LayerKey("layout", "layout", key), layout))
         stop_if(self.cancelled, f"building image {self.plan.inputs.name}")
-        return self._finish(layers, claimant)
+        return self._finish(layers, claimant, owner)
 
     def _layer(self, key: LayerKey, layout: Sequence[LayerEntry] = ()) -> ImageLayer:
         stop_if(self.cancelled, f"packing {key.name}")
@@ -119,7 +119,7 @@ class ImageBuild:
             raise OperationError("source_directory: changed since the image was planned; run again")
         return code.below(APP_ROOT)
 
-    def _finish(self, layers: list[ImageLayer], claimant: str) -> BuiltImage:
+    def _finish(self, layers: list[ImageLayer], claimant: str, owner: str | None) -> BuiltImage:
         inputs, recipe = self.plan.inputs, self.plan.recipe
         config = config_json(inputs, recipe=recipe, layers=layers, contract=self.content.contract)
         manifest = manifest_json(config, layers)
@@ -129,7 +129,7 @@ class ImageBuild:
             if not path.is_file() or path.read_bytes() != blob:
                 self.places.write(path, blob)
         known = self.records.get(digest)
-        self.records.claim(inputs.name, digest, claimant)
+        self.records.claim(inputs.name, digest, claimant, owner)
         if known:
             return replace(known, written=tuple(self.written))
         image = BuiltImage(

@@ -71,16 +71,22 @@ class ImageRecords:
         """Remove an image's record, which ends its existence."""
         self._places.image(image.name, image.digest).unlink(missing_ok=True)
 
-    def claim(self, name: str, digest: str, claimant: str) -> None:
-        """Write down that somebody wants an image."""
+    def claim(self, name: str, digest: str, claimant: str, owner: str | None = None) -> None:
+        """Write down that somebody wants an image; the claimant's newest owner counts."""
         path = self._claim(name, digest, claimant)
-        if read_json(path) is None:
-            self._places.write_json(path, {"claimant": claimant})
+        said = {"claimant": claimant} if owner is None else {"claimant": claimant, "owner": owner}
+        if read_json(path) != said:
+            self._places.write_json(path, said)
 
     def claims(self, name: str, digest: str) -> tuple[str, ...]:
         """Return who wants an image, sorted."""
         found = [read_json(path) for path in self._places.claims(name, digest).glob("[0-9a-f]*.json")]
         return tuple(sorted(document["claimant"] for document in found if document))
+
+    def is_of_another(self, name: str, digest: str, claimant: str, owner: str | None) -> bool:
+        """Return whether the claimant's claim on an image was made by another owner than this one."""
+        document = read_json(self._claim(name, digest, claimant)) if owner is not None else None
+        return document is not None and document.get("owner") not in {None, owner}
 
     def release(self, name: str, digest: str, claimant: str) -> None:
         """Strike out a claim; one that is not there is fine."""

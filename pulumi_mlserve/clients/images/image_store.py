@@ -51,12 +51,13 @@ class ImageStore:
         self._records = ImageRecords(self._places)
         self._unpacker = Unpacker(self._places, self._layers)
 
-    def build(
+    def build(  # noqa: PLR0913  two subjects and keywords
         self,
         plan: LayerPlan,
         content: ImageContent,
         *,
         claimant: str,
+        owner: str | None = None,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
     ) -> BuiltImage:
@@ -66,6 +67,7 @@ class ImageStore:
             plan: What goes in.
             content: Where the bytes of it lie.
             claimant: Who wants the image, such as a stack's name.
+            owner: Which of the claimant's lives it is; see ``remove``.
             progress: Told what is done, with bytes.
             cancelled: Asked often; the build then stops and leaves nothing half-done.
 
@@ -77,11 +79,25 @@ class ImageStore:
             build = ImageBuild(
                 plan, content, self._models, self._places, self._layers, self._records, progress, cancelled
             )
-            return build.run(claimant)
+            return build.run(claimant, owner)
 
     def get(self, digest: str) -> BuiltImage | None:
         """Return the image with a digest, or None when there is none."""
         return self._records.get(digest)
+
+    def look_up(self, digest: str) -> BuiltImage | None:
+        """Return an image that was here, or None when it definitely is no more.
+
+        Raises:
+            OperationError: There is no store at all in its folder, as on a disk that is not mounted.
+        """
+        found = self._records.get(digest)
+        if found is None and not (self._places.folder / "images").is_dir():
+            raise OperationError(
+                f"the image store {self._places.folder} is empty; check that MLSERVE_IMAGES names the right folder"
+                " and that it is mounted, or run pulumi up where the images are"
+            )
+        return found
 
     def list(self, name: str | None = None) -> Sequence[BuiltImage]:
         """Return the images, of one name or all, the newest first."""
@@ -100,10 +116,31 @@ class ImageStore:
         """Return who wants an image, sorted."""
         return self._records.claims(name, digest)
 
-    def remove(
-        self, name: str, digest: str, *, claimant: str, in_use: UsersOf, progress: Progress | None = None
+    def is_claimed(self, name: str, digest: str, claimant: str, *, owner: str | None = None) -> bool:
+        """Return whether somebody wants an image, and no other owner claimed it since under the same name."""
+        of_another = self._records.is_of_another(name, digest, claimant, owner)
+        return claimant in self._records.claims(name, digest) and not of_another
+
+    def remove(  # noqa: PLR0913  two subjects and keywords
+        self,
+        name: str,
+        digest: str,
+        *,
+        claimant: str,
+        in_use: UsersOf,
+        owner: str | None = None,
+        progress: Progress | None = None,
     ) -> bool:
         """Release a claim, and remove the image with the last one; returns whether the image is gone.
+
+        Args:
+            name: The image's name.
+            digest: The image's digest.
+            claimant: Who lets go.
+            in_use: Says which services run the image.
+            owner: Leaves alone what another owner claimed under the claimant's name: when a resource is replaced, the
+                new one claims before the old one lets go, and both have one name. None releases whosever claim.
+            progress: Told why it takes longer.
 
         Raises:
             ImageInUseError: Services run the image, and nobody else claims it; nothing was changed.
@@ -112,6 +149,8 @@ class ImageStore:
         with self._places.locked("store", progress=progress):
             image = self._records.get(digest)
             if image is not None and image.name == name:
+                if self._records.is_of_another(name, digest, claimant, owner):
+                    return False
                 if set(self._records.claims(name, digest)) - {claimant}:
                     self._records.release(name, digest, claimant)
                     return False

@@ -69,9 +69,10 @@ class Claims:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    def add(self, name: str, number: int, claimant: str) -> None:
-        """Hold on to a version."""
-        self._objects.write(_claim(name, number, claimant), {"claimant": claimant})
+    def add(self, name: str, number: int, claimant: str, owner: str | None = None) -> None:
+        """Hold on to a version; the claimant's newest owner counts."""
+        said = {"claimant": claimant} if owner is None else {"claimant": claimant, "owner": owner}
+        self._objects.write(_claim(name, number, claimant), said)
 
     def remove(self, name: str, number: int, claimant: str) -> None:
         """Let go of a version."""
@@ -87,6 +88,11 @@ class Claims:
         ending = _claim_name(claimant)
         keys = [key.split("/") for key in self._objects.keys(f"models/{name}/claims")]
         return sorted(int(number) for *_, number, file in keys if file == ending)
+
+    def is_of_another(self, name: str, number: int, claimant: str, owner: str | None) -> bool:
+        """Return whether the claimant's claim on a version was made by another owner than this one."""
+        document = self._objects.read(_claim(name, number, claimant)) if owner is not None else None
+        return document is not None and document.get("owner") not in {None, owner}
 
 
 class Release:

@@ -97,6 +97,7 @@ class ModelStore:
         meta: ModelMeta,
         claimant: str,
         *,
+        owner: str | None = None,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
     ) -> Registered:
@@ -109,6 +110,7 @@ class ModelStore:
             hashed: The model on this machine.
             meta: What is said about it; replaces what was said about the version, recorded properties stay.
             claimant: Who holds on to the version.
+            owner: Which of the claimant's lives it is; see ``release``.
             progress: Told what is copied, about once a second.
             cancelled: Asked whether to stop.
 
@@ -137,7 +139,7 @@ class ModelStore:
             wait_for_sweeps(self.objects, {entry.sha256 for entry in hashed.files}, work.step, progress)
             self._store_contents(hashed, work)
             self._versions.write_meta(name, number, said)
-            self._claims.add(name, number, claimant)
+            self._claims.add(name, number, claimant, owner)
             if not self._versions.is_deleted(name, number):
                 return Registered(name, number, hashed.digest, version_uri(name, number), existed=found is not None)
             self._claims.remove(name, number, claimant)
@@ -197,15 +199,15 @@ class ModelStore:
         """Return who holds on to a version, sorted."""
         return self._claims.of(name, version)
 
-    def claim(self, name: str, version: int, claimant: str) -> None:
-        """Hold on to a version: its files stay until the claim is released.
+    def claim(self, name: str, version: int, claimant: str, *, owner: str | None = None) -> None:
+        """Hold on to a version: its files stay until the claim is released, by this owner if one is given.
 
         Raises:
             OperationError: There is no such version, or its files are gone.
         """
         found = self.get(name, version)
         if found is not None and not found.deleted:
-            self._claims.add(name, version, claimant)
+            self._claims.add(name, version, claimant, owner)
             if not self._versions.is_deleted(name, version):
                 return
             self._claims.remove(name, version, claimant)
@@ -213,7 +215,9 @@ class ModelStore:
             raise OperationError(f"{name}:{version}: there is no such version in {self.location}; register the model")
         self._require_files(dataclasses.replace(found, deleted=True))
 
-    def release(self, name: str, claimant: str, *, in_use: UsersOf, version: int | None = None) -> Released:
+    def release(
+        self, name: str, claimant: str, *, in_use: UsersOf, version: int | None = None, owner: str | None = None
+    ) -> Released:
         """Let go of a version; its files go with the last claim, its number is never given again.
 
         What is released already, or never was there, is no error; interrupted, it is finished by doing it again.
@@ -223,12 +227,15 @@ class ModelStore:
             claimant: Who lets go.
             in_use: Says which services need a version.
             version: The version; by default all versions of the name that the claimant holds.
+            owner: Leaves alone what another owner claimed under the claimant's name: when a resource is replaced, the
+                new one claims before the old one lets go, and both have one name. None releases whosever claim.
 
         Raises:
             InUseError: It is the last claim, and services need the version; nothing was changed.
         """
         held = self._claims.versions_of(name, claimant)
         numbers = held if version is None else [n for n in {version} if n in held or n in self._versions.live(name)]
+        numbers = [n for n in numbers if not self._claims.is_of_another(name, n, claimant, owner)]
         release = Release(self.objects, self._versions, self._claims, self._blobs)
         return release(name, numbers, claimant, in_use=in_use, at=self._now())
 

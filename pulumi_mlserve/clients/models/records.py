@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from pulumi_mlserve.clients.models.model_store import ModelStore, utc_now
+from pulumi_mlserve.clients.models.object_json import StoreUnreachableError
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 
 _PART = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,255}")
@@ -104,20 +105,36 @@ class Records:
         self._objects = store.objects
         self._now = now
 
-    def put(self, record: ServiceRecord) -> None:
+    def put(self, record: ServiceRecord, *, owner: str | None = None) -> None:
         """Write a record and add it to the history; the same record twice is one entry.
+
+        Args:
+            record: What is so now.
+            owner: Who alone may remove it from now on; anybody by default.
 
         Raises:
             InvalidInputError: A part of the key cannot be part of a path.
         """
         document = _document(record)
         self._append(record.key, "put", document)
-        self._objects.write(_record(record.key), document)
+        self._objects.write(_record(record.key), document if owner is None else {**document, "owner": owner})
 
     def get(self, key: RecordKey) -> ServiceRecord | None:
-        """Return a record, or None."""
+        """Return a record, or None.
+
+        Raises:
+            StoreUnreachableError: The store holds nothing at all, as a disk that is not mounted does: a store that ever
+                had a record keeps its history.
+        """
         document = self._objects.read(_record(key))
-        return None if document is None else _from_document(document)
+        if document is not None:
+            return _from_document(document)
+        if not self._objects.folders("history") and not self._objects.folders("models"):
+            raise StoreUnreachableError(
+                f"{self._objects.label}: the store is empty, so the record of {key} cannot be looked up;"
+                " check that this is the right place and that it is mounted"
+            )
+        return None
 
     def list(
         self, *, model: str | None = None, image: str | None = None, tag: str | None = None
@@ -139,10 +156,16 @@ class Records:
             and (tag is None or tag in record.tags or tag in {f"{k}={v}" for k, v in record.tags.items()})
         ]
 
-    def remove(self, key: RecordKey) -> None:
-        """Remove a record; its history stays. One that is not there is no error."""
+    def remove(self, key: RecordKey, *, owner: str | None = None) -> None:
+        """Remove a record; its history stays. One that is not there is no error.
+
+        Args:
+            key: What identifies the record.
+            owner: Leaves alone a record that another owner wrote: when a resource is replaced or renamed, the new one
+                writes before the old one is removed. None removes whosever record.
+        """
         document = self._objects.read(_record(key))
-        if document is not None:
+        if document is not None and (owner is None or document.get("owner") in {None, owner}):
             self._append(key, "removed", document)
             self._objects.delete(_record(key))
 
@@ -167,7 +190,7 @@ class Records:
         while True:
             keys = self._objects.keys(_history(key))
             last = self._objects.read(keys[-1]) if keys else None
-            said = {name: value for name, value in document.items() if name != "schema"}
+            said = {name: value for name, value in document.items() if name not in {"schema", "owner"}}
             if last is not None and (last["event"], last["record"]) == (event, said):
                 return  # written before an interruption
             number = _number(keys[-1]) + 1 if keys else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -103,14 +104,15 @@ class ImageHandler:
     def read(self, call: Call) -> Found:
         """Look whether the image is still in the store."""
         digest = call.state.get("digest")
-        if digest is None or workplace(call.settings).images.get(str(digest)) is None:
+        if digest is None or workplace(call.settings).images.look_up(str(digest)) is None:
             return Found("", {}, {})
         return Found(call.id, dict(call.state), dict(call.news))
 
     def delete(self, call: Call) -> None:
         """Release every image this resource made; the bytes go with the last claim."""
         place, name = workplace(call.settings), str(call.olds.get("name") or call.state.get("name"))
-        mine = [i.digest for i in place.images.list(name) if call.claimant in place.images.claims(name, i.digest)]
+        owner, images = call.state.get("owner", ""), place.images
+        mine = [i.digest for i in images.list(name) if images.is_claimed(name, i.digest, call.claimant, owner=owner)]
         alone = [digest for digest in mine if set(place.images.claims(name, digest)) == {call.claimant}]
         users = sorted({user for digest in alone for user in place.records.users_of_image(digest)})
         if users:
@@ -118,7 +120,7 @@ class ImageHandler:
                 f"image {name!r} is in use by {', '.join(users)}; remove or update these services first"
             )
         for digest in mine:
-            place.images.remove(name, digest, claimant=call.claimant, in_use=place.records.users_of_image)
+            images.remove(name, digest, claimant=call.claimant, owner=owner, in_use=place.records.users_of_image)
 
     def _make(self, call: Call) -> dict[str, Any]:
         news = call.news
@@ -144,14 +146,16 @@ class ImageHandler:
         outputs |= {"python": plan.inputs.python, "contract": contract or {"schema": 1, "source": "none"}}
         if call.preview:
             return outputs
+        owner = call.state.get("owner") or secrets.token_hex(8)
         built = workplace(call.settings).images.build(
             plan,
             dataclasses.replace(content, contract=contract),
             claimant=call.claimant,
+            owner=owner,
             progress=call.status,
             cancelled=call.cancelled,
         )
-        return {**outputs, "digest": built.digest, "reference": built.reference, "size": built.size}
+        return {**outputs, "digest": built.digest, "reference": built.reference, "size": built.size, "owner": owner}
 
 
 def _tried(inputs: Mapping[str, Any]) -> bool:

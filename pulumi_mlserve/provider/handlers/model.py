@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pulumi_mlserve.clients.models.model_files import HashedModel, hash_model
-from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, property_problems
+from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, framework_of, property_problems
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.values import UNKNOWN, RefusedAsset, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
-
-_SUFFIXES: Final = {".onnx": "Onnx"}
 
 
 class ModelHandler:
@@ -39,6 +38,10 @@ class ModelHandler:
         """Hash the files and forecast the version."""
         given = known(call.news)
         problems = [p for p in check_model(given) if p.path not in call.news or p.path in given]
+        problems += [
+            Problem(name, "holds a secret, which everyone who can read the store could see; leave it out")
+            for name in sorted(call.secrets & ModelMeta.model_fields.keys() & call.news.keys())
+        ]
         inputs = dict(call.news)
         if has_unknown([call.news.get("path"), call.news.get("child_paths"), call.news.get("name")]):
             return Checked(inputs | {"digest": UNKNOWN, "version": UNKNOWN}, problems)
@@ -71,14 +74,16 @@ class ModelHandler:
         meta = found.meta.model_dump(exclude_none=True)
         meta = {key: value for key, value in meta.items() if value or key in call.news}
         inputs = {**call.news, "name": name, "digest": found.digest, "version": version, **meta}
-        outputs = _outputs(inputs, found.version, found.uri, found.size)
+        outputs = _outputs(inputs, found.version, found.uri, found.size, call.state.get("owner"))
         return Found(f"{found.name}", outputs, inputs)
 
     def delete(self, call: Call) -> None:
         """Release what this resource claims; the files go with the last claim."""
         place = workplace(call.settings)
         name = str(call.state.get("name") or call.olds.get("name") or call.id)
-        place.models.release(name, call.claimant, in_use=place.records.users_of_model)
+        place.models.release(
+            name, call.claimant, in_use=place.records.users_of_model, owner=call.state.get("owner", "")
+        )
 
     def _identify(self, call: Call, inputs: dict[str, Any]) -> None:
         path = inputs.get("path")
@@ -95,7 +100,7 @@ class ModelHandler:
             return
         hashed = _hash(call, inputs)
         inputs["digest"] = hashed.digest
-        framework = _SUFFIXES.get(Path(hashed.base_name).suffix.lower()) if hashed.is_file else None
+        framework = framework_of(hashed.base_name) if hashed.is_file else None
         inputs.setdefault("model_framework", framework)
         note = code_note(file.path for file in hashed.files)
         if note and hashed.digest != known_digest:
@@ -124,22 +129,23 @@ class ModelHandler:
         if call.preview:
             size = call.state.get("size", UNKNOWN) if call.olds.get("digest") == digest else UNKNOWN
             uri = UNKNOWN if version is UNKNOWN else f"models/{news['name']}/versions/{version}"
-            return _outputs(news, version, uri, size)
+            return _outputs(news, version, uri, size, call.state.get("owner", UNKNOWN))
+        owner = call.state.get("owner") or secrets.token_hex(8)
         store, meta = workplace(call.settings).models, _meta(news)
         found = store.find(news["name"], digest)
         if found is not None and not found.deleted and not Path(str(news.get("path"))).exists():
-            store.claim(found.name, found.version, call.claimant)
+            store.claim(found.name, found.version, call.claimant, owner=owner)
             store.update_meta(found.name, found.version, meta)
-            return _outputs(news, found.version, found.uri, found.size)
+            return _outputs(news, found.version, found.uri, found.size, owner)
         hashed = _hash(call, news)
         if hashed.digest != digest:
             raise OperationError(f"path: {news['path']!r} changed while this ran; run pulumi up again")
         registered = store.register(
-            news["name"], hashed, meta, call.claimant, progress=call.status, cancelled=call.cancelled
+            news["name"], hashed, meta, call.claimant, owner=owner, progress=call.status, cancelled=call.cancelled
         )
         if registered.existed:
             store.update_meta(registered.name, registered.version, meta)
-        return _outputs(news, registered.version, registered.uri, hashed.size)
+        return _outputs(news, registered.version, registered.uri, hashed.size, owner)
 
 
 def _hash(call: Call, inputs: Mapping[str, Any]) -> HashedModel:
@@ -173,7 +179,7 @@ def _meta(inputs: Mapping[str, Any]) -> ModelMeta:
     return ModelMeta.model_validate({key: inputs[key] for key in ModelMeta.model_fields if inputs.get(key) is not None})
 
 
-def _outputs(inputs: Mapping[str, Any], version: Any, uri: Any, size: Any) -> dict[str, Any]:
+def _outputs(inputs: Mapping[str, Any], version: Any, uri: Any, size: Any, owner: Any) -> dict[str, Any]:
     name, digest = inputs["name"], inputs["digest"]
     sample = {"input": inputs["sample_input"]} if inputs.get("sample_input") is not None else None
     if sample is not None and inputs.get("sample_output") is not None:
@@ -187,4 +193,5 @@ def _outputs(inputs: Mapping[str, Any], version: Any, uri: Any, size: Any) -> di
         "size": size,
         "framework": inputs.get("model_framework") or "Custom",
         "sample": sample or {},
+        **({} if owner is None else {"owner": owner}),
     }

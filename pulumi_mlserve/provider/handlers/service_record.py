@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
 
 from pulumi_mlserve.clients.models.records import RecordKey, ServiceRecord, UsedModel
+from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
-from pulumi_mlserve.provider.values import UNKNOWN
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
+
+_IN_THE_STORE: Final = frozenset({"tags", "properties", "description"})
 
 
 class ServiceRecordHandler:
@@ -24,15 +28,23 @@ class ServiceRecordHandler:
         inputs, image = dict(call.news), call.news.get("image")
         if isinstance(image, Mapping):
             inputs["image"] = {name: image[name] for name in ("name", "digest", "reference", "models") if name in image}
-        return Checked(inputs)
+        problems = [
+            Problem(name, "holds a secret, which everyone who can read the store could see; leave it out")
+            for name in sorted(call.secrets & _IN_THE_STORE & call.news.keys())
+        ]
+        return Checked(inputs, problems)
 
-    def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return nothing: only a refresh reads the store."""
-        return {}
+    def drift(self, call: Call) -> Mapping[str, Any]:
+        """Return no revision if the record is lost: it is then written anew."""
+        try:
+            lost = workplace(call.settings).records.get(_key(call, call.olds)) is None
+        except OperationError:  # what cannot be looked at is taken as it was; writing says what is wrong
+            return {}
+        return {"revision": ""} if lost else {}
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Write the record."""
-        return _path(_key(call)), self._put(call)
+        return str(_place(call)), self._put(call)
 
     def update(self, call: Call) -> dict[str, Any]:
         """Write the record anew; its history keeps the old one."""
@@ -40,7 +52,7 @@ class ServiceRecordHandler:
 
     def read(self, call: Call) -> Found:
         """Look the record up; a record that another hand changed is a difference."""
-        record = workplace(call.settings).records.get(_key(call))
+        record = workplace(call.settings).records.get(_key(call, call.news))
         if record is None:
             return Found("", {}, {})
         image = dict(call.news["image"])
@@ -48,18 +60,20 @@ class ServiceRecordHandler:
             image |= {"digest": record.image_digest, "name": record.image_name}
             image["reference"] = f"{record.image_name}@{record.image_digest}"
         inputs = {**call.news, "image": image, "scoring_uri": record.scoring_uri, "revision": record.revision}
-        return Found(call.id, {"key": _path(record.key), "since": record.since}, inputs)
+        state = {**call.state, "key": _path(record.key), "since": record.since}
+        return Found(call.id, state, inputs)
 
     def delete(self, call: Call) -> None:
         """Remove the record; its history stays."""
-        workplace(call.settings).records.remove(_key(call))
+        workplace(call.settings).records.remove(_key(call, call.olds), owner=call.state.get("owner", ""))
 
     def _put(self, call: Call) -> dict[str, Any]:
-        key = _key(call)
+        kept = call.state.get("since") if _serves_the_same(call) else None
         if call.preview:
-            return {"key": _path(key), "since": UNKNOWN}
-        news, image = call.news, call.news["image"]
-        since = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return {"key": _place(call), "since": kept or UNKNOWN, "owner": call.state.get("owner", UNKNOWN)}
+        key, news, image = _key(call, call.news), call.news, call.news["image"]
+        owner = call.state.get("owner") or secrets.token_hex(8)
+        since = kept or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         models = tuple(UsedModel(m["name"], m["version"], m["digest"]) for m in image.get("models") or ())
         record = ServiceRecord(
             project=key.project,
@@ -77,13 +91,23 @@ class ServiceRecordHandler:
             properties=dict(news.get("properties") or {}),
             description=news.get("description", ""),
         )
-        workplace(call.settings).records.put(record)
-        return {"key": _path(key), "since": since}
+        workplace(call.settings).records.put(record, owner=owner)
+        return {"key": _path(key), "since": since, "owner": owner}
 
 
-def _key(call: Call) -> RecordKey:
-    service = str(call.news.get("service") or call.olds.get("service"))
-    return RecordKey(call.project, call.stack, service)
+def _key(call: Call, inputs: Mapping[str, Any]) -> RecordKey:
+    return RecordKey(call.project, call.stack, str(inputs["service"]))
+
+
+def _place(call: Call) -> Any:
+    return UNKNOWN if has_unknown(call.news["service"]) else _path(_key(call, call.news))
+
+
+def _serves_the_same(call: Call) -> bool:
+    def served(inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+        return inputs.get("revision"), (inputs.get("image") or {}).get("digest")
+
+    return bool(call.olds) and served(call.olds) == served(call.news)
 
 
 def _path(key: RecordKey) -> str:
