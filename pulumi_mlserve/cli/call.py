@@ -14,8 +14,7 @@ from pulumi_mlserve.cli.local_services import matching, processes
 from pulumi_mlserve.cli.output import show_json
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
-from pulumi_mlserve.clients.places import services_folder, store_location
-from pulumi_mlserve.clients.processes.service_keys import read_keys
+from pulumi_mlserve.clients.places import store_location
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -69,11 +68,12 @@ def _read(file: str) -> bytes:
 
 
 def _find(service: str, store: str | None) -> tuple[str, str | None]:
-    status = matching(processes().list(), service)
+    here = processes()
+    status = matching(here.list(), service)
     if status is not None:
         if not status.alive:
             raise OperationError(f"service {service}: its process does not run; `pulumi up` brings it back")
-        keys = read_keys(services_folder() / status.service_id / "keys.json")
+        keys = here.keys(status.service_id)
         return status.scoring_uri, keys.primary if keys else None
     urls = {
         record.scoring_uri for record in Records(ModelStore(store_location(store))).list() if record.service == service

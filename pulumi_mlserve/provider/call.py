@@ -113,18 +113,19 @@ class Handler(Protocol):
     Attributes:
         compared: The inputs whose change is a change of the resource.
         replaced: Those of them that only a new resource can honour.
-        deleted_first: Whether the old resource must go before the new one can be.
     """
 
     compared: Sequence[str]
     replaced: Sequence[str]
-    deleted_first: bool
 
     def check(self, call: Call) -> Checked:
         """Return the completed inputs, or every problem."""
 
     def drift(self, call: Call) -> Mapping[str, Any]:
         """Return old inputs that a cheap look found to be no longer true; usually none."""
+
+    def deletes_first(self, call: Call) -> bool:
+        """Return whether, when the resource is replaced, the old one must go before the new one can be."""
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Make it, or say what making it will give; return the id and the outputs."""

@@ -142,7 +142,7 @@ class Servicer(ProviderServicer):
             replaces=sorted({difference.top for difference in found} & replaced),
             detailedDiff=detailed,
             hasDetailedDiff=True,
-            deleteBeforeReplace=handler.deleted_first and any(difference.top in replaced for difference in found),
+            deleteBeforeReplace=any(difference.top in replaced for difference in found) and handler.deletes_first(call),
         )
 
     async def Create(self, request: Any, context: Any) -> Any:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import mlserve_scoring
 import pytest
+from mlserve_scoring.manifest import Manifest, dump
 
 from pulumi_mlserve.cli import call, logs
 from pulumi_mlserve.cli.main import main
 from pulumi_mlserve.clients.places import services_folder
-from pulumi_mlserve.clients.processes.local_process import ProcessStatus
-from pulumi_mlserve.clients.processes.service_keys import Keys, write_keys
+from pulumi_mlserve.clients.processes.local_process import Keys, LocalProcesses, ProcessSpec, ProcessStatus
 
 ID = "quickstart.dev.diabetes"
+ECHO = """\
+import json
+
+def init():
+    pass
+
+def run(raw_data):
+    return json.loads(raw_data)
+"""
 
 
 class Service(BaseHTTPRequestHandler):
@@ -51,6 +63,10 @@ class Processes:
     def list(self):
         """Returns them."""
         return list(self._statuses)
+
+    def keys(self, service_id):
+        """Returns none."""
+        assert service_id == ID
 
     def logs(self, service_id, lines, *, follow):
         """Yields the end of the log."""
@@ -99,6 +115,31 @@ def request_file(tmp_path):
     return str(path)
 
 
+@pytest.fixture
+def keyed_service(tmp_path):
+    """A service of this machine that wants a key and answers what it is asked."""
+    root = tmp_path / "image"
+    runtime = root / "opt" / "mlserve" / "runtime" / "mlserve_scoring"
+    shutil.copytree(Path(mlserve_scoring.__file__).parent, runtime, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "var" / "azureml-app").mkdir(parents=True)
+    (root / "var" / "azureml-app" / "score.py").write_text(ECHO)
+    manifest = Manifest(image="diabetes", recipe="sha256:0", python="3.11", entry_script="score.py")
+    (root / "opt" / "mlserve" / "manifest.json").write_text(dump(manifest))
+    services = LocalProcesses(services_folder(), pycache=tmp_path / "pycache")
+    services.start(
+        ProcessSpec(
+            service_id=ID,
+            service="diabetes",
+            root=root,
+            python=Path(sys.executable),
+            revision="one",
+            keys=Keys("first-key", "second-key"),
+        )
+    )
+    yield
+    services.stop(ID, 0)
+
+
 def test_answer_is_printed_as_it_came(status, request_file, capfdbinary):
     """The body and nothing else goes to stdout, so it can be piped on."""
     assert 0 == main(["call", "diabetes", request_file])
@@ -122,16 +163,15 @@ def test_json_tells_about_the_answer(status, request_file, capsys):
     assert 0 <= told["seconds"] < 60
 
 
-def test_key_of_a_local_service_is_used(status, server, request_file, capfdbinary):
-    """The key comes from the service's own file and is never printed."""
-    folder = services_folder() / ID
-    folder.mkdir(parents=True)
-    write_keys(folder / "keys.json", Keys("first-key", "second-key"))
+def test_key_of_a_local_service_is_used(keyed_service, tmp_path, capfdbinary):
+    """The key is that of the process that serves, and is never printed."""
+    (tmp_path / "request.json").write_text("[1, 2]")
 
-    assert 0 == main(["call", "diabetes", request_file])
+    assert 0 == main(["call", "diabetes", str(tmp_path / "request.json")])
 
-    assert "Bearer first-key" == server.seen[-1][1]
-    assert b"key" not in b"".join(capfdbinary.readouterr())
+    output = capfdbinary.readouterr()
+    assert b"[1,2]\n" == output.out
+    assert b"key" not in output.err
 
 
 def test_error_answer_is_shown_and_fails(status, tmp_path, capfdbinary):

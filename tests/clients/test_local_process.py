@@ -137,6 +137,67 @@ def test_same_revision_is_left_alone(services, spec):
     assert running == services.update(ID, dataclasses.replace(spec, port=running.port, start_seconds=99))
 
 
+def test_service_that_was_taken_over_is_not_stopped_by_the_one_before(services, spec):
+    """Of two owners of one running process the last one alone can stop it; nobody needs another process for that."""
+    first = services.start(dataclasses.replace(spec, owner="old", holder="urn::aaa"))
+    second = services.start(dataclasses.replace(spec, owner="new", holder="urn::aaa"))
+    services.stop(ID, 1, owner="old")
+    kept = services.status(ID)
+    services.stop(ID, 1, owner="new")
+
+    assert first == second
+    assert (first.pid, "urn::aaa") == (kept.pid, kept.holder)
+    assert not services.status(ID).known
+
+
+def test_failed_revision_leaves_the_owner(services, spec):
+    """A take-over that fails takes nothing over; one that succeeds with another revision does."""
+    services.start(dataclasses.replace(spec, owner="old", holder="urn::aaa"))
+    with pytest.raises(OperationError, match="no such model"):
+        services.start(changed(spec, "bad", FAIL="no such model", owner="new", holder="urn::aaa"))
+    failed = load_state(services._folder / ID)
+    services.start(changed(spec, "two", owner="new", holder="urn::aaa"))
+    done = load_state(services._folder / ID)
+
+    assert failed is not None
+    assert done is not None
+    assert ("old", "new") == (failed.owner, done.owner)
+
+
+def test_state_of_an_older_release_has_no_owner(services, spec):
+    """What was written before there were owners is anyone's to take over and to stop."""
+    running = services.start(spec)
+    file = running.folder / "service.json"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in kept.items() if name not in {"owner", "holder"}}))
+    found = load_state(running.folder)
+    services.stop(ID, 1, owner="any")
+
+    assert found is not None
+    assert ("", "", running.pid) == (found.owner, found.holder, found.current.pid if found.current else None)
+    assert not services.status(ID).known
+
+
+def test_live_service_of_another_holder_is_refused(services, spec):
+    """Two resources cannot have one service; a resource that has its token may have been renamed."""
+    running = services.start(dataclasses.replace(spec, owner="a", holder="urn::aaa"))
+    with pytest.raises(OperationError, match="'diabetes' is the name of LocalService 'aaa' already; give another name"):
+        services.start(changed(spec, "two", owner="b", holder="urn::bbb"))
+
+    assert running.pid == services.status(ID).pid
+    assert running == services.start(dataclasses.replace(spec, owner="a", holder="urn::renamed"))
+    assert "urn::renamed" == services.status(ID).holder
+
+
+def test_keys_of_a_service_are_those_it_was_given(services, spec):
+    """They can be asked for; without keys, and for a service that is not here, there are none."""
+    services.start(dataclasses.replace(spec, keys=Keys("first", "second")))
+    with_keys = services.keys(ID)
+    services.start(spec)
+
+    assert (Keys("first", "second"), None, None) == (with_keys, services.keys(ID), services.keys("absent"))
+
+
 def test_update_hands_the_socket_over(services, spec):
     """A new revision serves at the same port from another process; the old one is gone with its files."""
     old = services.start(spec)

@@ -21,7 +21,7 @@ from pulumi_mlserve.clients.processes.process_spec import ProcessSpec, check_run
 from pulumi_mlserve.clients.processes.process_status import ProcessStatus, status_of
 from pulumi_mlserve.clients.processes.service_change import ServiceChange
 from pulumi_mlserve.clients.processes.service_folder import GONE, ServiceFolder
-from pulumi_mlserve.clients.processes.service_keys import Keys
+from pulumi_mlserve.clients.processes.service_keys import Keys, read_keys
 from pulumi_mlserve.clients.processes.service_lock import locked
 from pulumi_mlserve.clients.processes.service_log import follow as follow_log
 from pulumi_mlserve.clients.processes.service_log import last_lines, rotate
@@ -54,7 +54,7 @@ class LocalProcesses:
         What an interrupted run left is adopted if it serves just that, else replaced without losing a request.
 
         Raises:
-            OperationError: It does not serve; a process that served before serves on.
+            OperationError: It does not serve, or is another holder's; a process that served before serves on.
         """
         folder = self._service_folder(spec.service_id)
         check_runnable(spec)
@@ -92,8 +92,11 @@ class LocalProcesses:
         drain_seconds: float = 30.0,
         progress: Progress = _silent,
         cancelled: Cancelled = _never,
+        owner: str | None = None,
     ) -> None:
         """End the service and remove what it left; a service that is gone already is no error.
+
+        With an owner, a service that another one has taken over since stays as it is.
 
         Raises:
             OperationError: A process does not end, or another run holds the service until this one is cancelled.
@@ -103,6 +106,9 @@ class LocalProcesses:
             return
         try:
             with locked(folder.path, progress, cancelled):
+                state = load_state(folder.path)
+                if owner and state is not None and state.owner not in {"", owner}:
+                    return
                 folder.end_all(Drain(drain_seconds, progress, cancelled))
                 folder.remove()
         except OSError as error:
@@ -115,6 +121,12 @@ class LocalProcesses:
         yield from last_lines(path, lines)
         if follow:
             yield from follow_log(path, path.parent.exists)
+
+    def keys(self, service_id: str) -> Keys | None:
+        """Return the keys that open the service, None when it needs none or is not known here."""
+        folder = self._service_folder(service_id)
+        state = load_state(folder.path)
+        return None if state is None or state.current is None else read_keys(folder.files(state.current).keys)
 
     def port_problem(self, service_id: str, port: int) -> str | None:
         """Return why the service cannot listen at `port`, or None when it is free or the service's own."""

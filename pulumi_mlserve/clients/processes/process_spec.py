@@ -38,7 +38,7 @@ _PASSED_ON = (
     "TZ",
     "USER",
 )
-_NO_RESTART = frozenset({"keys", "port", "service_id", "start_seconds"})
+_NO_RESTART = frozenset({"holder", "keys", "owner", "port", "service_id", "start_seconds"})
 _THREAD_COUNTS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -66,6 +66,8 @@ class ProcessSpec:
         log_level: The runtime's log level.
         variables: Environment variables of the service.
         cors_origins: Origins whose browser code may call it.
+        owner: A token of whoever starts it; what has another one does not stop it.
+        holder: The resource that has it started, by its URN; another one's live service is not taken over.
     """
 
     service_id: str
@@ -87,6 +89,8 @@ class ProcessSpec:
     log_level: str = "INFO"
     variables: Mapping[str, str] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
+    owner: str = ""
+    holder: str = ""
 
 
 def check_service_id(service_id: str) -> str:
@@ -112,8 +116,17 @@ def check_runnable(spec: ProcessSpec) -> None:
         raise OperationError(f"service {spec.service}: no Python at {spec.python}; install that version")
 
 
+def taken_name(name: str, holder: str) -> str:
+    """Return in words that a service's name is that of another resource already, which has this URN."""
+    other = holder.rpartition("::")[2]
+    return (
+        f"{name!r} is the name of LocalService {other!r} already; "
+        "give another name, or an alias if the resource was renamed"
+    )
+
+
 def fingerprint(spec: ProcessSpec) -> str:
-    """Return a hash of everything that needs another process when it changes: all but the port and the keys' text."""
+    """Return a hash of what needs another process when it changes: all but the port, the owner and the keys' text."""
     values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _NO_RESTART}
     values |= {"variables": dict(spec.variables), "auth": spec.keys is not None}
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

@@ -31,6 +31,7 @@ class ProcessStatus:
         detail: What a person needs to know, one line.
         service: The service's name, as people see it.
         scoring_uri: Where requests go.
+        holder: The resource that it is, by its URN; empty when that was not written down.
     """
 
     service_id: str
@@ -43,6 +44,7 @@ class ProcessStatus:
     detail: str
     service: str = ""
     scoring_uri: str = ""
+    holder: str = ""
 
 
 def status_of(service_id: str, folder: Path) -> ProcessStatus:
@@ -74,6 +76,7 @@ def status_of(service_id: str, folder: Path) -> ProcessStatus:
         detail=detail,
         service=state.service,
         scoring_uri=process.scoring_uri,
+        holder=state.holder,
     )
 
 

@@ -18,11 +18,17 @@ from pulumi_mlserve.clients.processes.ports import listen_anywhere, listen_at, p
 from pulumi_mlserve.clients.processes.process_control import ask_listener, ask_status
 from pulumi_mlserve.clients.processes.process_end import Drain
 from pulumi_mlserve.clients.processes.process_files import ProcessFiles, new_process_files
-from pulumi_mlserve.clients.processes.process_spec import ProcessSpec, fingerprint
+from pulumi_mlserve.clients.processes.process_spec import ProcessSpec, fingerprint, taken_name
 from pulumi_mlserve.clients.processes.process_start import launch, wait_until_ready
 from pulumi_mlserve.clients.processes.service_folder import ServiceFolder
 from pulumi_mlserve.clients.processes.service_keys import read_keys, write_keys
-from pulumi_mlserve.clients.processes.service_state import Process, Running, ServiceState, save_state
+from pulumi_mlserve.clients.processes.service_state import (
+    Process,
+    Running,
+    ServiceState,
+    load_state,
+    save_state,
+)
 from pulumi_mlserve.core.problems import OperationError
 
 _PATIENCE_SECONDS = 3.0  # a process that is busy may answer late; one that hangs does not answer at all
@@ -50,13 +56,16 @@ class ServiceChange:
         """Return the service once it serves; a port that is chosen is none of `avoid`.
 
         Raises:
-            OperationError: It does not serve the revision; a process that served before serves on.
+            OperationError: It does not serve the revision, or is another holder's; a process that served before
+                serves on.
         """
+        self._refuse_a_stranger()
         wanted = fingerprint(self.spec)
         state = self.folder.recover(wanted, self.spec.service, self._drain)
         current = state.current
         if current is not None and self._is_as_wanted(current, wanted):
             self._give_keys(current)
+            save_state(self.folder.path, self._owned(state))
             return current.running(self.folder.path)
         try:
             with self._listener(current, avoid) as listener:
@@ -67,12 +76,25 @@ class ServiceChange:
             raise
         if current is not None:
             self.folder.end(current, self._drain)
-            save_state(self.folder.path, ServiceState(self.spec.service, current=process))
+            save_state(self.folder.path, self._owned(ServiceState(self.spec.service, current=process)))
         return process.running(self.folder.path)
 
     @property
     def _drain(self) -> Drain:
         return Drain(self.spec.drain_seconds, self.progress, self.cancelled)
+
+    def _refuse_a_stranger(self) -> None:
+        """Raise if the service is alive and another resource's; one that has its token is that resource renamed."""
+        state, spec = load_state(self.folder.path), self.spec
+        if state is None or not any(process.alive for process in state.processes):
+            return
+        same = state.holder in {"", spec.holder} or (spec.owner and spec.owner == state.owner)
+        if spec.holder and not same:
+            raise OperationError(f"name: {taken_name(spec.service, state.holder)}")
+
+    def _owned(self, state: ServiceState) -> ServiceState:
+        """Return the state as its new owner's: it becomes so only with a process that serves."""
+        return replace(state, owner=self.spec.owner, holder=self.spec.holder)
 
     def _is_as_wanted(self, process: Process, wanted: str) -> bool:
         if process.fingerprint != wanted or self.spec.port not in {None, process.port}:
@@ -123,7 +145,7 @@ class ServiceChange:
         try:
             process = launch(files, self.spec, listener, self.pycache, write_down)
             wait_until_ready(process, files, self.spec, self.progress, self.cancelled)
-            self.folder.promote(state, process)
+            self.folder.promote(self._owned(state), process)
         except BaseException as error:
             self._take_back(state, files, started)
             if isinstance(error, OperationError) and state.current is not None and state.current.alive:

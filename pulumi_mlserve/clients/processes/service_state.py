@@ -104,12 +104,16 @@ class ServiceState:
         current: The process that serves, or served last.
         pending: A process that is to take over and is not known to be ready.
         leaving: Processes that were replaced and answer what they still have.
+        owner: A token of whoever had it started, or took it over, last; empty when nobody said.
+        holder: The resource that this was; empty when nobody said.
     """
 
     service: str
     current: Process | None = None
     pending: Process | None = None
     leaving: tuple[Process, ...] = ()
+    owner: str = ""
+    holder: str = ""
 
     @property
     def processes(self) -> tuple[Process, ...]:
@@ -140,6 +144,8 @@ def load_state(folder: Path) -> ServiceState | None:
             current=_process(found["current"]),
             pending=_process(found["pending"]),
             leaving=tuple(p for p in map(_process, found["leaving"]) if p is not None),
+            owner=str(found.get("owner", "")),
+            holder=str(found.get("holder", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # the processes themselves are found without it

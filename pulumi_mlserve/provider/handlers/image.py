@@ -55,7 +55,6 @@ class ImageHandler:
         "description",
     )
     replaced = ("name",)
-    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Read everything that goes in, and compute what each layer is made from."""
@@ -91,6 +90,10 @@ class ImageHandler:
     def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
         """Return nothing: an image cannot change."""
         return {}
+
+    def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
+        """Both can be at a time."""
+        return False
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Try it, then build it."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import platform
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pulumi_mlserve.clients.environments.interpreter import isolated_python
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.processes.local_process import ProcessSpec, ProcessStatus, Running
+from pulumi_mlserve.clients.processes.process_spec import taken_name
 from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
@@ -32,6 +35,7 @@ _SETTINGS: Final = (
     "scoring_timeout_ms",
     "start_seconds",
 )
+_OWNER_BYTES: Final = 8
 _RENAMED: Final = {"environment_variables": "variables"}
 
 
@@ -40,8 +44,6 @@ class LocalProcessHandler:
 
     compared = ("name", "image", "port", "keys", "running", *_SETTINGS)
     replaced = ("name",)
-    # A new name is a new service; it often has the old one's port.
-    deleted_first = True
 
     def check(self, call: Call) -> Checked:
         """Check the settings, and that the port is free or ours."""
@@ -49,9 +51,11 @@ class LocalProcessHandler:
         problems = [p for p in check_local_service(settings) if p.path not in call.news or p.path in settings]
         inputs = {**call.news, "running": True, "image": _identity(call.news.get("image"))}
         port = settings.get("port")
-        if isinstance(port, int) and not problems and port != call.olds.get("port"):
+        if not problems:
+            problems += _name_problem(call, settings.get("name"))
+        if isinstance(port, int) and not problems and port != call.olds.get("port") and not _lost(call):
             taken = workplace(call.settings).processes.port_problem(_service_id(call), port)
-            if taken and not _held_by_this_stack(call, port):
+            if taken and not _port_holder(call, port):
                 problems.append(Problem("port", taken.removeprefix("port: ")))
         return Checked(inputs, problems)
 
@@ -62,13 +66,17 @@ class LocalProcessHandler:
         status = workplace(call.settings).processes.status(_existing(call))
         return {} if status.alive else {"running": False}
 
+    def deletes_first(self, call: Call) -> bool:
+        """A new name is a new service; only where it has the old one's port must that go first."""
+        return call.news.get("port") is not None and call.news["port"] == call.state.get("port")
+
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Start the process and wait until it has answered its samples."""
         if call.preview:
             return "", self._forecast(call)
-        place = workplace(call.settings)
-        running = place.processes.start(self._spec(call), call.status, call.cancelled)
-        return _service_id(call), _outputs(call, running)
+        spec = self._spec(call)
+        running = _started(call, spec, workplace(call.settings).processes.start)
+        return spec.service_id, _outputs(call, spec.owner, running)
 
     def update(self, call: Call) -> dict[str, Any]:
         """Start the new revision on the same socket, switch when it is ready, then drain the old one."""
@@ -76,9 +84,9 @@ class LocalProcessHandler:
             raise OperationError(_elsewhere_text(call, "pulumi up"))
         if call.preview:
             return self._forecast(call)
-        place, service_id = workplace(call.settings), _service_id(call)
-        running = place.processes.update(service_id, self._spec(call), call.status, call.cancelled)
-        return _outputs(call, running)
+        spec = self._spec(call)
+        update = functools.partial(workplace(call.settings).processes.update, spec.service_id)
+        return _outputs(call, spec.owner, _started(call, spec, update))
 
     def read(self, call: Call) -> Found:
         """Look at the process; a dead one is a difference, an unhealthy one an error."""
@@ -97,7 +105,9 @@ class LocalProcessHandler:
         if _elsewhere(call):
             raise OperationError(_elsewhere_text(call, "pulumi destroy"))
         drain = call.olds.get("drain_seconds", 30)
-        workplace(call.settings).processes.stop(_service_id(call), drain, call.status)
+        workplace(call.settings).processes.stop(
+            _service_id(call), drain, call.status, call.cancelled, call.state.get("owner")
+        )
 
     def _forecast(self, call: Call) -> dict[str, Any]:
         kept = {name: value for name, value in call.state.items() if name in {"port", "host"}}
@@ -109,6 +119,7 @@ class LocalProcessHandler:
             "pid": UNKNOWN,
             "state": "Healthy",
             "host": UNKNOWN,
+            "owner": call.state.get("owner", UNKNOWN),
         }
 
     def _spec(self, call: Call) -> ProcessSpec:
@@ -133,6 +144,8 @@ class LocalProcessHandler:
             revision=str(_revision(call)),
             port=call.news.get("port", call.state.get("port")),
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
+            owner=str(call.state.get("owner") or secrets.token_hex(_OWNER_BYTES)),
+            holder=call.urn,
             **{_RENAMED.get(name, name): value for name, value in given.items()},
         )
 
@@ -155,11 +168,40 @@ def _service_id(call: Call, name: str | None = None) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{call.project}.{call.stack}.{name}")
 
 
-def _held_by_this_stack(call: Call, port: int) -> bool:
-    """Return whether a service of the same stack has the port: this very run may be about to take it away from it."""
-    prefix = _service_id(call, "")
+def _name_problem(call: Call, name: object) -> list[Problem]:
+    """Return whose the name is if it is not ours; a resource that had it keeps it, whatever its URN was then."""
+    if not isinstance(name, str) or name == call.olds.get("name"):
+        return []
+    status = workplace(call.settings).processes.status(_service_id(call))
+    if status.holder in {"", call.urn}:
+        return []
+    return [Problem("name", taken_name(name, status.holder))]
+
+
+def _lost(call: Call) -> bool:
+    """Return whether this machine does not know a service that exists: its ports are another machine's."""
+    return bool(call.olds) and not workplace(call.settings).processes.status(_existing(call)).known
+
+
+def _port_holder(call: Call, port: int) -> str:
+    """Return which other service of the same stack has the port: this very run may be about to take it away from it."""
+    prefix, own = _service_id(call, ""), _service_id(call)
     statuses = workplace(call.settings).processes.list()
-    return any(status.port == port and status.service_id.startswith(prefix) for status in statuses)
+    having = (s.service for s in statuses if s.port == port and s.service_id != own and s.service_id.startswith(prefix))
+    return next(having, "")
+
+
+def _started(call: Call, spec: ProcessSpec, start: Callable[..., Running]) -> Running:
+    try:
+        return start(spec, call.status, call.cancelled)
+    except OperationError as error:
+        other = _port_holder(call, spec.port) if spec.port and str(error).startswith("port:") else ""
+        if not other:
+            raise
+        raise OperationError(
+            f"port: {spec.port} is the port of service {other!r} of this stack; "
+            "free it in one pulumi up, take it in the next"
+        ) from error
 
 
 def _elsewhere(call: Call) -> bool:
@@ -179,9 +221,10 @@ def _elsewhere_text(call: Call, command: str) -> str:
 
 def _revision(call: Call) -> Any:
     inputs = dict(call.news)
-    if "environment_variables" in call.secrets:
+    variables = inputs.get("environment_variables")
+    if "environment_variables" in call.secrets and isinstance(variables, Mapping):
         # A revision is shown to everyone: nothing secret goes into it, not even hashed.
-        inputs["environment_variables"] = sorted(inputs["environment_variables"])
+        inputs["environment_variables"] = sorted(variables)
     content = [inputs["image"], *(inputs.get(name) for name in _SETTINGS if name != "start_seconds")]
     if has_unknown(content):
         return UNKNOWN
@@ -196,7 +239,7 @@ def _addresses(name: Any, port: Any) -> dict[str, Any]:
     return {"name": name, "scoring_uri": f"{base}/score", "swagger_uri": f"{base}/swagger.json"}
 
 
-def _outputs(call: Call, running: Running) -> dict[str, Any]:
+def _outputs(call: Call, owner: str, running: Running) -> dict[str, Any]:
     for line in running.limits:
         if line.startswith("not "):
             call.warn(line)
@@ -207,6 +250,7 @@ def _outputs(call: Call, running: Running) -> dict[str, Any]:
         "revision": running.revision,
         "pid": running.pid,
         "host": platform.node(),
+        "owner": owner,
     }
 
 

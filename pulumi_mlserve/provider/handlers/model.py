@@ -32,7 +32,6 @@ class ModelHandler:
         "resource_configuration",
     )
     replaced = ("name",)
-    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Hash the files and forecast the version."""
@@ -56,6 +55,10 @@ class ModelHandler:
     def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
         """Return nothing: a version's content cannot change."""
         return {}
+
+    def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
+        """Both can be at a time."""
+        return False
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Register the content, or say which version it will be."""

@@ -19,7 +19,6 @@ class ServiceKeysHandler:
 
     compared = ("service", "primary_key", "secondary_key", "primary_generation", "secondary_generation")
     replaced = ()
-    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Complete the generations."""
@@ -40,6 +39,10 @@ class ServiceKeysHandler:
     def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
         """Return nothing: keys live in the state alone."""
         return {}
+
+    def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
+        """Both can be at a time."""
+        return False
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Make the keys."""

@@ -21,7 +21,6 @@ class ServiceRecordHandler:
 
     compared = ("service", "target", "image", "scoring_uri", "revision", "tags", "properties", "description")
     replaced = ("service",)
-    deleted_first = False
 
     def check(self, call: Call) -> Checked:
         """Keep of the image what the record needs."""
@@ -41,6 +40,10 @@ class ServiceRecordHandler:
         except OperationError:  # what cannot be looked at is taken as it was; writing says what is wrong
             return {}
         return {"revision": ""} if lost else {}
+
+    def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
+        """Both can be at a time."""
+        return False
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Write the record."""
