@@ -30,12 +30,13 @@ from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Prob
 from pulumi_mlserve.core.shapes import from_wire, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Handler, PartialFailure, Say
 from pulumi_mlserve.provider.differences import differences
-from pulumi_mlserve.provider.failures import check_failures, masked
+from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
 from pulumi_mlserve.provider.values import Values, decode, encode, is_unknown
 
 _MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
 _THREADS: Final = 32
 _LOOK_SECONDS: Final = 0.5
+_END_SECONDS: Final = 5.0
 T = TypeVar("T")
 
 
@@ -55,9 +56,10 @@ class Servicer(ProviderServicer):
         self._settings: dict[str, str] = {}
         self._connect(engine)
 
-    def cancel_all(self) -> None:
-        """Ask all work in progress to stop."""
+    def cancel_all(self) -> asyncio.Future[None]:
+        """Ask all work in progress to stop, and return what is done when it has."""
         self._stop.set()
+        return asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
 
     def _connect(self, address: str) -> None:
         self.engine_address = address
@@ -249,7 +251,11 @@ class Servicer(ProviderServicer):
             if declaration is None:
                 raise
             await context.abort_with_status(_partial(failure, declaration, call))
-        except (OperationError, InvalidInputError) as failure:
+        except InvalidInputError as failure:
+            shape = shape_of(self._handler(call.urn)[0].inputs)
+            lines = [str(Problem(wire_path(p.path, shape), p.message)) for p in failure.problems]
+            await context.abort(grpc.StatusCode.UNKNOWN, _masked("\n".join(lines), call))
+        except OperationError as failure:
             await context.abort(grpc.StatusCode.UNKNOWN, _masked(str(failure), call))
         except Exception:  # noqa: BLE001  a mistake of ours must not look like one of the user's
             text = f"this is a mistake in pulumi-mlserve, please report it:\n{traceback.format_exc()}"
@@ -274,13 +280,16 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
         await _told_or_orphaned(ended)
-        servicer.cancel_all()
+        work = servicer.cancel_all()
         await server.stop(None)
+        # Handlers that were told to stop tidy up after themselves; one that cannot must not hold the process: what it
+        # has written, it has written whole.
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(work, _END_SECONDS)
+        sys.stdout.flush()
+        os._exit(0)
 
     asyncio.run(run())
-    sys.stdout.flush()
-    # Work that a stop could not end must not hold the process: what it has written, it has written whole.
-    os._exit(0)
 
 
 async def _told_or_orphaned(ended: asyncio.Event) -> None:
