@@ -83,6 +83,8 @@ class LocalProcessHandler:
         if _elsewhere(call):
             raise OperationError(_elsewhere_text(call, "pulumi up"))
         if call.preview:
+            if workplace(call.settings).processes.status(_existing(call)).alive:
+                call.info("serves on while the new revision starts, and hands over once that has answered its samples")
             return self._forecast(call)
         spec = self._spec(call)
         update = functools.partial(workplace(call.settings).processes.update, spec.service_id)
