@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -169,10 +168,13 @@ class Stack:
         return self.pulumi("destroy", "--yes", "--skip-preview", *self._plain())
 
     def mend_checkpoint(self) -> None:
-        """Puts back the engine's backup if the kill hit the engine while it wrote its state, as its manual advises."""
-        for file in self.workspace.backend.glob(f".pulumi/stacks/*/{self.name}.json"):
+        """Removes a state's attributes that a killed engine left empty: it writes them, alone of all, in place.
+
+        Without them the state is read as ever; empty, they are "failed to load checkpoint: EOF" (seen with 3.259).
+        """
+        for file in self.workspace.backend.glob(".pulumi/**/*.attrs"):
             if file.stat().st_size == 0:
-                shutil.copyfile(file.with_name(f"{file.name}.bak"), file)
+                file.unlink()
 
     def cancel(self) -> Outcome:
         """Ends an update that was killed."""
