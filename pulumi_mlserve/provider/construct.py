@@ -18,6 +18,7 @@ from pulumi_mlserve.components.registered_model import RegisteredModel, Register
 from pulumi_mlserve.components.scoring_image import ScoringImage, ScoringImageArgs
 from pulumi_mlserve.core.declarations import token
 from pulumi_mlserve.core.shapes import Field, Shape, from_wire, shape_of
+from pulumi_mlserve.provider.failures import wire_path
 
 COMPONENTS: Final[tuple[tuple[type, type], ...]] = (
     (LocalService, LocalServiceArgs),
@@ -50,10 +51,7 @@ class ComponentHost(Provider):
         arguments, problems = from_wire(lifted, shape, opaque=_later)
         if problems:
             details = [
-                InputPropertyErrorDetails(
-                    property_path=shape.by_name[p.path].wire if p.path in shape.by_name else p.path, reason=p.message
-                )
-                for p in problems
+                InputPropertyErrorDetails(property_path=wire_path(p.path, shape), reason=p.message) for p in problems
             ]
             raise InputPropertiesError(f"{resource_type.rsplit(':', 1)[-1]} {name!r} cannot be made", details)
         try:

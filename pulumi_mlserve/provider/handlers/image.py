@@ -67,8 +67,8 @@ class ImageHandler:
             return Checked({**call.news, **kept, **given}, problems)
         inputs = {**call.news, "samples": _samples(call)}
         environment = None
-        served_how = has_unknown(_digests(call)) and "entry_script" not in call.news
-        if served_how or has_unknown([call.news.get(name) for name in _DECIDES]):
+        unknown_server = has_unknown(_digests(call)) and "entry_script" not in call.news
+        if unknown_server or has_unknown([call.news.get(name) for name in _DECIDES]):
             problems += _script_problems(call, None)
         else:
             wrong = {problem.top for problem in problems}
@@ -269,15 +269,18 @@ def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan
     if environment.lock is None:
         raise InvalidInputError([Problem("", "the packages are not resolved")])
     now, kept = runtime_files().digest, call.olds.get("runtime")
-    plan = plan_layers(_inputs(call, environment, environment.lock, samples, now))
+    inputs = _inputs(call, environment, environment.lock, samples, now, _code(call))
+    plan = plan_layers(inputs)
     if kept in (None, now) or "runtime" in call.news.get("upgrade", ()):
         return plan, now
-    before = plan_layers(_inputs(call, environment, environment.lock, samples, str(kept)))
+    before = plan_layers(dataclasses.replace(inputs, runtime_digest=str(kept)))
     return (before, str(kept)) if before.recipe == call.olds.get("recipe") else (plan, now)
 
 
-def _inputs(call: Call, environment: Environment, lock: Lock, samples: Any, runtime: str) -> ImageInputs:
-    news, code = call.news, _code(call)
+def _inputs(  # noqa: PLR0913, PLR0917  each is one thing that goes in
+    call: Call, environment: Environment, lock: Lock, samples: Any, runtime: str, code: SourceTree | None
+) -> ImageInputs:
+    news = call.news
     return ImageInputs(
         name=news["name"],
         python=environment.spec.python,
@@ -309,10 +312,11 @@ def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
     environment = read_environment(settled, {**news, "upgrade": ()})
     if environment.lock is None:
         raise OperationError("the packages cannot be resolved now; run pulumi up again when the index can be reached")
-    inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]))
+    code = _code(call)
+    inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]), code)
     models = tuple(place.sources.image_model(model) for model in news.get("models") or ())
     packages = place.resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled)
-    content = ImageContent(packages=packages, code=_code(call))
+    content = ImageContent(packages=packages, code=code)
     plan = plan_layers(dataclasses.replace(inputs, models=models))
     if plan.recipe != news["recipe"]:
         raise OperationError("source_directory: files changed while this ran; run pulumi up again")
