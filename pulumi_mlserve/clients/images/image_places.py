@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
 from pulumi_mlserve.clients.models.file_bytes import is_full
 from pulumi_mlserve.core.problems import OperationError
@@ -136,7 +137,7 @@ class ImagePlaces:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
 
     def sweep(self) -> None:
         """Remove what runs that died left unfinished, unless another run is at work."""
@@ -182,15 +183,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
         got = document.get("schema") if isinstance(document, dict) else type(document).__name__
         raise OperationError(f"{path}: schema is not known here, got {got!r}; use the version that wrote it")
     return document
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names in a folder survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_tree(path: Path) -> None:

@@ -7,10 +7,10 @@ store where both are on one filesystem, and its bytes are made again whenever so
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pulumi_mlserve.clients.images.image_places import ImagePlaces, read_json, sync_folder
+from pulumi_mlserve.clients.atomic_file import sync
+from pulumi_mlserve.clients.images.image_places import ImagePlaces, read_json
 from pulumi_mlserve.clients.images.layer_writer import CHUNK, ahead, tar_stream, unpacked_stream, write_packed
 from pulumi_mlserve.clients.images.source_files import file_hash
 from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progress, stop_if
@@ -73,7 +73,7 @@ class LayerStore:
         with self._places.scratch() as temporary:
             blob = write_packed(tar_stream(ordered), temporary, each=work.step)
             temporary.replace(self._places.blob(blob.digest))
-        sync_folder(self._places.blob(blob.digest).parent)
+        sync(self._places.blob(blob.digest).parent)
         return self._written(
             ImageLayer(key.kind, key.name, key.key, blob.digest, blob.diff_id, blob.size, TAR_GZIP_TYPE), ()
         )
@@ -159,9 +159,9 @@ class LayerStore:
                     )
                 if placed.stat().st_nlink == 1:
                     placed.chmod(0o444)  # a copy of our own; a link has the mode of the model store
-                    _sync(placed)
+                    sync(placed)
                 placed.replace(self._places.model_file(file.sha256))
-        sync_folder(self._places.model_file("x").parent)
+        sync(self._places.model_file("x").parent)
 
     def _is_true(self, file: FileEntry) -> bool:
         path = self._places.model_file(file.sha256)
@@ -216,11 +216,3 @@ def _has(path: Path, size: int) -> bool:
         return path.stat().st_size == size
     except FileNotFoundError:
         return False
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.models.file_bytes import Stamp, copy_file, is_full, stamp_of
-from pulumi_mlserve.clients.models.object_json import Objects, sync
+from pulumi_mlserve.clients.models.object_json import Objects
 from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.problems import OperationError

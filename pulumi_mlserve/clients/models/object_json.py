@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.models.file_bytes import is_full
 from pulumi_mlserve.core.problems import OperationError
 
@@ -226,15 +227,6 @@ class Objects:
             raise OperationError(
                 f"store: the folder {folder} cannot be used: {_first_line(error)}; choose another (mlserve:store)"
             ) from error
-
-
-def sync(path: Path) -> None:
-    """Have a file's or folder's content on the disk."""
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _encoded(document: Mapping[str, object]) -> bytes:
