@@ -169,17 +169,39 @@ def test_syntax_newer_than_the_images_python_is_refused():
     assert problem.endswith("correct the syntax for Python 3.10")
 
 
-def test_null_bytes_are_refused():
-    """A binary file is no script."""
-    assert "null bytes" in check("a\0b")[0]
+@pytest.mark.parametrize(
+    ("text", "place", "told"),
+    [
+        ("x = 1\na\0b", "score.py:2: ", "null bytes"),
+        ("\n\nx = " + "-" * 100_000 + "1", "score.py:3: ", "simplify it"),
+        ("# coding: klingon\n", "score.py:1: ", "unknown encoding: klingon"),
+        ("", "score.py:1: ", "no init()"),
+        ("import numpy\n\ndef init():\n    pass\n", "score.py:4: ", "no run()"),
+        ("def predict(data):\n    pass\n\ndef Init():\n    pass\n", "score.py:4: ", "did you mean 'Init'?"),
+    ],
+    ids=["null byte", "nesting", "encoding", "empty", "missing", "similar"],
+)
+def test_every_problem_names_the_line_to_look_at(text, place, told):
+    """What has no line of its own names where it begins, belongs, or may be meant."""
+    problems = check(text)
+
+    assert all(line.startswith("score.py:") and line.split(":")[1].isdecimal() for line in problems)
+    assert any(line.startswith(place) and told in line for line in problems), problems
+
+
+def test_a_long_sum_of_texts_is_read():
+    """A thousand parts are a tree a thousand deep."""
+    text = "q = " + " + ".join(["'a'"] * 1500) + "\ndef init():\n    get_model_path('x')\ndef run(d): ...\n"
+
+    assert "score.py:3: no model named 'x' in the image, it has m; add it to models" in check(text, models=["m"])
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("def run(d): ...\n", "score.py: no init(); define init() that loads the model"),
-        ("def init(): ...\n", "score.py: no run(); define run(data) that answers one request"),
-        ("def init(): ...\ndef Run(d): ...\n", "score.py: no run(); did you mean 'Run'?"),
+        ("def run(d): ...\n", "score.py:1: no init(); define init() that loads the model"),
+        ("def init(): ...\n", "score.py:1: no run(); define run(data) that answers one request"),
+        ("def init(): ...\ndef Run(d): ...\n", "score.py:2: no run(); did you mean 'Run'?"),
         ("run = 3\ndef init(): ...\n", "score.py:1: run is no function, got 3"),
         ("def init(a): ...\ndef run(d): ...\n", "score.py:1: init() is called without arguments, got a"),
         ("async def init(): ...\ndef run(d): ...\n", "score.py:1: init() is asynchronous"),

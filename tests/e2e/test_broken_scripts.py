@@ -42,8 +42,8 @@ def script(serving):
 
 BROKEN = {
     "syntax error": ("def init():", "def init(:", ["score.py:13", "syntax"]),
-    "no run": ("def run(data):", "def walk(data):", ["score.py", "run"]),
-    "no init": ("def init():", "def start():", ["score.py", "init"]),
+    "no run": ("def run(data):", "def walk(data):", ["score.py:22: no run()"]),
+    "no init": ("def init():", "def start():", ["score.py:22: no init()"]),
     "unknown import": (
         "import numpy as np",
         "import numpy as np\nimport tensorflow",

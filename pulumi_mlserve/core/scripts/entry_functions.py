@@ -10,11 +10,11 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from pulumi_mlserve.core.suggest import did_you_mean
+from pulumi_mlserve.core.suggest import closest, did_you_mean
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Finding = tuple[int | None, str]
-"""A line, or none when the whole file is meant, and what is wrong there."""
+Finding = tuple[int, str]
+"""The line to look at, and what is wrong there."""
 
 _HEADERS: Final = "request_headers"
 _KNOWN_DECORATORS: Final = frozenset({"input_schema", "output_schema", "rawhttp"})
@@ -24,16 +24,22 @@ _MISSING: Final = {
 }
 
 
-def check_functions(tree: ast.Module) -> Iterator[Finding]:
-    """Yield what is wrong with ``init`` and ``run``."""
+def check_functions(tree: ast.Module, *, lines: int) -> Iterator[Finding]:
+    """Yield what is wrong with ``init`` and ``run``.
+
+    Args:
+        tree: The script.
+        lines: How many lines it has; what is missing altogether belongs after the last.
+    """
     bound = dict(_bound(tree.body))
     unknown = "*" in bound
     for name, advice in _MISSING.items():
         node = bound.get(name)
         if node is None:
             if not unknown and not (name == "run" and "driver_module" in bound):
-                functions = [found for found, what in bound.items() if isinstance(what, Function)]
-                yield None, f"no {name}(){did_you_mean(name, functions) or '; ' + advice}"
+                functions = {found: what.lineno for found, what in bound.items() if isinstance(what, Function)}
+                line = functions.get(closest(name, functions) or "", max(lines, 1))
+                yield line, f"no {name}(){did_you_mean(name, functions) or '; ' + advice}"
         elif isinstance(node, ast.Constant):
             yield node.lineno, f"{name} is no function, got {node.value!r}; {advice}"
         elif isinstance(node, Function):

@@ -55,7 +55,7 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
     tree = _parse(text, python)
     if not isinstance(tree, ast.Module):
         return [_problem(entry, tree)] if tree is not None else []
-    findings = [*check_functions(tree)]
+    findings = [*check_functions(tree, lines=len(text.splitlines()))]
     if models is not None:
         findings += _check_models(tree, models, local)
     problems = [_problem(entry, finding) for finding in findings]
@@ -156,15 +156,21 @@ def _parse(text: bytes, python: str) -> ast.Module | Finding | None:
         if target > own:
             return None
         shown = f", got {error.text.strip()!r}" if error.text and error.text.strip() else ""
-        place = f"column {error.offset}: " if error.offset else ""
+        place = f"column {error.offset}: " if error.offset and error.offset > 0 else ""
         return (
-            error.lineno,
+            error.lineno or _line_of(text, b"\0"),
             f"{place}{error.msg[:1].lower()}{error.msg[1:]}{shown}; correct the syntax for Python {python}",
         )
-    except ValueError as error:
-        return None, f"{error}; save it as plain text"
-    except RecursionError:
-        return None, "nested too deeply to be read; simplify it"
+    except ValueError as error:  # Python 3.11.3 and older say so of a null byte
+        return _line_of(text, b"\0"), f"{error}; save it as plain text"
+    except (RecursionError, MemoryError):
+        longest = max(text.splitlines(), key=len, default=b"")
+        return _line_of(text, longest), "nested too deeply to be read; simplify it"
+
+
+def _line_of(text: bytes, part: bytes) -> int:
+    """Return the line in which a part of a text begins, the first where there is no such part."""
+    return text[: max(text.find(part), 0)].count(b"\n") + 1
 
 
 def _check_models(tree: ast.Module, models: Collection[str], local: SourceModules) -> Iterator[Finding]:
@@ -179,7 +185,7 @@ def _check_models(tree: ast.Module, models: Collection[str], local: SourceModule
 def _problem(file: str, finding: Finding) -> Problem:
     """Return a finding as the problem of the entry script's property, with file and line in front."""
     line, message = finding
-    return Problem(_PATH, f"{file}:{line}: {message}" if line else f"{file}: {message}")
+    return Problem(_PATH, f"{file}:{line}: {message}")
 
 
 def _order(problem: Problem, entry: str) -> tuple[bool, str, int]:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Final
+
+_NOT_CERTAIN: Final = (ast.If, ast.IfExp, ast.Try, ast.While, ast.For, ast.ExceptHandler)
 
 
 def asked_models(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Yield the name and line of each model that is asked for outside of conditions and exception handlers."""
-    for statement in tree.body:
-        yield from _of_node(statement)
-
-
-def _of_node(node: ast.AST) -> Iterator[tuple[str, int]]:
-    """Yield the requests in a node, leaving out what may not run or may fail."""
-    if isinstance(node, ast.If | ast.IfExp | ast.Try | ast.While | ast.For | ast.ExceptHandler):
-        return
-    if isinstance(node, ast.Call):
-        name = _requested(node)
-        if name is not None:
+    pending: list[ast.AST] = [*reversed(tree.body)]
+    while pending:  # no recursion: a long sum of texts is nested as deeply as it has parts
+        node = pending.pop()
+        if isinstance(node, _NOT_CERTAIN):
+            continue
+        if isinstance(node, ast.Call) and (name := _requested(node)) is not None:
             yield name, node.lineno
-    for child in ast.iter_child_nodes(node):
-        yield from _of_node(child)
+        pending += reversed([*ast.iter_child_nodes(node)])
 
 
 def _requested(call: ast.Call) -> str | None:
