@@ -160,3 +160,43 @@ def test_port_of_a_service_elsewhere_is_not_looked_for_here(services):
 
         assert ["port"] == [problem.path for problem in HANDLER.check(new).problems]
         assert [] == HANDLER.check(elsewhere).problems
+
+
+def test_stacks_whose_names_join_to_one_text_are_kept_apart(services):
+    """`a.b` with stack `c` and `a` with stack `b.c` each have a service of their own."""
+    one = created(dataclasses.replace(asked(), urn=asked().urn.replace("dev::shop", "c::a.b")))
+    two = created(dataclasses.replace(asked(), urn=asked().urn.replace("dev::shop", "b.c::a")))
+    deleted(one)
+
+    assert one.id != two.id
+    assert services.status(two.id).ready
+    deleted(two)
+
+
+def test_identity_of_an_earlier_release_is_kept(services):
+    """A state that holds the joined form goes on with it, in every call: the id is what it was given."""
+    urn = asked().urn.replace("dev::shop", "c::a.b")
+    new = dataclasses.replace(asked(), urn=urn)
+    spec = dataclasses.replace(HANDLER._spec(new), service_id="a.b.c.same")
+    pid = services.start(spec).pid
+    old = dataclasses.replace(new, id="a.b.c.same", olds=new.news, state={"owner": spec.owner, "name": "same"})
+
+    assert {} == HANDLER.drift(old)
+    assert "Healthy" == HANDLER.read(old).state["state"]
+    assert [] == HANDLER.check(dataclasses.replace(old, id="")).problems
+    assert pid == HANDLER.update(old)["pid"]
+    found = created(new)  # its state was lost: it is found by its holder
+    assert ("a.b.c.same", pid) == (found.id, found.state["pid"])
+    deleted(found)
+    assert [] == list(services.list())
+
+
+def test_renamed_stack_keeps_its_process(services):
+    """After `pulumi stack rename` the id in the state still names the process."""
+    there = created(asked())
+    renamed = dataclasses.replace(there, urn=there.urn.replace("urn:pulumi:dev::", "urn:pulumi:prod::"))
+
+    assert {} == HANDLER.drift(renamed)
+    assert there.state["pid"] == HANDLER.update(renamed)["pid"]
+    deleted(renamed)
+    assert [] == list(services.list())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,9 +14,9 @@ from mlserve_scoring.settings import Settings, dump
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.core.service_identity import is_service_id
 
 _RUNTIME = "opt/mlserve/runtime"
-_SERVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 # What a program needs to find its files, its libraries, its devices, its language and its time; nothing that tends to
 # hold secrets. A service that needs more is given it by its settings.
@@ -99,7 +98,7 @@ def check_service_id(service_id: str) -> str:
     Raises:
         OperationError: It cannot.
     """
-    if not _SERVICE_ID.fullmatch(service_id):
+    if not is_service_id(service_id):
         raise OperationError(f"service {service_id!r}: not a name for a folder; use letters, digits, '.', '_' and '-'")
     return service_id
 

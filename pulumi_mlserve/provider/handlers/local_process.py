@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import platform
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -18,6 +17,7 @@ from pulumi_mlserve.clients.processes.process_spec import taken_name
 from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
+from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id, service_id
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
@@ -63,7 +63,7 @@ class LocalProcessHandler:
         """Report a process that has died: looking costs next to nothing."""
         if _elsewhere(call):
             return {}
-        status = workplace(call.settings).processes.status(_existing(call))
+        status = workplace(call.settings).processes.status(_service_id(call))
         return {} if status.alive else {"running": False}
 
     def deletes_first(self, call: Call) -> bool:
@@ -83,7 +83,7 @@ class LocalProcessHandler:
         if _elsewhere(call):
             raise OperationError(_elsewhere_text(call, "pulumi up"))
         if call.preview:
-            if workplace(call.settings).processes.status(_existing(call)).alive:
+            if workplace(call.settings).processes.status(_service_id(call)).alive:
                 call.info("serves on while the new revision starts, and hands over once that has answered its samples")
             return self._forecast(call)
         spec = self._spec(call)
@@ -159,22 +159,27 @@ def _identity(image: Any) -> Any:
     return {name: image[name] for name in ("name", "digest", "reference") if name in image}
 
 
-def _existing(call: Call) -> str:
-    """Return the service as it is now, whatever name it shall have."""
-    return _service_id(call, str(call.state.get("name") or call.olds.get("name") or call.news.get("name")))
+def _service_id(call: Call) -> str:
+    """Return the service that the resource is: whatever it was given at creation, else the one of its name."""
+    return call.id or _service_named(call, str(call.news.get("name") or call.olds.get("name")))
 
 
-def _service_id(call: Call, name: str | None = None) -> str:
-    if name is None:
-        name = str(call.news.get("name") or call.olds.get("name") or call.state.get("name"))
-    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{call.project}.{call.stack}.{name}")
+def _service_named(call: Call, name: str) -> str:
+    """Return the service of this stack that has the name, the earlier form of its identity if it lives under that."""
+    plain = plain_service_id(call.project, call.stack, name)
+    own = service_id(call.project, call.stack, name)
+    if plain != own and is_service_id(plain):
+        statuses = workplace(call.settings).processes
+        if not statuses.status(own).known and statuses.status(plain).holder == call.urn:
+            return plain
+    return own
 
 
 def _name_problem(call: Call, name: object) -> list[Problem]:
     """Return whose the name is if it is not ours; a resource that had it keeps it, whatever its URN was then."""
     if not isinstance(name, str) or name == call.olds.get("name"):
         return []
-    status = workplace(call.settings).processes.status(_service_id(call))
+    status = workplace(call.settings).processes.status(_service_named(call, name))
     if status.holder in {"", call.urn}:
         return []
     return [Problem("name", taken_name(name, status.holder))]
@@ -182,15 +187,18 @@ def _name_problem(call: Call, name: object) -> list[Problem]:
 
 def _lost(call: Call) -> bool:
     """Return whether this machine does not know a service that exists: its ports are another machine's."""
-    return bool(call.olds) and not workplace(call.settings).processes.status(_existing(call)).known
+    if not call.olds:
+        return False
+    return not workplace(call.settings).processes.status(_service_named(call, str(call.olds.get("name")))).known
 
 
 def _port_holder(call: Call, port: int) -> str:
     """Return which other service of the same stack has the port: this very run may be about to take it away from it."""
-    prefix, own = _service_id(call, ""), _service_id(call)
-    statuses = workplace(call.settings).processes.list()
-    having = (s.service for s in statuses if s.port == port and s.service_id != own and s.service_id.startswith(prefix))
-    return next(having, "")
+    processes, own = workplace(call.settings).processes, _service_id(call)
+    having = (s for s in processes.list() if s.port == port and s.service_id != own)
+    forms = (service_id, plain_service_id)
+    ours = (s.service for s in having if s.service_id in {of(call.project, call.stack, s.service) for of in forms})
+    return next(ours, "")
 
 
 def _started(call: Call, spec: ProcessSpec, start: Callable[..., Running]) -> Running:
@@ -211,7 +219,7 @@ def _elsewhere(call: Call) -> bool:
     host = call.state.get("host", platform.node())
     if host == platform.node() or has_unknown(host):
         return False
-    return not workplace(call.settings).processes.status(_existing(call)).known
+    return not workplace(call.settings).processes.status(_service_id(call)).known
 
 
 def _elsewhere_text(call: Call, command: str) -> str:
