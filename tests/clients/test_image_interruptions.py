@@ -88,7 +88,7 @@ def test_builds_and_removals_at_once_do_not_hurt_each_other(shop):
         list(pool.map(work, range(3)))
 
     assert [] == wrong
-    assert {"locks/store": b""} == tree(shop.folder / "images")
+    assert {} == tree(shop.folder / "images")
 
 
 @pytest.mark.parametrize("after", ["dependencies: packing", "model:ridge: packing", "layout: packing"])
@@ -110,6 +110,54 @@ def test_a_killed_build_is_mended_by_the_next(shop, after):
     assert () == shop.images.verify(image.digest)
     assert [] == list((shop.folder / "images/tmp").iterdir())
     assert image.digest == Workshop(shop.folder.parent / "fresh").build().digest
+
+
+@pytest.fixture
+def half_built(shop):
+    """A workshop whose only build was killed after some of its layers were written."""
+    program = KILLED.format(tests=str(Path(__file__).parent), folder=str(shop.folder), pause=0.05)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("layout: "):
+                break
+        process.send_signal(signal.SIGKILL)
+    return shop
+
+
+def test_what_a_killed_build_left_goes_with_the_next_build_of_another_image(half_built):
+    """Its layers are used by no image, and the model is not held by a link any more."""
+    assert any(name.startswith("layers/") for name in tree(half_built.folder / "images"))
+    half_built.models.add("lasso", {"lasso.onnx": b"lasso"})
+    image = half_built.build(name="other", models=(), lock_key=None, code_digest=None, entry_script=None)
+
+    found = tree(half_built.folder / "images")
+    assert len(image.layers) == len([name for name in found if name.startswith("layers/")])
+    assert [] == [name for name in found if name.startswith("files/")]
+    assert () == half_built.images.verify(image.digest)
+
+
+def test_what_a_killed_build_left_goes_without_another_build(half_built):
+    """Nothing remains of a store that never held an image."""
+    half_built.images.clear_abandoned()
+
+    assert {} == tree(half_built.folder / "images")
+
+
+def test_nothing_is_taken_for_abandoned_while_another_run_is_at_work(half_built):
+    """Its image does not exist yet, and its layers do."""
+    before = tree(half_built.folder / "images")
+    with ImagePlaces(half_built.folder / "images").locked("store", shared=True):
+        half_built.images.clear_abandoned()
+
+    assert before == tree(half_built.folder / "images")
+
+
+def test_no_store_is_made_to_look_for_leftovers(tmp_path):
+    """A machine that never built an image stays as it is."""
+    ImageStore(tmp_path / "images").clear_abandoned()
+
+    assert not (tmp_path / "images").exists()
 
 
 @pytest.mark.soak

@@ -53,6 +53,39 @@ def test_a_deleted_version_leaves_its_number_and_what_it_was(bench):
             use(found)
 
 
+def test_only_the_number_and_the_tombstone_remain(bench):
+    """What was said about a version, and every hint at its number, go with its files; other versions keep theirs."""
+    for number in range(2):
+        claimant = "dev" if number else "other"
+        bench.store.register("ridge", bench.model(a=b"%d" % number), ModelMeta(tags={"a": "1"}), claimant)
+    bench.store.objects.write(f"models/ridge/digests/{'0' * 64}/2.json", {"version": 2})  # of a lost race
+    bench.store.release("ridge", "dev", in_use=unused)
+
+    kinds = [key.split("/")[2] for key in bench.keys("models")]
+    assert ["claims", "deleted", "digests", "metadata", "versions", "versions"] == kinds
+    assert {"a": "1"} == bench.store.get("ridge", 1).meta.tags
+    bench.store.release("ridge", "other", in_use=unused)
+    kept = [f"models/ridge/{kind}/{number}.json" for kind in ("deleted", "versions") for number in (1, 2)]
+    assert kept == bench.keys("")
+
+
+def test_contents_that_a_killed_registration_stored_go_with_the_next_deletion(tmp_path):
+    """They belong to no version; contents of versions stay, whoever holds them."""
+    bench = Workbench(tmp_path, "folder")
+    bench.store.register("ridge", bench.model(a=b"1"), NOTHING, "dev")
+    bench.store.register("lasso", bench.model(a=b"2"), NOTHING, "dev")
+    left = bench.store.folder / "blobs" / "sha256" / "ab" / ("ab" + "0" * 62)
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"half a registration")
+    (bench.store.folder / "incoming" / "dead").mkdir()
+    (bench.store.folder / "incoming" / "dead.lock").touch()
+    bench.store.release("ridge", "dev", in_use=unused)
+
+    assert {"m/a": b"2"} == bench.contents(bench.store.get("lasso", 1))
+    assert 1 == len(bench.keys("blobs"))
+    assert ([], []) == (bench.keys("sweeps"), list((bench.store.folder / "incoming").iterdir()))
+
+
 def test_a_number_is_never_given_twice(bench):
     """Neither to other content nor to the same."""
     one, two = bench.model(a=b"1"), bench.model(a=b"2")

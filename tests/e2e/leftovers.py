@@ -37,13 +37,10 @@ def files_left(*folders: Path) -> list[str]:
 
 
 def _kept(path: Path) -> bool:
-    """Says whether a file is a history, a lock, or a number that is never given again and what it was."""
+    """Says whether a file is a history, or a number that is never given again and what it was."""
     if "history" in path.parts:
         return True
-    if path.parts[-3:] == ("images", "locks", "store"):
-        return True
-    if "models" not in path.parts or path.suffix != ".json":
+    if path.parts[-4:-3] != ("models",) or path.parent.name not in {"versions", "deleted"}:
         return False
-    name = path.parts[path.parts.index("models") + 1]
-    models = Path(*path.parts[: path.parts.index("models") + 1])
-    return (models / name / "deleted" / path.name).exists()
+    model = path.parent.parent
+    return all((model / kind / path.name).exists() for kind in ("versions", "deleted"))

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from pulumi_mlserve.clients.images.image_places import ImagePlaces
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers.model import ModelHandler
@@ -19,6 +20,7 @@ HANDLER = ModelHandler()
 def settings(tmp_path, monkeypatch):
     """Return provider settings with a store and caches of their own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return {"store": str(tmp_path / "store")}
 
 
@@ -187,3 +189,16 @@ def test_secrets_do_not_go_into_the_store(settings, model):
 
     assert ["sample_input", "tags"] == [problem.path for problem in problems]
     assert all("holds a secret" in problem.message for problem in problems)
+
+
+def test_the_end_of_a_model_clears_what_a_killed_build_left_of_it(settings, model, tmp_path):
+    """The links to its files go too, though no image knows of them; a machine without images stays without."""
+    call = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    _, state = HANDLER.create(call)
+    images = tmp_path / "data" / "mlserve" / "images"
+    ImagePlaces(images).prepare()
+    (images / "files" / "sha256" / ("0" * 64)).write_bytes(b"left")
+    HANDLER.delete(Call(URN, olds=call.news, state=state, settings=settings))
+
+    assert [] == [path for path in images.rglob("*") if path.is_file()]
+    HANDLER.delete(Call(URN, olds=call.news, state=state, settings=settings))

@@ -111,9 +111,10 @@ class ImagePlaces:
             CancelledError: It was cancelled while waiting.
         """
         begin = reported = time.monotonic()
-        handle = self._lock_file(name)
+        path = self.folder / "locks" / name
+        handle = None
         try:
-            while not _take(handle, shared=shared):
+            while (handle := _taken(path, shared=shared)) is None:
                 stop_if(cancelled, "waiting for another run that uses the image store")
                 if progress and time.monotonic() >= reported + _REPORT_SECONDS:
                     reported = time.monotonic()
@@ -121,7 +122,18 @@ class ImagePlaces:
                 time.sleep(_POLL_SECONDS)
             yield
         finally:
-            os.close(handle)
+            if handle is not None:
+                os.close(handle)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Hold the whole store until the block ends, if nobody else is at work; says whether it does."""
+        handle = _taken(self.folder / "locks" / "store", shared=False)
+        try:
+            yield handle is not None
+        finally:
+            if handle is not None:
+                os.close(handle)
 
     def write_json(self, path: Path, document: Mapping[str, Any]) -> None:
         """Put a document at a path, all of it or none."""
@@ -141,16 +153,9 @@ class ImagePlaces:
 
     def sweep(self) -> None:
         """Remove what runs that died left unfinished, unless another run is at work."""
-        handle = self._lock_file("store")
-        try:
-            if _take(handle, shared=False):
-                for path in self.temporary.iterdir():
-                    remove_tree(path)
-        finally:
-            os.close(handle)
-
-    def _lock_file(self, name: str) -> int:
-        return os.open(self.folder / "locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with self.alone() as alone:
+            for path in self.temporary.iterdir() if alone else ():
+                remove_tree(path)
 
 
 @contextlib.contextmanager
@@ -195,12 +200,20 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path)
 
 
-def _take(handle: int, *, shared: bool) -> bool:
+def _taken(path: Path, *, shared: bool) -> int | None:
+    """Return the descriptor of a lock file that is now held, or None while another run holds it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = False
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        # Who held it may have removed it, and the next run then locks another file of that name.
+        held = path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    finally:
+        if not held:
+            os.close(handle)
+    return handle if held else None
 
 
 def _hex(digest: str) -> str:

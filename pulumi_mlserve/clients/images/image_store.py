@@ -79,7 +79,19 @@ class ImageStore:
             build = ImageBuild(
                 plan, content, self._models, self._places, self._layers, self._records, progress, cancelled
             )
-            return build.run(claimant, owner)
+            image = build.run(claimant, owner)
+        self.clear_abandoned()
+        return image
+
+    def clear_abandoned(self) -> None:
+        """Remove what builds that died left and no image uses, unless another run is at work here."""
+        if not (self._places.folder / "locks").is_dir():
+            return
+        with self._places.alone() as alone:
+            # A record that cannot be read says so to whoever needs it; nothing is then taken for unused.
+            if alone:
+                with contextlib.suppress(OperationError):
+                    collect(self._places, self._layers, self._records.all())
 
     def get(self, digest: str) -> BuiltImage | None:
         """Return the image with a digest, or None when there is none."""

@@ -28,13 +28,10 @@ def collect(places: ImagePlaces, layers: LayerStore, images: Sequence[BuiltImage
         "layers": {f"{_hex(layer.key)}.json" for layer in used},
         "unpacked": {_hex(layer.diff_id) for layer in used},
         "rootfs": {_hex(image.digest) for image in images},
-        "locks": {"store"},  # who holds another lock holds the store, too
         "tmp": set(),
+        # Who holds another lock holds the store, too; the store's own goes last, with the last image.
+        "locks": {"store"} if images else set(),
     }
-    for place, names in keep.items():
-        for path in sorted((places.folder / place).iterdir()):
-            if path.name not in names:
-                _remove(places, path)
     for place in ("images", "claims"):
         for folder in (places.folder / place).iterdir():
             for path in folder.iterdir():
@@ -42,6 +39,10 @@ def collect(places: ImagePlaces, layers: LayerStore, images: Sequence[BuiltImage
                     remove_tree(path)
             if not any(folder.iterdir()):
                 folder.rmdir()
+    for place, names in keep.items():
+        for path in sorted((places.folder / place).iterdir()):
+            if path.name not in names:
+                _remove(places, path)
 
 
 def _remove(places: ImagePlaces, path: Path) -> None:

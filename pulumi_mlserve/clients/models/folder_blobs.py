@@ -95,6 +95,11 @@ class FolderBlobs:
         for sha256 in hashes:
             self.path(sha256).unlink(missing_ok=True)
 
+    def stored(self) -> Iterator[str]:
+        """Yield the hashes of all contents."""
+        for path in self._blobs.glob("??/*"):
+            yield path.name
+
     def clear_abandoned(self) -> None:
         """Remove what writers that were killed left half-done."""
         for lock in self._incoming.glob("*.lock"):

@@ -62,6 +62,12 @@ class Contents(Protocol):
     def delete(self, hashes: Iterable[str]) -> None:
         """Delete contents; those that are gone already are no error."""
 
+    def stored(self) -> Iterable[str]:
+        """Return the hashes of all contents, as far as looking them all up is cheap."""
+
+    def clear_abandoned(self) -> None:
+        """Remove what writers that were killed left half-done."""
+
 
 class Claims:
     """Who holds on to which version."""
@@ -129,6 +135,8 @@ class Release:
                 kept[number] = others[number]
             else:
                 deleted.append(number)
+        if deleted:
+            self._clear_abandoned()
         return Released(tuple(deleted), kept)
 
     def _delete(self, name: str, number: int, claimant: str, *, in_use: UsersOf, at: str) -> tuple[str, ...]:
@@ -141,9 +149,20 @@ class Release:
             raise InUseError(f"{name}:{number}", services)
         else:
             self._sweep(f"{name}@{number}", self._versions.contents(name, [number]))
+            self._versions.forget(name, number)
         # The claim goes last: whoever was interrupted finds it, and finishes.
         self._claims.remove(name, number, claimant)
         return others
+
+    def _clear_abandoned(self) -> None:
+        """Delete what registrations that were killed had stored before there was a version to name it."""
+        self._contents.clear_abandoned()
+        abandoned = set(self._contents.stored())
+        for name in self._versions.names() if abandoned else ():
+            # Deleted versions count: whoever deletes one may still take that back.
+            abandoned -= self._versions.contents(name, self._versions.numbers(name))
+        if abandoned:
+            self._sweep("abandoned", abandoned)
 
     def _sweep(self, what: str, hashes: set[str]) -> None:
         announcement = f"sweeps/{what}.json"

@@ -138,9 +138,10 @@ class ModelStore:
                 continue
             wait_for_sweeps(self.objects, {entry.sha256 for entry in hashed.files}, work.step, progress)
             self._store_contents(hashed, work)
-            self._versions.write_meta(name, number, said)
             self._claims.add(name, number, claimant, owner)
             if not self._versions.is_deleted(name, number):
+                # After the claim: nobody then deletes the version, and with it what is said about it.
+                self._versions.write_meta(name, number, said)
                 return Registered(name, number, hashed.digest, version_uri(name, number), existed=found is not None)
             self._claims.remove(name, number, claimant)
 

@@ -2,7 +2,7 @@
 
 ``models/NAME/versions/N.json`` is written once and never changed or removed, so a number is never given twice;
 ``deleted/N.json`` says that its files are gone, ``metadata/N.json`` may change. ``digests/HEX/N.json`` is a hint,
-written before the version itself: version N may have this content.
+written before the version itself: version N may have this content. These two go with the files.
 """
 
 from __future__ import annotations
@@ -135,6 +135,13 @@ class Versions:
     def mark_deleted(self, name: str, number: int, *, at: str, by: str) -> None:
         """Say that a version's files go now."""
         self._objects.create(_key(name, "deleted", number), {"version": number, "deleted": at, "deleted_by": by})
+
+    def forget(self, name: str, number: int) -> None:
+        """Remove what a deleted version needs no more: what was said about it, and every hint at its number."""
+        self._objects.delete(_key(name, "metadata", number))
+        for key in self._objects.keys(f"models/{name}/digests"):
+            if key.endswith(f"/{number}.json"):
+                self._objects.delete(key)
 
     def unmark_deleted(self, name: str, number: int) -> None:
         """Take that back: the files are still there."""

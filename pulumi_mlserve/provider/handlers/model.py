@@ -87,6 +87,9 @@ class ModelHandler:
         place.models.release(
             name, call.claimant, in_use=place.records.users_of_model, owner=call.state.get("owner", "")
         )
+        # A build that was killed before its image existed may hold links to the model's files, and no one else would
+        # look after them.
+        place.images.clear_abandoned()
 
     def _identify(self, call: Call, inputs: dict[str, Any]) -> None:
         path = inputs.get("path")
