@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring import manifest as manifests
 from mlserve_scoring import settings as settings_files
-from mlserve_scoring import surroundings
 from mlserve_scoring.contract import ContractError
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.process import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -54,7 +54,7 @@ def _serve(file: Path) -> int:
     surroundings.start_logging(settings.log_level)
     surroundings.find_packages(settings.root, manifest)
     try:
-        from mlserve_scoring.serving import Service  # noqa: PLC0415  # needs the image's packages
+        from mlserve_scoring.process.serving import Service  # noqa: PLC0415  # needs the image's packages
     except ImportError as error:
         logging.getLogger("mlserve").critical("the runtime's own packages are missing from the image, %s", error)
         return EXIT_FAILED
@@ -67,7 +67,7 @@ def _serve(file: Path) -> int:
 
 
 def _trial(root: Path, output: Path, samples: Path | None) -> int:
-    from mlserve_scoring import verdict as verdicts  # noqa: PLC0415
+    from mlserve_scoring.process import verdict as verdicts  # noqa: PLC0415
 
     manifest = manifests.load(root)
     root, output = root.absolute(), output.absolute()
@@ -75,7 +75,7 @@ def _trial(root: Path, output: Path, samples: Path | None) -> int:
     surroundings.find_packages(root, manifest)
     verdict = verdicts.Verdict(output, manifest.entry_script)
     try:
-        from mlserve_scoring import trial  # noqa: PLC0415  # needs the image's packages
+        from mlserve_scoring.process import trial  # noqa: PLC0415  # needs the image's packages
     except ImportError as error:
         verdict.write(
             [

@@ -6,19 +6,83 @@ What they mean is decided where they are used; here only their form is checked, 
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, Final
 
 SCHEMA: Final = 1
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+ONNX_PROVIDERS: Final = ("cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "dnnl")
 
 
 class SettingsError(ValueError):
     """The settings cannot work; the message holds every problem, one a line."""
+
+
+@dataclass(frozen=True)
+class Entra:
+    """Tokens of Microsoft Entra ID that open.
+
+    Attributes:
+        tenant: The tenant's id.
+        audiences: Accepted ``aud`` claims, such as ``api://diabetes``.
+        roles: When given, a token must have one of them, as role or scope.
+        authority: Where the tenant's keys are published.
+        leeway_s: Largest difference of clocks.
+    """
+
+    tenant: str
+    audiences: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+    authority: str = "https://login.microsoftonline.com"
+    leeway_s: float = 60
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What is kept of requests and answers.
+
+    Attributes:
+        target: A folder, or ``az://CONTAINER`` or another address of an object store.
+        automatic: Keep inputs and predictions without any code in the script.
+        format: ``csv`` in the layout of v1, or ``jsonl``.
+        sample: The part of requests that is kept, above 0 and at most 1.
+        max_waiting_mb: Memory for what was not written yet; more is lost, and counted.
+        flush_s: Longest time until something is written.
+        workspace: ``SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE`` in the path, as v1 had it.
+        version: The model's version in the path.
+        options: For the object store, such as ``account_name``.
+    """
+
+    target: str
+    automatic: bool = True
+    format: str = "csv"
+    sample: float = 1
+    max_waiting_mb: float = 16
+    flush_s: float = 10
+    workspace: str = "default/default/default"
+    version: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """Where requests, exceptions, printed lines and custom dimensions go.
+
+    Attributes:
+        connection_string: Of Application Insights; ``None`` when not sent there.
+        otlp_endpoint: Of an OpenTelemetry collector over HTTP; ``None`` when not sent there.
+        sample: The part of requests that is sent, above 0 and at most 1.
+        log_answers: Whether the answer's text is a dimension, as in v1.
+        dimensions: Added to everything.
+    """
+
+    connection_string: str | None = None
+    otlp_endpoint: str | None = None
+    sample: float = 1
+    log_answers: bool = True
+    dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +106,21 @@ class Settings:
         log_level: Least level that is logged.
         variables: Environment variables of the service; they win over the image's.
         cors_origins: Origins that browsers may call from; ``*`` for all.
+        workers: Processes that share the port, each with a script or model of its own.
+        model_threads: Processors that one run of a model without a script may use.
+        onnx_providers: What runs ONNX models, best first: ``cpu``, ``cuda``, ``tensorrt`` …
+        tls_certificate, tls_key: PEM files; both or none. Read again when they change.
+        health: ``open``, or ``protected`` where a key is needed elsewhere.
+        metrics: ``open``, ``protected`` where a key is needed elsewhere, or ``off``.
+        docs: Whether ``/docs`` shows the contract as a page.
+        strict_v1: Answer as v1's server did where ours is better but differs.
+        read_timeout_s: Longest time in which a request must have arrived.
+        idle_timeout_s: Longest time that a connection may do nothing.
+        log_format: ``text``, or ``json`` for one object a line.
+        access_log: Whether every request is logged.
+        entra: Who may ask with a token of Microsoft Entra ID; ``None`` for nobody.
+        collection: What is kept of requests and answers; ``None`` for nothing.
+        telemetry: Where traces go; ``None`` for nowhere.
     """
 
     root: Path
@@ -61,6 +140,22 @@ class Settings:
     log_level: str = "INFO"
     variables: Mapping[str, str] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
+    workers: int = 1
+    model_threads: int = 1
+    onnx_providers: tuple[str, ...] = ("cpu",)
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    health: str = "open"
+    metrics: str = "protected"
+    docs: bool = True
+    strict_v1: bool = False
+    read_timeout_s: float = 60
+    idle_timeout_s: float = 150
+    log_format: str = "text"
+    access_log: bool = False
+    entra: Entra | None = None
+    collection: Collection | None = None
+    telemetry: Telemetry | None = None
 
 
 def load(path: Path | str) -> Settings:
@@ -95,73 +190,133 @@ def parse(text: str, path: str = "settings") -> Settings:
     problems = _problems(value)
     if problems:
         raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
-    given = {key: entry for key, entry in value.items() if key != "schema"}
-    given["root"] = Path(given["root"])
-    given["cors_origins"] = tuple(given.get("cors_origins", ()))
-    given["path_prefix"] = given.get("path_prefix", "").rstrip("/")
-    given["log_level"] = given.get("log_level", "INFO").upper()
-    return Settings(**given)
+    return Settings(**_made(Settings, {key: entry for key, entry in value.items() if key != "schema"}))
 
 
 def dump(settings: Settings) -> str:
     """Return the settings as the text that ``parse`` reads."""
-    value = {"schema": SCHEMA} | {entry.name: getattr(settings, entry.name) for entry in fields(Settings)}
-    value["root"] = str(settings.root)
-    value["cors_origins"] = list(settings.cors_origins)
-    value["variables"] = dict(settings.variables)
+    value = {"schema": SCHEMA} | _plain(settings)
     return json.dumps(value, sort_keys=True, indent=2) + "\n"
 
 
+def _plain(record: object) -> dict[str, object]:
+    def plain(entry: object) -> object:
+        if isinstance(entry, Path):
+            return str(entry)
+        if isinstance(entry, tuple):
+            return list(entry)
+        if isinstance(entry, Mapping):
+            return dict(entry)
+        return _plain(entry) if is_dataclass(entry) else entry
+
+    return {entry.name: plain(getattr(record, entry.name)) for entry in fields(record)}  # type: ignore[arg-type]  # a record
+
+
+def _made(kind: type, value: Mapping[str, object]) -> dict[str, Any]:
+    """Return the arguments of a record; what they are was looked at before."""
+    made: dict[str, Any] = {}
+    for key, entry in value.items():
+        part = _PARTS.get(key) if kind is Settings else None
+        if part is not None and isinstance(entry, Mapping):
+            made[key] = part(**_made(part, entry))
+        elif isinstance(entry, list):
+            made[key] = tuple(entry)
+        elif key == "root":
+            made[key] = Path(str(entry))
+        elif key == "path_prefix":
+            made[key] = str(entry).rstrip("/")
+        elif key == "log_level":
+            made[key] = str(entry).upper()
+        else:
+            made[key] = entry
+    return made
+
+
 def _problems(value: Mapping[str, object]) -> list[str]:
-    known = {entry.name: entry for entry in fields(Settings)}
-    found = [f"{key}: is no setting; known are {', '.join(known)}" for key in sorted(set(value) - {*known, "schema"})]
-    found += [
-        f"{name}: is missing"
-        for name, entry in known.items()
-        if name not in value and entry.default is MISSING and entry.default_factory is MISSING
-    ]
-    for key, (least, most, nullable) in _NUMBERS.items():
-        entry = value.get(key, least)
-        if entry is None and nullable:
-            continue
-        kinds = (int, float) if key == "drain_seconds" else (int,)
-        if not isinstance(entry, kinds) or isinstance(entry, bool) or not least <= entry <= most:
-            found.append(f"{key}: must be a number from {least} to {most}, got {entry!r}")
-    for key, nullable in _TEXTS.items():
-        entry = value.get(key, "")
-        if not isinstance(entry, str) and not (entry is None and nullable):
-            found.append(f"{key}: must be a text, got {entry!r}")
+    given = {key: entry for key, entry in value.items() if key != "schema"}
+    found = _record_problems(Settings, given, "")
+    for key, part in _PARTS.items():
+        entry = given.get(key)
+        if isinstance(entry, Mapping):
+            found += _record_problems(part, entry, f"{key}.")
+        elif entry is not None:
+            found.append(f"{key}: must be an object or null, got {entry!r}")
     prefix = value.get("path_prefix", "")
     if isinstance(prefix, str) and prefix and not prefix.startswith("/"):
         found.append(f"path_prefix: must begin with '/', got {prefix!r}")
-    level = value.get("log_level", "INFO")
-    if isinstance(level, str) and level.upper() not in LOG_LEVELS:
-        found.append(f"log_level: must be one of {', '.join(LOG_LEVELS)}, got {level!r}")
-    variables = value.get("variables", {})
-    if not isinstance(variables, dict) or not all(isinstance(entry, str) for entry in variables.values()):
-        found.append("variables: must be an object of texts")
-    origins = value.get("cors_origins", [])
-    if not isinstance(origins, list) or not all(isinstance(entry, str) for entry in origins):
-        found.append(f"cors_origins: must be a list of texts, got {origins!r}")
+    if (value.get("tls_certificate") is None) != (value.get("tls_key") is None):
+        found.append("tls_key: is needed together with tls_certificate, give both or none")
+    telemetry = value.get("telemetry")
+    if isinstance(telemetry, Mapping) and not telemetry.get("connection_string") and not telemetry.get("otlp_endpoint"):
+        found.append("telemetry: goes nowhere; give connection_string or otlp_endpoint")
     return found
 
 
-_NUMBERS: Final[dict[str, tuple[int, int, bool]]] = {
-    "port": (0, 65_535, False),
-    "fd": (0, 1_048_576, True),
-    "scoring_timeout_ms": (1, 86_400_000, False),
-    "max_body_bytes": (1, 1 << 40, False),
-    "max_concurrent_requests": (1, 10_000, True),
-    "max_queue": (0, 1_000_000, False),
-    "drain_seconds": (0, 86_400, False),
+def _record_problems(kind: type, value: Mapping[str, object], place: str) -> list[str]:
+    known = {entry.name: entry for entry in fields(kind)}
+    found = [f"{place}{key}: is no setting; known are {', '.join(known)}" for key in sorted(set(value) - {*known})]
+    for name, entry in known.items():
+        needed = entry.default is MISSING and entry.default_factory is MISSING
+        if name not in value:
+            found += [f"{place}{name}: is missing"] if needed else []
+            continue
+        wrong = _wrong(place + name, str(entry.type), value[name])
+        if wrong:
+            found.append(f"{place}{name}: {wrong}, got {value[name]!r}")
+    return found
+
+
+def _wrong(name: str, kind: str, value: object) -> str:
+    """Return what is wrong with a value, by the setting's name and its type as declared; empty when nothing is."""
+    if value is None and kind.endswith("| None"):
+        return ""
+    kind = kind.removesuffix(" | None")
+    if name in _WORDS:
+        folded = value.upper() if name == "log_level" and isinstance(value, str) else value
+        return "" if folded in _WORDS[name] else f"must be one of {', '.join(_WORDS[name])}"
+    if kind in {"int", "float"}:
+        least, most = _NUMBERS[name]
+        number = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
+        return "" if number and least <= value <= most else f"must be a number from {least} to {most}"  # type: ignore[operator]  # a number
+    texts = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    pairs = isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values())
+    fitting = {
+        "bool": (isinstance(value, bool), "must be true or false"),
+        "str": (isinstance(value, str), "must be a text"),
+        "Path": (isinstance(value, str), "must be a text"),
+        "tuple[str, ...]": (texts, "must be a list of texts"),
+        "Mapping[str, str]": (pairs, "must be an object of texts"),
+    }
+    fits, text = fitting.get(kind, (True, ""))
+    if fits and name == "onnx_providers" and isinstance(value, list):
+        unknown = [entry for entry in value if entry not in ONNX_PROVIDERS]
+        fits, text = bool(value) and not unknown, f"must name some of {', '.join(ONNX_PROVIDERS)}"
+    return "" if fits else text
+
+
+_PARTS: Final[dict[str, type]] = {"entra": Entra, "collection": Collection, "telemetry": Telemetry}
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "log_level": LOG_LEVELS,
+    "log_format": ("text", "json"),
+    "health": ("open", "protected"),
+    "metrics": ("open", "protected", "off"),
+    "collection.format": ("csv", "jsonl"),
 }
-_TEXTS: Final = {
-    "root": False,
-    "service": False,
-    "revision": False,
-    "host": False,
-    "control": True,
-    "keys_file": True,
-    "path_prefix": False,
-    "log_level": False,
+_NUMBERS: Final[dict[str, tuple[float, float]]] = {
+    "port": (0, 65_535),
+    "fd": (0, 1_048_576),
+    "scoring_timeout_ms": (1, 86_400_000),
+    "max_body_bytes": (1, 1 << 40),
+    "max_concurrent_requests": (1, 10_000),
+    "max_queue": (0, 1_000_000),
+    "drain_seconds": (0, 86_400),
+    "workers": (1, 1_024),
+    "model_threads": (1, 1_024),
+    "read_timeout_s": (0.1, 86_400),
+    "idle_timeout_s": (0.1, 86_400),
+    "entra.leeway_s": (0, 600),
+    "collection.sample": (1e-6, 1),
+    "collection.max_waiting_mb": (0.1, 65_536),
+    "collection.flush_s": (0.1, 3_600),
+    "telemetry.sample": (1e-6, 1),
 }

@@ -242,7 +242,7 @@ def test_sigterm_during_start_ends_at_once(start, image):
             "sample 0: run() raised TypeError",
             3,
         ),
-        ("def init(): pass\ndef run(data): return 2", [{"input": 1, "output": 3}], "sample 0: expected 3, got 2", None),
+        ("def init(): pass\ndef run(data): return 2", [{"input": 1, "output": 3}], "sample 0: expected 3, got 2", 2),
     ],
     ids=["import", "init", "run", "output"],
 )

@@ -11,7 +11,7 @@ from mlserve_scoring import manifest as manifests
 from mlserve_scoring import settings as settings_files
 from mlserve_scoring.contract import ABSENT, Contract, ContractError, Sample, samples_from_json
 from mlserve_scoring.manifest import Limits, Manifest, ManifestError, ModelEntry
-from mlserve_scoring.schemas import faults, same, schema_from
+from mlserve_scoring.scorers.schemas import faults, same, schema_from
 from mlserve_scoring.settings import Settings, SettingsError
 
 FULL = Manifest(

@@ -12,8 +12,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from mlserve_scoring import surroundings
 from mlserve_scoring.errors import SchemaMismatchError
+from mlserve_scoring.process import surroundings
 from scoring_kit import runtime_environment
 
 PATHS = """
@@ -128,7 +128,7 @@ def test_old_joblib_imports_work(tmp_path):
     joblib.dump(np.arange(3), tmp_path / "a.joblib")
     code = f"""
 import sys
-from mlserve_scoring import surroundings
+from mlserve_scoring.process import surroundings
 sys.meta_path.insert(0, surroundings.JoblibAlias())
 from sklearn.externals import joblib
 import sklearn.externals.joblib as same

@@ -59,9 +59,9 @@ def run(data):
         ("def init():\n    import sys; sys.exit('no')" + RUN, "init", "init() raised SystemExit: no", 2, "do not end"),
         ("def init():\n    import os; os._exit(9)" + RUN, "init", "the process ended while loading", None, "os._exit"),
         (NUMPY.format(answer="1 / 0"), "run", "sample 0: run() raised ZeroDivisionError", 13, "make run() answer"),
-        (NUMPY.format(answer="object()"), "run", "sample 0: TypeError: run() returned a value of type", None, "make"),
-        (NUMPY.format(answer="'oh no'"), "output", "sample 0: the answer does not fit @output_schema", None, "make"),
-        (NUMPY.format(answer="data.tolist()"), "output", "sample 0: the answer does not fit", None, "make"),
+        (NUMPY.format(answer="object()"), "run", "sample 0: TypeError: run() returned a value of type", 10, "make"),
+        (NUMPY.format(answer="'oh no'"), "output", "sample 0: the answer does not fit @output_schema", 10, "make"),
+        (NUMPY.format(answer="data.tolist()"), "output", "sample 0: the answer does not fit", 10, "make"),
     ],
 )
 def test_each_mistake_has_its_message(image, trial, script, stage, message, line, todo):

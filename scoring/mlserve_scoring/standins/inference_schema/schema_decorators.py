@@ -8,8 +8,8 @@ import functools
 import inspect
 from typing import Any
 
-from mlserve_scoring.declared import SCHEMA_MARK
 from mlserve_scoring.errors import SchemaMismatchError
+from mlserve_scoring.scripts.declared import SCHEMA_MARK
 
 from .parameter_types._nested import converted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlserve_scoring.declared import SCHEMA_MARK
+from mlserve_scoring.scripts.declared import SCHEMA_MARK
 
 
 def is_schema_decorated(user_run_func: Any) -> bool:

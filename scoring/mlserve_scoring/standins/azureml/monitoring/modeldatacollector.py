@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from mlserve_scoring.collection import say_once
+from mlserve_scoring.collection.said import say_once
 
 
 class ModelDataCollector:

@@ -1,5 +1,5 @@
 """Stand-in: raw HTTP access for entry scripts."""
 
-from mlserve_scoring.rawhttp import AMLRequest, rawhttp
+from mlserve_scoring.scripts.rawhttp import AMLRequest, rawhttp
 
 __all__ = ["AMLRequest", "rawhttp"]

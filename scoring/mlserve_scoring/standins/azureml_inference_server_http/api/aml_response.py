@@ -1,5 +1,5 @@
 """Stand-in: the response that a script returns to decide status and headers itself."""
 
-from mlserve_scoring.rawhttp import AMLResponse
+from mlserve_scoring.scripts.rawhttp import AMLResponse
 
 __all__ = ["AMLResponse"]

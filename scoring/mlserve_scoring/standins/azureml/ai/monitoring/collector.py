@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlserve_scoring.collection import say_once
+from mlserve_scoring.collection.said import say_once
 
 from .context import BasicCorrelationContext
 

@@ -10,20 +10,20 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mlserve_scoring.checking import problems_of
-from mlserve_scoring.control import Control
-from mlserve_scoring.dispatch import Dispatcher
+from mlserve_scoring.access.keys import Keys
 from mlserve_scoring.errors import StartError
-from mlserve_scoring.keys import Keys
-from mlserve_scoring.loading import Load, contract_from, load_scorer, replay_all, samples_of
-from mlserve_scoring.server import Server, listening_socket
+from mlserve_scoring.process.assembly import assemble
+from mlserve_scoring.process.control import Control
+from mlserve_scoring.scorers.checking import problems_of
+from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
+from mlserve_scoring.transport.listener import Server, listening_socket
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
     from mlserve_scoring.manifest import Manifest
-    from mlserve_scoring.scorer import Scorer
+    from mlserve_scoring.scorers.scorer import Scorer
     from mlserve_scoring.settings import Settings
 
 _log = logging.getLogger("mlserve")
@@ -93,26 +93,30 @@ class Service:
         settings, manifest = self._settings, self._manifest
         self._sock = listening_socket(settings)
         keys = None if settings.keys_file is None else Keys(settings.keys_file)
-        load = Load(settings.max_concurrent_requests, settings.max_queue, settings.scoring_timeout_ms / 1000)
+        load = Load(
+            settings.max_concurrent_requests,
+            settings.max_queue,
+            settings.scoring_timeout_ms / 1000,
+            settings.model_threads,
+            settings.onnx_providers,
+        )
         scorer = await load_scorer(Path(settings.root), self._app_root, manifest, load)
         self._scorer = scorer
         samples = samples_of(scorer, manifest)
         replayed = []
         for sample in samples:
             replayed += await replay_all(scorer, (sample,))
-            problems = problems_of(replayed[-1:], self._app_root, manifest.entry_script)
+            problems = problems_of(replayed[-1:], self._app_root, manifest.entry_script, run_line=scorer.run_line)
             if problems:
                 raise problems[0]
             self._answered += 1
-        dispatcher = Dispatcher(
+        dispatcher = assemble(
+            settings,
             scorer,
             manifest.contract or contract_from(scorer.contract, replayed),
-            service=settings.service,
-            gate=keys,
+            app_root=self._app_root,
             state=lambda: self._state,
-            prefix=settings.path_prefix,
-            origins=settings.cors_origins,
-            documents=_own_documents(self._app_root),
+            gate=keys,
         )
         server = Server(self._sock, max_body=settings.max_body_bytes)
         await server.start(dispatcher)
@@ -169,18 +173,6 @@ def _told(error: Exception) -> dict[str, object]:
     if isinstance(error, StartError):
         return {**error.to_json(), "output": output}
     return {"message": str(error), "file": None, "line": None, "stage": "init", "todo": "", "output": output}
-
-
-def _own_documents(app_root: Path) -> dict[str, bytes]:
-    """Return the Swagger documents that v1 users may put beside their script."""
-    names = {"2": ("swagger2.json", "swagger.json"), "3": ("swagger3.json",)}
-    found: dict[str, bytes] = {}
-    for version, files in names.items():
-        for file in files:
-            path = app_root / file
-            if version not in found and path.is_file():
-                found[version] = path.read_bytes()
-    return found
 
 
 def _name(sock: socket.socket | None) -> tuple[str | None, int | None]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mlserve_scoring.manifest import Manifest
 
-STANDINS: Final = Path(__file__).parent / "standins"
+STANDINS: Final = Path(__file__).parents[1] / "standins"
 REAL_PACKAGES_VARIABLE: Final = "MLSERVE_REAL_PACKAGES"
 # onnxruntime's Linux wheels start to report usage while they are imported, before its own switch can be reached (1.31).
 NO_REPORTS: Final = {"ORT_DISABLE_TELEMETRY": "1", "ORT_TELEMETRY_DISABLED": "1"}
@@ -38,7 +38,7 @@ def find_packages(root: Path, manifest: Manifest) -> None:
     folder = root / manifest.site_packages
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    runtime = str(Path(__file__).parents[1].resolve())
+    runtime = str(Path(__file__).parents[2].resolve())
     kept = [
         entry
         for entry in sys.path

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCHEMA_MARK: Final = "__mlserve_schema__"
 RAW_MARK: Final = "__mlserve_rawhttp__"
 
-_STANDINS: Final = Path(__file__).parent / "standins"
+_STANDINS: Final = Path(__file__).parents[1] / "standins"
 _SCHEMA_MODULE: Final = "inference_schema.schema_util"
 _RAW_MODULES: Final = ("azureml.contrib.services.aml_request", "azureml_inference_server_http.api.aml_request")
 

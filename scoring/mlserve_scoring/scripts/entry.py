@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from mlserve_scoring.declared import declares_inputs, wants_request
 from mlserve_scoring.errors import StartError
-from mlserve_scoring.places import place_of, text_of
+from mlserve_scoring.scripts.declared import declares_inputs, wants_request
+from mlserve_scoring.scripts.places import place_of, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +120,7 @@ def _function(module: ModuleType, name: str, file: str, todo: str) -> Callable[.
             f"{name}() is asynchronous, which nobody would await",
             stage="import",
             file=file,
-            line=_line_of(function),
+            line=line_of(function),
             todo="define it with def; for asynchronous work call asyncio.run inside",
         )
     return cast("Callable[..., object]", function)
@@ -128,7 +128,7 @@ def _function(module: ModuleType, name: str, file: str, todo: str) -> Callable[.
 
 def _form_of(run: Callable[..., object], file: str) -> tuple[Form, dict[str, bool], bool]:
     def refuse(message: str, todo: str) -> StartError:
-        return StartError(message, stage="import", file=file, line=_line_of(run), todo=todo)
+        return StartError(message, stage="import", file=file, line=line_of(run), todo=todo)
 
     parameters = dict(inspect.signature(run).parameters)
     callable_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -157,6 +157,7 @@ def _form_of(run: Callable[..., object], file: str) -> tuple[Form, dict[str, boo
     return ("raw" if raw else "text"), defaults, takes_headers
 
 
-def _line_of(function: Callable[..., object]) -> int | None:
+def line_of(function: Callable[..., object]) -> int | None:
+    """Return where a function begins, its decorators included; nothing when it was not written in Python."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return None if code is None else int(code.co_firstlineno)

@@ -6,16 +6,16 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlserve_scoring.checking import problems_of
 from mlserve_scoring.contract import ContractError, samples_from_json
 from mlserve_scoring.errors import StartError
-from mlserve_scoring.loading import Load, contract_from, load_scorer, replay_all, samples_of
+from mlserve_scoring.scorers.checking import problems_of
+from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mlserve_scoring.manifest import Manifest
-    from mlserve_scoring.verdict import Verdict
+    from mlserve_scoring.process.verdict import Verdict
 
 
 async def try_image(root: Path, app_root: Path, manifest: Manifest, verdict: Verdict) -> bool:
@@ -33,7 +33,7 @@ async def try_image(root: Path, app_root: Path, manifest: Manifest, verdict: Ver
     for number, sample in enumerate(samples):
         verdict.reach("run", f"answering sample {number}")
         replayed += await replay_all(scorer, (sample,))
-    problems = problems_of(replayed, app_root, manifest.entry_script, scorer.contract)
+    problems = problems_of(replayed, app_root, manifest.entry_script, scorer.contract, run_line=scorer.run_line)
     contract = contract_from(scorer.contract, replayed)
     verdict.write(problems, contract, contract.samples)
     return not problems

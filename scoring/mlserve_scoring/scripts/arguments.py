@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import orjson
 
-from mlserve_scoring.errors import InvalidRequestError, UnsupportedContentError
-from mlserve_scoring.rawhttp import AMLRequest
+from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.scorers.json_body import json_object
+from mlserve_scoring.scripts.rawhttp import AMLRequest
 
 if TYPE_CHECKING:
-    from mlserve_scoring.entry import Entry
-    from mlserve_scoring.http_message import Request
+    from mlserve_scoring.scripts.entry import Entry
+    from mlserve_scoring.transport.message import Request
 
 
 def arguments_for(entry: Entry, request: Request) -> dict[str, object]:
@@ -54,45 +55,6 @@ def _parameters(parameters: Mapping[str, bool], request: Request) -> dict[str, o
     if missing:
         raise InvalidRequestError(f"A value is not provided for the {missing[0]!r} parameter.")
     return arguments
-
-
-def json_object(request: Request) -> dict[str, object]:
-    """Return the request's body read as a JSON object.
-
-    Raises:
-        InvalidRequestError: It is none.
-        UnsupportedContentError: The content type says it is something else.
-    """
-    value = json_value(request)
-    if not isinstance(value, dict):
-        raise InvalidRequestError("POST body should be a JSON dictionary.")
-    return value
-
-
-def json_value(request: Request) -> object:
-    """Return the request's body read as JSON.
-
-    Raises:
-        InvalidRequestError: It is none.
-        UnsupportedContentError: The content type says it is something else.
-    """
-    kind = request.headers.get(b"content-type", b"")
-    if kind != _JSON and not _is_json(kind):
-        raise UnsupportedContentError("Expects Content-Type to be application/json")
-    if not request.body:
-        raise InvalidRequestError("POST body is empty. Expecting a JSON dictionary.")
-    try:
-        return orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequestError(f"POST body could not be decoded as JSON: {error}") from error
-
-
-_JSON: Final = b"application/json"
-
-
-def _is_json(kind: bytes) -> bool:
-    name = kind.partition(b";")[0].strip().lower()
-    return name == _JSON or (name.startswith(b"application/") and name.endswith(b"+json"))
 
 
 def _query(query: str) -> dict[str, object]:

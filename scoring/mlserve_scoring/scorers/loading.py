@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
 from mlserve_scoring.contract import Contract, Sample
-from mlserve_scoring.lanes import Lanes
-from mlserve_scoring.schemas import schema_from
-from mlserve_scoring.scorer import Replayed, Scorer, replay, with_answers
+from mlserve_scoring.errors import ScoringError
+from mlserve_scoring.scorers.lanes import Lanes
+from mlserve_scoring.scorers.schemas import schema_from
+from mlserve_scoring.scorers.scorer import Replayed, Scorer, replay, with_answers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mlserve_scoring.manifest import Manifest
-
-
-_WARMING: Final = 3  # the first run of a session is slow and says nothing of the next
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,15 @@ class Load:
         concurrent: Calls at a time; ``None``: 1 with a script, else by the processors.
         waiting: How many more may wait.
         timeout_s: Longest run, and longest wait.
+        model_threads: Processors that one run of a model without a script may use.
+        onnx_providers: What runs ONNX models, best first.
     """
 
     concurrent: int | None = None
     waiting: int = 1000
     timeout_s: float = 60
+    model_threads: int = 1
+    onnx_providers: tuple[str, ...] = ("cpu",)
 
 
 async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load) -> Scorer:
@@ -47,21 +51,33 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
         return Lanes(loop, count=load.concurrent or count, max_waiting=load.waiting, timeout_s=load.timeout_s)
 
     if manifest.entry_script is not None:
-        from mlserve_scoring.script_scorer import start_script  # noqa: PLC0415  # an image has one of the two
+        from mlserve_scoring.scripts.script_scorer import start_script  # noqa: PLC0415  # an image has one of the two
 
         return await start_script(app_root, manifest.entry_script, lanes(1), loop)
-    from mlserve_scoring.onnx_scorer import find_model, processors, start_model  # noqa: PLC0415
+    from mlserve_scoring.models.files import load_model  # noqa: PLC0415
+    from mlserve_scoring.models.inputs import read_inputs  # noqa: PLC0415
+    from mlserve_scoring.models.model_scorer import ModelScorer  # noqa: PLC0415
 
-    path = find_model(root, manifest)
-    scorer = await loop.run_in_executor(None, start_model, path)
-    threads = lanes(processors())
-    scorer.use(threads)
-    for sample in samples_of(scorer, manifest)[:1] * _WARMING:
-        await replay(scorer, sample)
-    if scorer.is_short and load.concurrent is None:
-        scorer.use(None)
-        threads.close()
+    model = await loop.run_in_executor(
+        None, partial(load_model, root, manifest, threads=load.model_threads, providers=load.onnx_providers)
+    )
+    scorer = ModelScorer(model, loop)
+    samples = samples_of(scorer, manifest)
+    is_short = False
+    if samples and load.concurrent is None:
+        try:
+            inputs = read_inputs(samples[0].input, model.inputs)
+        except ScoringError:
+            inputs = None  # the replay says what is wrong with the sample
+        is_short = inputs is not None and await loop.run_in_executor(None, scorer.settle, inputs)
+    if not is_short:
+        scorer.use(lanes(processors()))
     return scorer
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def samples_of(scorer: Scorer, manifest: Manifest) -> tuple[Sample, ...]:

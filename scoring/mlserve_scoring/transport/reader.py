@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final, Protocol
 from urllib.parse import unquote
 
 import httptools
 
-from mlserve_scoring.dispatch import message_reply
-from mlserve_scoring.http_message import Reply, Request
+from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 _MAX_HEAD: Final = 65_536
 _MAX_HEADERS: Final = 200
@@ -35,7 +35,11 @@ class Exchange:
 
 
 class Receiver(Protocol):
-    """Takes what was read; see ``protocol.Connection``."""
+    """Takes what was read; see ``connection.Connection``."""
+
+    @property
+    def peer(self) -> str:
+        """Return the client's address."""
 
     def screened(self, request: Request) -> Reply | None:
         """Return a refusal that the head alone deserves."""
@@ -203,7 +207,14 @@ class Reader:
         text = path.decode("latin-1")
         if "%" in text:
             text = unquote(text)
-        return Request(self._parser.get_method().decode("ascii"), text, query.decode("latin-1"), self._headers)
+        return Request(
+            self._parser.get_method().decode("ascii"),
+            text,
+            query.decode("latin-1"),
+            self._headers,
+            arrived=time.perf_counter(),
+            peer=self._receiver.peer,
+        )
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

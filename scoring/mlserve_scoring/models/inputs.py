@@ -6,13 +6,15 @@ Accepted are ``{"input_name": [...]}`` for every input, ``{"data": rows}``, plai
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from mlserve_scoring.errors import InvalidRequestError, SchemaMismatchError
+from mlserve_scoring.models.loaded import Port
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,45 +23,19 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-DTYPES: Final[dict[str, str]] = {
-    "tensor(float)": "float32",
-    "tensor(double)": "float64",
-    "tensor(float16)": "float16",
-    "tensor(int8)": "int8",
-    "tensor(int16)": "int16",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-    "tensor(uint8)": "uint8",
-    "tensor(uint16)": "uint16",
-    "tensor(uint32)": "uint32",
-    "tensor(uint64)": "uint64",
-    "tensor(bool)": "bool",
-    "tensor(string)": "object",
-}
 
-
-@dataclass(frozen=True)
-class Port:
-    """One input or output of a model.
-
-    Attributes:
-        name: As in the model.
-        dtype: Of numpy; ``object`` for texts, empty for what is no tensor.
-        shape: A length for each axis; ``None`` where it is free.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-
-def read_inputs(value: object, ports: Sequence[Port]) -> dict[str, Array]:
+def read_inputs(value: object, ports: Sequence[Port], *, plain: bool = False) -> dict[str, Array]:
     """Return an array for each of a model's inputs.
+
+    Args:
+        value: The body.
+        ports: The inputs.
+        plain: Nobody wrote ``true`` or ``false`` anywhere, so numbers need not be told from them.
 
     Raises:
         InvalidRequestError: The body does not hold them; the text says where.
     """
-    return {port.name: _array(entry, port, place) for port, entry, place in _entries(value, ports)}
+    return {port.name: _array(entry, port, place, plain=plain) for port, entry, place in _entries(value, ports)}
 
 
 def zero_sample(ports: Sequence[Port]) -> JsonObject:
@@ -136,7 +112,10 @@ def _column(rows: list[object], port: Port, place: str) -> list[object]:
     return column
 
 
-def _array(value: object, port: Port, place: str) -> Array:
+def _array(value: object, port: Port, place: str, *, plain: bool) -> Array:
+    packed = _packed(value, port) if plain else None
+    if packed is not None:
+        return packed
     try:
         found: Array = np.asarray(value, dtype=object if port.dtype == "object" else None)
     except (ValueError, OverflowError):
@@ -150,6 +129,34 @@ def _array(value: object, port: Port, place: str) -> Array:
     if found.dtype.kind not in kinds or found.dtype.kind == "O":
         _check_each(value, port, place, fits)
     return _cast(found, port, place)
+
+
+_CODES: Final = {"float32": "f", "float64": "d", "int64": "q", "int32": "i"}
+
+
+def _packed(value: object, port: Port) -> Array | None:
+    """Return the array of nested lists of just the numbers that a port takes; nothing for anything else.
+
+    Twice as fast as numpy's own way from lists to arrays, and as exact. Would take ``true`` for 1.
+    """
+    code = _CODES.get(port.dtype)
+    if code is None or not port.shape or type(value) is not list:
+        return None
+    flat: list[Any] = value
+    shape = [len(flat)]
+    for _ in port.shape[1:]:
+        lengths = set(map(len, flat)) if set(map(type, flat)) == {list} else ()
+        if len(lengths) != 1:
+            return None
+        shape += lengths
+        flat = flat[0] if len(flat) == 1 else list(chain.from_iterable(flat))
+    if not flat or any(want is not None and want != got for want, got in zip(port.shape, shape, strict=True)):
+        return None
+    try:
+        packed = struct.pack(f"<{len(flat)}{code}", *flat)  # "<": else what is too large becomes infinity
+    except (struct.error, OverflowError):
+        return None
+    return np.frombuffer(packed, dtype=np.dtype(port.dtype).newbyteorder("<")).reshape(shape)
 
 
 def _cast(found: Array, port: Port, place: str) -> Array:

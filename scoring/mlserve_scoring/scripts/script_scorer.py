@@ -7,10 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlserve_scoring.arguments import arguments_for
 from mlserve_scoring.contract import Contract, JsonObject, Sample
-from mlserve_scoring.declared import declared_by, is_mismatch
-from mlserve_scoring.entry import Entry, advice_on, load_entry
 from mlserve_scoring.errors import (
     InvalidRequestError,
     QueueFullError,
@@ -19,17 +16,20 @@ from mlserve_scoring.errors import (
     ScriptFailedError,
     StartError,
 )
-from mlserve_scoring.lanes import InterruptedRun, Lanes
-from mlserve_scoring.places import place_of, text_of
-from mlserve_scoring.rawhttp import reply_from
-from mlserve_scoring.results import Answer, to_json
+from mlserve_scoring.scorers.lanes import InterruptedRun, Lanes
+from mlserve_scoring.scorers.results import Answer, to_json
+from mlserve_scoring.scripts.arguments import arguments_for
+from mlserve_scoring.scripts.declared import declared_by, is_mismatch
+from mlserve_scoring.scripts.entry import Entry, advice_on, line_of, load_entry
+from mlserve_scoring.scripts.places import place_of, text_of
+from mlserve_scoring.scripts.rawhttp import reply_from
 
 if TYPE_CHECKING:
     import asyncio
     from pathlib import Path
 
-    from mlserve_scoring.http_message import Request
-    from mlserve_scoring.scorer import Done
+    from mlserve_scoring.scorers.scorer import Done
+    from mlserve_scoring.transport.message import Request
 
 _log = logging.getLogger("mlserve.script")
 
@@ -74,6 +74,7 @@ class ScriptScorer:
         self._lanes = lanes
         self.contract = contract
         self.takes_options = entry.form == "raw"
+        self.run_line = line_of(entry.run)
 
     def score(self, request: Request, done: Done) -> None:
         """Answer a request on one of the script's threads."""

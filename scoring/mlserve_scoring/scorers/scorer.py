@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 
 from mlserve_scoring.contract import Contract, Sample
-from mlserve_scoring.http_message import Request
-from mlserve_scoring.results import Answer
+from mlserve_scoring.scorers.results import Answer
+from mlserve_scoring.transport.message import Request
 
 if TYPE_CHECKING:
     from mlserve_scoring.errors import ScoringError
@@ -29,6 +29,10 @@ class Scorer(Protocol):
     @property
     def takes_options(self) -> bool:
         """Return whether ``OPTIONS`` requests are for the script."""
+
+    @property
+    def run_line(self) -> int | None:
+        """Return where ``run()`` begins in the entry script; nothing without one."""
 
     def score(self, request: Request, done: Done) -> None:
         """Answer a request: ``done`` gets an ``Answer`` or a ``ScoringError``, once, on the loop, maybe at once."""

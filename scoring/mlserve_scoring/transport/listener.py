@@ -7,7 +7,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
-from mlserve_scoring.protocol import Answering, Connection
+from mlserve_scoring.transport.connection import Answering, Connection
 
 if TYPE_CHECKING:
     from mlserve_scoring.settings import Settings

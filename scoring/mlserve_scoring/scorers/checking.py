@@ -6,21 +6,26 @@ import json
 from typing import TYPE_CHECKING
 
 from mlserve_scoring.errors import ScoringTimeoutError, StartError
-from mlserve_scoring.places import place_of, text_of
-from mlserve_scoring.schemas import faults, same
+from mlserve_scoring.scorers.schemas import faults, same
+from mlserve_scoring.scripts.places import place_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from mlserve_scoring.contract import Contract
-    from mlserve_scoring.scorer import Replayed
+    from mlserve_scoring.scorers.scorer import Replayed
 
 _OK_BELOW = 400
 
 
 def problems_of(
-    replayed: Sequence[Replayed], app_root: Path, entry_script: str | None, declared: Contract | None = None
+    replayed: Sequence[Replayed],
+    app_root: Path,
+    entry_script: str | None,
+    declared: Contract | None = None,
+    *,
+    run_line: int | None = None,
 ) -> list[StartError]:
     """Return what is wrong with the answers, all of it.
 
@@ -29,18 +34,21 @@ def problems_of(
         app_root: Where the user's code is.
         entry_script: Named when no line can be.
         declared: When given, answers must fit its output too.
+        run_line: Where ``run()`` begins; named where the answer is wrong and no line raised.
     """
     found: list[StartError] = []
     for number, entry in enumerate(replayed):
-        problem = _failure(entry, number, app_root, entry_script)
+        problem = _failure(entry, number, app_root, entry_script, run_line)
         if problem is not None:
             found.append(problem)
         else:
-            found += _differences(entry, number, entry_script, declared)
+            found += _differences(entry, number, entry_script, run_line, declared)
     return found
 
 
-def _failure(entry: Replayed, number: int, app_root: Path, entry_script: str | None) -> StartError | None:
+def _failure(
+    entry: Replayed, number: int, app_root: Path, entry_script: str | None, run_line: int | None
+) -> StartError | None:
     name = f"sample {number}"
     if entry.error is not None:
         cause = entry.error.__cause__
@@ -56,7 +64,9 @@ def _failure(entry: Replayed, number: int, app_root: Path, entry_script: str | N
             if isinstance(entry.error, ScoringTimeoutError)
             else "make run() answer this sample, or correct the sample"
         )
-        return StartError(text, stage="run", file=place.file or entry_script, line=place.line, todo=todo)
+        return StartError(
+            text, stage="run", file=place.file or entry_script, line=place.line if place.file else run_line, todo=todo
+        )
     answer = entry.answer
     if answer is not None and (answer.status >= _OK_BELOW or answer.run_failed):
         shown = answer.body[:200].decode("utf-8", "replace")
@@ -64,14 +74,17 @@ def _failure(entry: Replayed, number: int, app_root: Path, entry_script: str | N
             f"{name}: answered with status {answer.status}, {shown}",
             stage="run",
             file=entry_script,
+            line=run_line,
             todo="make run() answer this sample, or correct the sample",
         )
     return None
 
 
-def _differences(entry: Replayed, number: int, entry_script: str | None, declared: Contract | None) -> list[StartError]:
+def _differences(
+    entry: Replayed, number: int, entry_script: str | None, run_line: int | None, declared: Contract | None
+) -> list[StartError]:
     def problem(text: str, todo: str) -> StartError:
-        return StartError(f"sample {number}: {text}", stage="output", file=entry_script, todo=todo)
+        return StartError(f"sample {number}: {text}", stage="output", file=entry_script, line=run_line, todo=todo)
 
     value = decoded(entry.value)
     if entry.sample.has_output:

@@ -13,9 +13,9 @@ from http.cookies import SimpleCookie
 from typing import TypeVar
 from urllib.parse import parse_qs
 
-from mlserve_scoring.declared import RAW_MARK
-from mlserve_scoring.form_data import Headers, UploadedFile, Values, read_multipart
-from mlserve_scoring.http_message import Reply, Request
+from mlserve_scoring.scripts.declared import RAW_MARK
+from mlserve_scoring.scripts.form_data import Headers, UploadedFile, Values, read_multipart
+from mlserve_scoring.transport.message import Reply, Request
 
 Function = TypeVar("Function", bound=Callable[..., object])
 

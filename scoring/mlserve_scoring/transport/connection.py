@@ -11,9 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from mlserve_scoring.dispatch import message_reply
-from mlserve_scoring.http_message import Reply, Request, encode
-from mlserve_scoring.reader import Exchange, Reader
+from mlserve_scoring.transport.message import Reply, Request, encode, message_reply
+from mlserve_scoring.transport.reader import Exchange, Reader
 
 _MAX_PIPELINED: Final = 64
 _LINGER_S: Final = 2.0
@@ -21,7 +20,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Answering(Protocol):
-    """Decides about requests; see ``dispatch.Dispatcher``."""
+    """Decides about requests; see ``routes.dispatch.Dispatcher``."""
 
     def screen(self, request: Request) -> Reply | None:
         """Return a refusal that the head alone deserves."""
@@ -29,9 +28,12 @@ class Answering(Protocol):
     def answer(self, request: Request, send: Callable[[Reply], None]) -> None:
         """Answer a request."""
 
+    def finish(self, reply: Reply, request: Request) -> Reply:
+        """Return a refusal of the transport with what every reply carries."""
+
 
 class Connections(Protocol):
-    """Knows the open connections of a server; see ``server.Server``."""
+    """Knows the open connections of a server; see ``listener.Server``."""
 
     @property
     def draining(self) -> bool:
@@ -70,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self.screened = answering.screen
         self.last_active = self._loop.time()
+        self.peer = ""
 
     @property
     def is_idle(self) -> bool:
@@ -86,6 +89,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport  # type: ignore[assignment]  # of a stream, asyncio says
+        name = transport.get_extra_info("peername")
+        self.peer = str(name[0]) if isinstance(name, tuple) else ""
         self._connections.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -167,8 +172,11 @@ class Connection(asyncio.Protocol):
         while self._current is None and self._waiting and self._writable and self._transport is not None:
             exchange = self._waiting.popleft()
             self._current = exchange
-            if exchange.refusal is not None:
-                self._reply(exchange, exchange.refusal)
+            refusal = exchange.refusal
+            if refusal is not None:
+                if not refusal.lines:  # the transport's own
+                    refusal = self._answering.finish(refusal, exchange.request)
+                self._reply(exchange, refusal)
             else:
                 self._answering.answer(exchange.request, partial(self._reply, exchange))
         self._balance()

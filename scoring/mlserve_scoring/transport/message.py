@@ -7,7 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from mlserve_scoring.scorers.results import Answer
 
 JSON: Final = b"application/json"
 HTML: Final = b"text/html; charset=utf-8"
@@ -25,6 +30,11 @@ class Request:
         query: What follows the question mark, as sent.
         headers: Lower-case names; repeated ones joined with a comma.
         body: All of it.
+        arrived: When its head was complete, by ``time.perf_counter``.
+        peer: The client's address; empty when not known.
+        id: What the reply calls the request; set when the reply is made.
+        handler: What answers it; set when it has passed the screen.
+        answer: What a scorer answered; ``None`` for other routes and for failures.
     """
 
     method: str
@@ -32,6 +42,11 @@ class Request:
     query: str = ""
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
+    arrived: float = 0.0
+    peer: str = ""
+    id: bytes = b""
+    handler: object = None
+    answer: Answer | None = None
 
     def header(self, name: bytes) -> str:
         """Return a header's value as text; empty when it was not sent."""
@@ -47,12 +62,19 @@ class Reply:
         body: All of it.
         content_type: ``None`` writes no header.
         headers: Beside those that the transport adds.
+        lines: More headers, written out already, each with its end of line.
     """
 
     status: int
     body: bytes = b""
     content_type: bytes | None = JSON
     headers: HeaderList = ()
+    lines: bytes = b""
+
+
+def message_reply(status: int, text: str) -> Reply:
+    """Return a reply of the form that every error has."""
+    return Reply(status, orjson.dumps({"message": text}))
 
 
 def encode(reply: Reply, *, keep_alive: bool, head_only: bool = False, legacy: bool = False) -> bytes:
@@ -64,23 +86,26 @@ def encode(reply: Reply, *, keep_alive: bool, head_only: bool = False, legacy: b
         head_only: Leave the body out, as for ``HEAD``.
         legacy: The client speaks HTTP/1.0 and must be told that the connection stays open.
     """
-    parts = [_STATUS_LINES.get(reply.status) or _status_line(reply.status)]
+    status = reply.status
+    lines = reply.lines
+    for header in reply.headers:
+        lines += b"%b: %b\r\n" % header
     if reply.content_type is not None:
-        parts += (b"content-type: ", reply.content_type, b"\r\n")
-    for name, value in reply.headers:
-        parts += (name, b": ", value, b"\r\n")
-    if reply.status not in _BODILESS:
-        parts.append(b"content-length: %d\r\n" % len(reply.body))
-    parts.append(_date())
+        lines += b"content-type: %b\r\n" % reply.content_type
     if not keep_alive:
-        parts.append(b"connection: close\r\n\r\n")
+        lines += b"connection: close\r\n"
     elif legacy:
-        parts.append(b"connection: keep-alive\r\n\r\n")
-    else:
-        parts.append(b"\r\n")
-    if not head_only and reply.status not in _BODILESS:
-        parts.append(reply.body)
-    return b"".join(parts)
+        lines += b"connection: keep-alive\r\n"
+    first = _STATUS_LINES.get(status) or _status_line(status)
+    if status in _BODILESS:
+        return b"%b%b%b\r\n" % (first, lines, _date())
+    return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
+        first,
+        lines,
+        _date(),
+        len(reply.body),
+        b"" if head_only else reply.body,
+    )
 
 
 _BODILESS: Final = frozenset({204, 304})

@@ -1,0 +1,1 @@
+"""Data that a service keeps of its requests and answers."""

@@ -1,0 +1,141 @@
+"""ONNX files, run by onnxruntime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mlserve_scoring.errors import InvalidRequestError, StartError
+from mlserve_scoring.models.loaded import Port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mlserve_scoring.models.loaded import Array
+
+_DTYPES: Final[dict[str, str]] = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(uint16)": "uint16",
+    "tensor(uint32)": "uint32",
+    "tensor(uint64)": "uint64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "object",
+}
+PROVIDERS: Final = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "dnnl": "DnnlExecutionProvider",
+}
+
+
+def load_onnx(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) -> OnnxModel:
+    """Load a model.
+
+    Args:
+        path: Of the file.
+        threads: Processors that one run may use.
+        providers: What runs it, best first; words of ``PROVIDERS``.
+
+    Raises:
+        StartError: It cannot be loaded, it has inputs that no JSON stands for, or a provider is not to be had.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415  # only images with such a model bring it
+    except ImportError as error:
+        raise StartError(
+            f"onnxruntime cannot be imported, {error}", stage="import", todo="add 'onnxruntime' to the environment"
+        ) from error
+    onnxruntime.disable_telemetry_events()
+    asked = [PROVIDERS[name] for name in providers]
+    _check_providers(onnxruntime, providers)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=asked)
+    except Exception as error:
+        raise StartError(
+            f"{path.name} cannot be loaded, {error}", stage="init", todo="check that the file is a complete ONNX model"
+        ) from error
+    _check_used(session, providers)
+    inputs = [_port(entry) for entry in session.get_inputs()]
+    for port, entry in zip(inputs, session.get_inputs(), strict=True):
+        if not port.dtype:
+            raise StartError(
+                f"{path.name}: input {port.name!r} is of type {entry.type}, which no JSON stands for",
+                stage="init",
+                todo="give an entry script that makes it",
+            )
+    return OnnxModel(session, inputs, [_port(entry) for entry in session.get_outputs()])
+
+
+class OnnxModel:
+    """A session; onnxruntime runs it on any number of threads at a time."""
+
+    def __init__(self, session: Any, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self._run = session.run
+        self._names = [port.name for port in outputs]
+
+    def run(self, inputs: Mapping[str, Array]) -> Sequence[object]:
+        """Return a value for each output.
+
+        Raises:
+            InvalidRequestError: The session refuses the inputs.
+        """
+        try:
+            outputs: list[object] = self._run(self._names, inputs)
+        except Exception as error:
+            if type(error).__name__ == "InvalidArgument":
+                raise InvalidRequestError(f"the model refused the input: {error}") from error
+            raise
+        return outputs
+
+
+def _check_providers(onnxruntime: Any, providers: Sequence[str]) -> None:
+    there = onnxruntime.get_available_providers()
+    for name in providers:
+        if PROVIDERS[name] not in there:
+            words = [word for word, known in PROVIDERS.items() if known in there]
+            raise StartError(
+                f"onnx_providers: this onnxruntime has no {name!r}, it has {', '.join(words)}",
+                stage="init",
+                todo=_WHEELS.get(name, f"put a build of onnxruntime with {PROVIDERS[name]} into the environment"),
+            )
+
+
+def _check_used(session: Any, providers: Sequence[str]) -> None:
+    """Refuse a session that fell back to the processor: onnxruntime only prints that a device is missing."""
+    used = session.get_providers()
+    missing = [name for name in providers if PROVIDERS[name] not in used]
+    if missing:
+        raise StartError(
+            f"onnx_providers: {missing[0]!r} could not be started, onnxruntime would use {', '.join(used)}",
+            stage="init",
+            todo="check that the device, its driver and its libraries are there, or take the provider out",
+        )
+
+
+_WHEELS: Final = {
+    "cuda": "put 'onnxruntime-gpu' in place of 'onnxruntime' into the environment",
+    "tensorrt": "put 'onnxruntime-gpu' in place of 'onnxruntime' into the environment, and TensorRT beside it",
+    "openvino": "put 'onnxruntime-openvino' in place of 'onnxruntime' into the environment",
+}
+
+
+def _port(entry: Any) -> Port:  # onnxruntime has no types
+    shape = tuple(length if isinstance(length, int) and length > 0 else None for length in entry.shape or ())
+    return Port(entry.name, _DTYPES.get(entry.type, ""), shape)

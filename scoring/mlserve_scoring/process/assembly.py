@@ -1,0 +1,54 @@
+"""Puts the parts of a service together: which routes it has, who may ask, who is told of replies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlserve_scoring.routes.cross_origin import CrossOrigin
+from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
+from mlserve_scoring.routes.documents import document_routes, own_documents
+from mlserve_scoring.routes.health import health_routes
+from mlserve_scoring.routes.score import score_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mlserve_scoring.contract import Contract
+    from mlserve_scoring.routes.route import Routes
+    from mlserve_scoring.scorers.scorer import Scorer
+    from mlserve_scoring.settings import Settings
+
+
+def assemble(  # noqa: PLR0913  # all it decides by, in one place
+    settings: Settings,
+    scorer: Scorer,
+    contract: Contract,
+    *,
+    app_root: Path,
+    state: Callable[[], str],
+    gate: Gate | None,
+) -> Dispatcher:
+    """Return the dispatcher of a service.
+
+    Args:
+        settings: Which parts there are.
+        scorer: Answers.
+        contract: What the documents describe.
+        app_root: Where the user's own documents may lie.
+        state: Returns ``ready``, or why the service is not.
+        gate: Who may ask; ``None`` lets everybody in.
+    """
+    routes: Routes = {
+        **health_routes(state, is_open=settings.health == "open"),
+        **document_routes(contract, service=settings.service, prefix=settings.path_prefix, own=own_documents(app_root)),
+        **score_routes(scorer),
+    }
+    observers: list[Observer] = []
+    return Dispatcher(
+        routes,
+        gate=gate,
+        prefix=settings.path_prefix,
+        cross_origin=CrossOrigin(settings.cors_origins) if settings.cors_origins else None,
+        observers=observers,
+    )

@@ -1,0 +1,1 @@
+"""What each path answers: the one place that chooses statuses and headers. Knows no sockets."""

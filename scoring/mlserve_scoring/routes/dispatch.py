@@ -1,0 +1,130 @@
+"""Finds the route of each request, refuses what may not pass, and gives every reply its ids. Knows no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from mlserve_scoring.routes.identity import identity_lines, new_id, too_long_id
+from mlserve_scoring.routes.route import Handler, Route, Routes, Send
+from mlserve_scoring.transport.message import Reply, Request, message_reply
+
+if TYPE_CHECKING:
+    from mlserve_scoring.routes.cross_origin import CrossOrigin
+
+Observer = Callable[[Request, Reply], None]
+
+
+class Gate(Protocol):
+    """Says whether a request shows a key or token."""
+
+    def admit(self, authorization: bytes | None) -> bool | asyncio.Future[bool]:
+        """Return whether an ``Authorization`` header opens; a future where that must first be found out."""
+
+
+class Dispatcher:
+    """Answers every request of a service.
+
+    Args:
+        routes: What stands behind each path.
+        gate: ``None`` lets everybody in.
+        prefix: Routes answer below it too.
+        cross_origin: ``None`` tells browsers nothing.
+        observers: Told of every reply before it leaves; must be quick.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        *,
+        gate: Gate | None = None,
+        prefix: str = "",
+        cross_origin: CrossOrigin | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._gate = gate
+        self._cross_origin = cross_origin
+        self._observers = tuple(observers)
+        self._routes = dict(routes) | {prefix + path: route for path, route in routes.items()}
+        if prefix:
+            self._routes[prefix] = routes["/"]
+
+    def screen(self, request: Request) -> Reply | None:
+        """Return the refusal that a request's head alone deserves, before its body is read; else nothing."""
+        route = self._routes.get(request.path)
+        headers = request.headers
+        if any(name in headers for name in _IDS) and (wrong := too_long_id(headers)):
+            return self.finish(message_reply(431, wrong), request)
+        if route is None:
+            return self.finish(self._unknown(request.path), request)
+        handler = route.methods.get(request.method)
+        if handler is None and request.method == "HEAD" and "POST" not in route.methods:
+            handler = route.methods.get("GET")
+        if handler is None:
+            return self.finish(_not_allowed(request, route), request)
+        if self._cross_origin is not None and (reply := self._cross_origin.preflight(request)) is not None:
+            return self.finish(reply, request)
+        if self._gate is not None and not route.is_open:
+            admitted = self._gate.admit(headers.get(b"authorization"))
+            if isinstance(admitted, asyncio.Future):
+                handler = _after(admitted, handler)
+            elif not admitted:
+                return self.finish(_unauthorised(), request)
+        request.handler = handler
+        return None
+
+    def answer(self, request: Request, send: Send) -> None:
+        """Answer a request that passed the screen: ``send`` gets the reply, once, maybe at once."""
+
+        def finish(reply: Reply) -> None:
+            send(self.finish(reply, request))
+
+        handler: Handler = request.handler  # type: ignore[assignment]  # the screen has put it there
+        handler(request, finish)
+
+    def finish(self, reply: Reply, request: Request) -> Reply:
+        """Return a reply with the ids of its request; every reply goes through here once."""
+        headers = request.headers
+        request.id = own = headers.get(b"x-request-id") or new_id()
+        reply.lines += identity_lines(headers, own)
+        if self._cross_origin is not None:
+            reply.headers = (*reply.headers, *self._cross_origin.headers(request))
+        for observe in self._observers:
+            observe(request, reply)
+        return reply
+
+    def _unknown(self, path: str) -> Reply:
+        known = ", ".join(sorted(path for path, route in self._routes.items() if path and route.shown))
+        return message_reply(404, f"There is no {path}; this service answers {known}.")
+
+
+_IDS = (b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id")
+
+
+def _not_allowed(request: Request, route: Route) -> Reply:
+    allowed = ", ".join(route.methods)
+    reply = message_reply(405, f"{request.method} is not allowed for {request.path}; allowed are {allowed}.")
+    reply.headers = ((b"allow", allowed.encode("ascii")),)
+    return reply
+
+
+def _unauthorised() -> Reply:
+    reply = message_reply(401, "A valid key is required: send the header 'Authorization: Bearer KEY'.")
+    reply.headers = ((b"www-authenticate", b"Bearer"),)
+    return reply
+
+
+def _after(admitted: asyncio.Future[bool], handler: Handler) -> Handler:
+    """Return a handler that waits until it is known whether the request may pass."""
+
+    def answer(request: Request, send: Send) -> None:
+        def known(future: asyncio.Future[bool]) -> None:
+            if not future.cancelled() and future.exception() is None and future.result():
+                handler(request, send)
+            else:
+                send(_unauthorised())
+
+        admitted.add_done_callback(known)
+
+    return answer

@@ -1,0 +1,57 @@
+"""``/swagger.json``: what the service accepts and returns, ours or the user's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import orjson
+
+from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.routes.route import Route, Routes, Send
+from mlserve_scoring.routes.swagger import swagger_for
+from mlserve_scoring.transport.message import Reply, Request, message_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlserve_scoring.contract import Contract
+
+
+def document_routes(contract: Contract, *, service: str, prefix: str, own: Mapping[str, bytes]) -> Routes:
+    """Return the route of the Swagger document.
+
+    Args:
+        contract: What it describes.
+        service: Its title.
+        prefix: Its paths begin with it.
+        own: Documents of the user's own, by version ``2`` and ``3``; they win.
+    """
+
+    def swagger(request: Request, send: Send) -> None:
+        version = parse_qs(request.query).get("version", [""])[0]
+        document = own.get(version.partition(".")[0] or "2")
+        if document is not None:
+            send(Reply(200, document))
+            return
+        try:
+            made = swagger_for(contract, version=version, service=service, prefix=prefix)
+        except InvalidRequestError as error:
+            send(message_reply(404, str(error)))
+            return
+        send(Reply(200, orjson.dumps(made, option=orjson.OPT_NON_STR_KEYS)))
+
+    return {"/swagger.json": Route({"GET": swagger})}
+
+
+def own_documents(app_root: Path) -> dict[str, bytes]:
+    """Return the Swagger documents that v1 users may put beside their script."""
+    names = {"2": ("swagger2.json", "swagger.json"), "3": ("swagger3.json",)}
+    found: dict[str, bytes] = {}
+    for version, files in names.items():
+        for file in files:
+            path = app_root / file
+            if version not in found and path.is_file():
+                found[version] = path.read_bytes()
+    return found

@@ -1,0 +1,59 @@
+"""The ids of a request, by v1's rules for the old and the new names, as they are sent back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from mlserve_scoring import __version__
+
+_MAX_ID: Final = 100
+_POOL: Final = 256
+_VERSION_LINE: Final = f"x-ms-server-version: mlserve/{__version__}\r\n".encode("ascii")
+
+
+def too_long_id(headers: Mapping[bytes, bytes]) -> str:
+    """Return what is wrong with the ids that a client sent; empty when nothing is."""
+    if len(headers.get(b"x-request-id", b"")) > _MAX_ID:
+        return "x-request-id must not exceed 100 characters"
+    if any(len(headers.get(name, b"")) > _MAX_ID for name in (b"x-ms-request-id", b"x-ms-client-request-id")):
+        return "x-ms-request-id and x-ms-client-request-id must not exceed 100 characters"
+    return ""
+
+
+def new_id() -> bytes:
+    """Return a random UUID (version 4) as text; random bytes are asked for 256 ids at a time."""
+    if not _Pool.ids:
+        _Pool.fill()
+    return _Pool.ids.pop()
+
+
+def identity_lines(headers: Mapping[bytes, bytes], own: bytes) -> bytes:
+    """Return the header lines that tell a client the ids of its request.
+
+    Args:
+        headers: Those of the request.
+        own: The request's id: the one sent as ``x-request-id``, else a new one.
+    """
+    old = headers.get(b"x-ms-request-id")
+    client = headers.get(b"x-ms-client-request-id") or old
+    lines = b"x-request-id: %b\r\nx-ms-request-id: %b\r\n%b" % (own, old or client or own, _VERSION_LINE)
+    if client:
+        lines += b"x-ms-client-request-id: %b\r\n" % client
+    trace = headers.get(b"traceid")
+    return lines if trace is None else lines + b"TraceId: %b\r\n" % trace
+
+
+class _Pool:
+    ids: Final[list[bytes]] = []
+
+    @classmethod
+    def fill(cls) -> None:
+        drawn = os.urandom(16 * _POOL)
+        for start in range(0, len(drawn), 16):
+            part = bytearray(drawn[start : start + 16])
+            part[6] = part[6] & 0x0F | 0x40  # the version and the variant, RFC 9562
+            part[8] = part[8] & 0x3F | 0x80
+            text = part.hex()
+            cls.ids.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode("ascii"))

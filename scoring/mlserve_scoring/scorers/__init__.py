@@ -1,0 +1,1 @@
+"""What answers a scoring request, whatever is behind it: the interface, threads, results, samples."""
