@@ -1,0 +1,1 @@
+"""What `bench/scoring.py` is made of: environments, models, servers, load, figures."""

@@ -1,0 +1,100 @@
+"""Virtual environments, one for each server, made once and kept by what is asked for.
+
+Versions are pinned where they decide a figure, so that two runs differ in our code only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlserve-dev" / "bench-scoring"
+_MODELS: Final = ("onnxruntime==1.31.1", "numpy>=2,<3", "pandas>=2.2,<4", "scikit-learn==1.9.1", "joblib>=1.4")
+ENVIRONMENTS: Final = {
+    "models": ("onnx>=1.17", *_MODELS),
+    "ours": ("uvloop==0.23.0", "httptools>=0.6", "orjson==3.13.0", *_MODELS),
+    "azureml": ("azureml-inference-server-http==1.5.1", *_MODELS),
+    "fastapi": ("fastapi>=0.115", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools>=0.6", "orjson==3.13.0", *_MODELS),
+    "mlserver": ("mlserver==1.7.1", "orjson==3.13.0", *_MODELS),
+    "bentoml": ("bentoml==1.4.39", *_MODELS),
+    "ray": ("ray[serve]==2.60.0", *_MODELS),
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment that is there.
+
+    Attributes:
+        folder: Its root.
+        versions: Every distribution in it.
+    """
+
+    folder: Path
+    versions: dict[str, str]
+
+    def program(self, name: str) -> str:
+        """Returns the path of a program in it."""
+        return str(self.folder / "bin" / name)
+
+
+class NotInstallableError(Exception):
+    """An environment cannot be made here; the message says why in one line."""
+
+
+def available(names: Iterable[str]) -> tuple[dict[str, Environment], dict[str, str]]:
+    """Returns environments by name, and why others cannot be had."""
+    made, refusals = {}, {}
+
+    def make(name: str) -> None:
+        try:
+            made[name] = environment(name)
+        except NotInstallableError as error:
+            refusals[name] = str(error)
+
+    for name in dict.fromkeys(names):
+        make(name)
+    return made, refusals
+
+
+def environment(name: str) -> Environment:
+    """Returns an environment by name, made first if it is not there.
+
+    Raises:
+        NotInstallableError: The installer refused.
+    """
+    wanted = ENVIRONMENTS[name]
+    digest = hashlib.sha256("\n".join((sys.version, *wanted)).encode()).hexdigest()[:12]
+    folder = CACHE / f"{name}-{digest}"
+    ready = folder / "versions.txt"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            print(f"  {name}: installing {', '.join(wanted)}", file=sys.stderr, flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            _uv("venv", "--python", sys.executable, str(folder))
+            python = str(folder / "bin" / "python")
+            _uv("pip", "install", "--python", python, "--only-binary", ":all:", *wanted)
+            ready.write_text(_uv("pip", "freeze", "--python", python), encoding="utf-8")
+    pairs = (line.partition("==") for line in ready.read_text(encoding="utf-8").splitlines())
+    return Environment(folder, {name: version for name, _, version in pairs if version})
+
+
+def _uv(*arguments: str) -> str:
+    beside = Path(sys.executable).parent / "uv"
+    program = str(beside) if beside.exists() else shutil.which("uv")
+    if program is None:
+        raise NotInstallableError("uv is not there; run this with the project's own .venv/bin/python")
+    done = subprocess.run([program, "--quiet", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise NotInstallableError(" ".join(done.stderr.split())[:300])
+    return done.stdout

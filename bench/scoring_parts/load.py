@@ -1,0 +1,146 @@
+"""Puts load on a server or on plain onnxruntime for some seconds and says what came of it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from scoring_parts import processes
+from scoring_parts.environments import Environment
+from scoring_parts.models import APPS, Model
+from scoring_parts.servers import Running, ServerError, post
+
+_CHECKING_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What one stretch of load showed.
+
+    Attributes:
+        per_second: Requests answered, or calls made.
+        cpu_us: Processor time of the server for each.
+        p50_us, p99_us: Latencies; `None` for plain onnxruntime.
+    """
+
+    per_second: float
+    cpu_us: float
+    p50_us: float | None = None
+    p99_us: float | None = None
+
+
+def find_wrk() -> str:
+    """Returns the path of `wrk`, installed first where that is possible without asking."""
+    if shutil.which("wrk") is None and shutil.which("apt-get"):
+        print("  wrk: installing it", file=sys.stderr, flush=True)
+        for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-qy", "--no-install-recommends", "wrk"]):
+            subprocess.run(command, capture_output=True, check=False)
+    found = shutil.which("wrk")
+    if found is None:
+        sys.exit("wrk is not there and could not be installed; install it (Debian: apt-get install wrk)")
+    return found
+
+
+class Target(Protocol):
+    """What can be loaded.
+
+    Attributes:
+        process: The leader of its session.
+        start_s: From its start to the first good answer, where it has that.
+    """
+
+    process: subprocess.Popen[bytes]
+    start_s: float | None
+
+    def shoot(self, seconds: float) -> Shot:
+        """Loads it for some seconds."""
+
+    def check(self) -> None:
+        """Asks everything and compares the answers with those of plain onnxruntime."""
+
+
+class Loaded:
+    """A server under the load of some connections."""
+
+    def __init__(self, wrk: str, server: Running, connections: int) -> None:
+        self.process = server.process
+        self.start_s: float | None = server.start_s
+        self._wrk, self._server, self._connections = wrk, server, connections
+
+    def shoot(self, seconds: float) -> Shot:
+        """Loads it for a whole number of seconds.
+
+        Raises:
+            ServerError: A request failed.
+        """
+        command = [self._wrk, "-t1", f"-c{self._connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
+        command += ["-s", str(APPS / "requests.lua"), self._server.url, "--", *map(str, self._server.bodies)]
+        before = processes.cpu_seconds(self.process.pid)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        spent = processes.cpu_seconds(self.process.pid) - before
+        lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+        if done.returncode != 0 or not lines:
+            raise ServerError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
+        count, duration, failed, p50, p99 = map(int, lines[0].split()[1:])
+        if failed or not count:
+            raise ServerError(f"{failed} of {count} requests failed under load")
+        return Shot(count / duration * 1e6, spent / count * 1e6, p50, p99)
+
+    def check(self) -> None:
+        """Sends every request twice, several at a time.
+
+        Raises:
+            ServerError: An answer is wrong.
+        """
+        bodies = self._server.bodies * 2
+        with concurrent.futures.ThreadPoolExecutor(_CHECKING_THREADS) as pool:
+            answers = list(pool.map(lambda body: post(self._server.url, body.read_bytes()), bodies))
+        for body, answer in zip(bodies, answers, strict=True):
+            problem = self._server.model.problem(body, answer)
+            if problem:
+                raise ServerError(f"wrong answer to {body.name}: {problem}")
+
+
+class Raw:
+    """Plain onnxruntime in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.start_s: float | None = None
+
+    def shoot(self, seconds: float) -> Shot:
+        """Calls the model for some seconds.
+
+        Raises:
+            ServerError: It ended.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        before = processes.cpu_seconds(self.process.pid)
+        self.process.stdin.write(f"{seconds}\n".encode())
+        self.process.stdin.flush()
+        told = self.process.stdout.readline().split()
+        cpu = processes.cpu_seconds(self.process.pid) - before
+        if not told:
+            raise ServerError("plain onnxruntime ended")
+        count, spent = int(told[0]), float(told[1])
+        return Shot(count / spent, cpu / count * 1e6)
+
+    def check(self) -> None:
+        """Does nothing: it is what others are compared with."""
+
+
+@contextlib.contextmanager
+def raw(environment: Environment, model: Model, threads: int) -> Iterator[Raw]:
+    """Starts plain onnxruntime with some threads, each call on one core."""
+    command = [environment.program("python"), str(APPS / "raw_loop.py"), str(model.file), str(threads)]
+    command += map(str, model.bodies("rows"))
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as process:
+        yield Raw(process)
