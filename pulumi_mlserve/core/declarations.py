@@ -96,6 +96,8 @@ class ModelInputs(TypedDict, total=False):
     """Computed: what identifies the content."""
     version: int
     """Computed: the number the version has or will have; a forecast during preview."""
+    store: str
+    """Computed: the id of the model store; ``new`` for one that has none yet."""
 
 
 class ModelOutputs(TypedDict, total=False):
@@ -117,6 +119,8 @@ class ModelOutputs(TypedDict, total=False):
     """The framework: given, read from the file's ending, or ``Custom``."""
     sample: Required[Any]
     """``{"input": …, "output": …}``: a request the model understands and its answer; empty if none was given."""
+    store: str
+    """The id of the model store that has the version."""
     owner: str
     """Tells this resource's claim in the store from that of one that replaces it."""
 
@@ -295,6 +299,8 @@ class ServiceRecordInputs(TypedDict, total=False):
     """Facts about the service."""
     description: str
     """What the service is."""
+    store: str
+    """Computed: the id of the model store; ``new`` for one that has none yet."""
 
 
 class ServiceRecordOutputs(TypedDict, total=False):
@@ -304,6 +310,8 @@ class ServiceRecordOutputs(TypedDict, total=False):
     """Where the entry lies, relative to the store."""
     since: Required[str]
     """When the present revision was recorded."""
+    store: str
+    """The id of the model store that has the entry."""
     owner: str
     """Tells this resource's entry from that of one that replaces it."""
 

@@ -357,7 +357,7 @@ def test_a_place_that_cannot_be_a_store_is_refused(tmp_path):
     with pytest.raises(OperationError, match="store: not a place for models, got 'ftp://x'; use a folder or an az://"):
         ModelStore("ftp://x")
     bench = Workbench(tmp_path, "folder")
-    with pytest.raises(OperationError, match=r"the store failed at writing .*: Not a directory; check the folder"):
+    with pytest.raises(OperationError, match=r"store: the folder .* cannot be used: .*Not a directory.*; choose another"):
         ModelStore(str(tmp_path / "file" / "store")).register("ridge", bench.model(a=b"1"), NOTHING, "dev")
 
 

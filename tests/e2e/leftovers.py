@@ -37,8 +37,8 @@ def files_left(*folders: Path) -> list[str]:
 
 
 def _kept(path: Path) -> bool:
-    """Says whether a file is a history, or a number that is never given again and what it was."""
-    if "history" in path.parts:
+    """Says whether a file is a history, a store's id, or a number that is never given again and what it was."""
+    if "history" in path.parts or path.parts[-2:] == ("store", "store.json"):
         return True
     if path.parts[-4:-3] != ("models",) or path.parent.name not in {"versions", "deleted"}:
         return False

@@ -19,6 +19,7 @@ from pulumi_mlserve.clients.models.model_release import Claims, InUseError, Rele
 from pulumi_mlserve.clients.models.model_versions import ModelVersion, Versions, version_uri
 from pulumi_mlserve.clients.models.object_blobs import ObjectBlobs
 from pulumi_mlserve.clients.models.object_json import Objects, StoreUnreachableError
+from pulumi_mlserve.clients.models.store_identity import StoreIdentity
 from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.model import ModelMeta, model_name_problem, property_problems
@@ -65,6 +66,7 @@ class ModelStore:
 
     def __init__(self, location: str, *, backend: ObjectStore | None = None, now: Callable[[], str] = utc_now) -> None:
         self.objects = Objects(location, backend)
+        self.identity = StoreIdentity(self.objects)
         self._versions = Versions(self.objects)
         self._claims = Claims(self.objects)
         self._blobs = FolderBlobs(self.objects, self.folder) if self.folder else ObjectBlobs(self.objects)
@@ -124,6 +126,7 @@ class ModelStore:
         if wrong := model_name_problem(name):
             raise InvalidInputError([Problem("name", wrong)])
         work = Work(f"storing {name}", hashed.size, progress, cancelled)
+        self.identity.make()
         self._blobs.clear_abandoned()
         while True:
             work.step()

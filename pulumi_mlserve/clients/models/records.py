@@ -103,6 +103,7 @@ class Records:
 
     def __init__(self, store: ModelStore, *, now: Callable[[], str] = utc_now) -> None:
         self._objects = store.objects
+        self._identity = store.identity
         self._now = now
 
     def put(self, record: ServiceRecord, *, owner: str | None = None) -> None:
@@ -116,6 +117,7 @@ class Records:
             InvalidInputError: A part of the key cannot be part of a path.
         """
         document = _document(record)
+        self._identity.make()
         self._append(record.key, "put", document)
         self._objects.write(_record(record.key), document if owner is None else {**document, "owner": owner})
 

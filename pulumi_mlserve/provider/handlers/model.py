@@ -11,6 +11,7 @@ from pulumi_mlserve.clients.models.model_files import HashedModel, hash_model
 from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, framework_of, property_problems
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
+from pulumi_mlserve.provider.store_change import NEW, is_moved, store_before, store_then, wanted_store
 from pulumi_mlserve.provider.values import UNKNOWN, RefusedAsset, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -22,6 +23,7 @@ class ModelHandler:
         "name",
         "digest",
         "version",
+        "store",
         "tags",
         "properties",
         "description",
@@ -44,17 +46,18 @@ class ModelHandler:
         inputs = dict(call.news)
         if has_unknown([call.news.get("path"), call.news.get("child_paths"), call.news.get("name")]):
             return Checked(inputs | {"digest": UNKNOWN, "version": UNKNOWN}, problems)
+        reachable = self._look_at_the_store(call, inputs)
         try:
             self._identify(call, inputs)
         except InvalidInputError as invalid:
             problems += invalid.problems
         if problems:
             return Checked(inputs, problems)
-        return Checked(inputs, self._forecast(call, inputs))
+        return Checked(inputs, self._forecast(call, inputs) if reachable else [])
 
-    def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return nothing: a version's content cannot change."""
-        return {}
+    def drift(self, call: Call) -> Mapping[str, Any]:
+        """Return the store that has the version; a version's content cannot change."""
+        return store_before(call)
 
     def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
         """Both can be at a time."""
@@ -66,23 +69,40 @@ class ModelHandler:
 
     def update(self, call: Call) -> dict[str, Any]:
         """Register new content as the next version; earlier ones stay as the way back."""
+        if is_moved(call, call.news.get("store")):
+            name, store = call.news["name"], workplace(call.settings).models
+            call.info(
+                f"mlserve:store is another model store than before, {store.location}: {name} is registered there; what"
+                " the former one holds stays as it is, claims included"
+            )
         return self._put(call)
 
     def read(self, call: Call) -> Found:
         """Look the version up; only a definite absence counts as gone."""
         name, version = _name_and_version(call)
-        found = workplace(call.settings).models.get(name, version)
+        store = workplace(call.settings).models
+        found = store.get(name, version)
+        here = store.identity.get()
+        if is_moved(call, here or NEW):
+            call.warn(f"mlserve:store is another model store than that of {name}: nothing was looked up")
+            return Found(call.id, dict(call.state), dict(call.news))
         if found is None or found.deleted:
             return Found("", {}, {})
         meta = found.meta.model_dump(exclude_none=True)
         meta = {key: value for key, value in meta.items() if value or key in call.news}
         inputs = {**call.news, "name": name, "digest": found.digest, "version": version, **meta}
-        outputs = _outputs(inputs, found.version, found.uri, found.size, call.state.get("owner"))
+        inputs |= {} if here is None else {"store": here}
+        outputs = _outputs(inputs, found.version, found.uri, found.size, call.state.get("owner"), here)
         return Found(f"{found.name}", outputs, inputs)
 
     def delete(self, call: Call) -> None:
         """Release what this resource claims; the files go with the last claim."""
         place = workplace(call.settings)
+        if is_moved(call, place.models.identity.get() or NEW):
+            call.warn(
+                "mlserve:store is another model store than the one that holds the model; there its files and the claim"
+                " on them stay"
+            )
         name = str(call.state.get("name") or call.olds.get("name") or call.id)
         place.models.release(
             name, call.claimant, in_use=place.records.users_of_model, owner=call.state.get("owner", "")
@@ -90,6 +110,22 @@ class ModelHandler:
         # A build that was killed before its image existed may hold links to the model's files, and no one else would
         # look after them.
         place.images.clear_abandoned()
+
+    def _look_at_the_store(self, call: Call, inputs: dict[str, Any]) -> bool:
+        """Complete the store's id; return whether the store could be asked."""
+        try:
+            wanted = wanted_store(call, workplace(call.settings).models.identity)
+        except OperationError as failure:
+            call.warn(f"the model store cannot be asked now; taking it and the version as they were: {failure}")
+            inputs |= {name: call.olds[name] for name in ("store", "version") if name in call.olds}
+            return False
+        inputs |= {} if wanted is None else {"store": wanted}
+        if wanted == NEW and call.olds:
+            call.warn(
+                f"the model store {workplace(call.settings).models.location} holds nothing yet, and the model is in"
+                " another one; if it should be there, check mlserve:store and that the store is mounted"
+            )
+        return True
 
     def _identify(self, call: Call, inputs: dict[str, Any]) -> None:
         path = inputs.get("path")
@@ -99,7 +135,7 @@ class ModelHandler:
             return
         if path is None or isinstance(path, RefusedAsset):
             raise InvalidInputError([Problem("path", "is required: the file or folder that is the model")])
-        if not Path(path).exists() and isinstance(known_digest, str):
+        if not Path(path).exists() and isinstance(known_digest, str) and self._has(call, inputs, known_digest):
             call.warn(f"path: {path!r} is not on this machine; taking the model as unchanged")
             inputs["digest"] = known_digest
             inputs.setdefault("model_framework", call.olds.get("model_framework"))
@@ -112,9 +148,14 @@ class ModelHandler:
         if note and hashed.digest != known_digest:
             call.warn(note)
 
+    def _has(self, call: Call, inputs: Mapping[str, Any], digest: str) -> bool:
+        """Return whether the store has the content, which it does unless it is another one than the last run's."""
+        moved = is_moved(call, inputs.get("store"))
+        return not moved or workplace(call.settings).models.find(inputs["name"], digest) is not None
+
     def _forecast(self, call: Call, inputs: dict[str, Any]) -> list[Problem]:
         same = call.olds.get("digest") == inputs["digest"] and call.olds.get("name") == inputs["name"]
-        if same and isinstance(call.olds.get("version"), int):
+        if same and isinstance(call.olds.get("version"), int) and not is_moved(call, inputs.get("store")):
             inputs["version"] = call.olds["version"]
             if call.olds.get("properties") == inputs.get("properties"):
                 return []
@@ -135,14 +176,14 @@ class ModelHandler:
         if call.preview:
             size = call.state.get("size", UNKNOWN) if call.olds.get("digest") == digest else UNKNOWN
             uri = UNKNOWN if version is UNKNOWN else f"models/{news['name']}/versions/{version}"
-            return _outputs(news, version, uri, size, call.state.get("owner", UNKNOWN))
+            return _outputs(news, version, uri, size, call.state.get("owner", UNKNOWN), store_then(call))
         owner = call.state.get("owner") or secrets.token_hex(8)
         store, meta = workplace(call.settings).models, _meta(news)
         found = store.find(news["name"], digest)
         if found is not None and not found.deleted and not Path(str(news.get("path"))).exists():
             store.claim(found.name, found.version, call.claimant, owner=owner)
             store.update_meta(found.name, found.version, meta)
-            return _outputs(news, found.version, found.uri, found.size, owner)
+            return _outputs(news, found.version, found.uri, found.size, owner, store.identity.make())
         hashed = _hash(call, news)
         if hashed.digest != digest:
             raise OperationError(f"path: {news['path']!r} changed while this ran; run pulumi up again")
@@ -151,7 +192,7 @@ class ModelHandler:
         )
         if registered.existed:
             store.update_meta(registered.name, registered.version, meta)
-        return _outputs(news, registered.version, registered.uri, hashed.size, owner)
+        return _outputs(news, registered.version, registered.uri, hashed.size, owner, store.identity.make())
 
 
 def _hash(call: Call, inputs: Mapping[str, Any]) -> HashedModel:
@@ -185,7 +226,9 @@ def _meta(inputs: Mapping[str, Any]) -> ModelMeta:
     return ModelMeta.model_validate({key: inputs[key] for key in ModelMeta.model_fields if inputs.get(key) is not None})
 
 
-def _outputs(inputs: Mapping[str, Any], version: Any, uri: Any, size: Any, owner: Any) -> dict[str, Any]:
+def _outputs(  # noqa: PLR0913, PLR0917  one argument per thing the store says
+    inputs: Mapping[str, Any], version: Any, uri: Any, size: Any, owner: Any, store: Any
+) -> dict[str, Any]:
     name, digest = inputs["name"], inputs["digest"]
     sample = {"input": inputs["sample_input"]} if inputs.get("sample_input") is not None else None
     if sample is not None and inputs.get("sample_output") is not None:
@@ -200,4 +243,5 @@ def _outputs(inputs: Mapping[str, Any], version: Any, uri: Any, size: Any, owner
         "framework": inputs.get("model_framework") or "Custom",
         "sample": sample or {},
         **({} if owner is None else {"owner": owner}),
+        **({} if store is None else {"store": store}),
     }

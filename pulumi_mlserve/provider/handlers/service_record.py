@@ -10,6 +10,7 @@ from typing import Any, Final
 from pulumi_mlserve.clients.models.records import RecordKey, ServiceRecord, UsedModel
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
+from pulumi_mlserve.provider.store_change import NEW, is_moved, store_before, store_then, wanted_store
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -19,7 +20,7 @@ _IN_THE_STORE: Final = frozenset({"tags", "properties", "description"})
 class ServiceRecordHandler:
     """Written last by every service, so that the record says what serves."""
 
-    compared = ("service", "target", "image", "scoring_uri", "revision", "tags", "properties", "description")
+    compared = ("service", "target", "image", "scoring_uri", "revision", "tags", "properties", "description", "store")
     replaced = ("service",)
 
     def check(self, call: Call) -> Checked:
@@ -31,15 +32,23 @@ class ServiceRecordHandler:
             Problem(name, "holds a secret, which everyone who can read the store could see; leave it out")
             for name in sorted(call.secrets & _IN_THE_STORE & call.news.keys())
         ]
-        return Checked(inputs, problems)
+        try:
+            wanted = wanted_store(call, workplace(call.settings).models.identity)
+        except OperationError as failure:
+            call.warn(f"the model store cannot be asked now; taking it as it was: {failure}")
+            wanted = call.olds.get("store")
+        return Checked(inputs if wanted is None else {**inputs, "store": wanted}, problems)
 
     def drift(self, call: Call) -> Mapping[str, Any]:
-        """Return no revision if the record is lost: it is then written anew."""
+        """Return the store that has the record, and no revision if the record is lost: it is then written anew."""
+        before = store_before(call)
+        if is_moved(call, call.news.get("store")):
+            return before
         try:
             lost = workplace(call.settings).records.get(_key(call, call.olds)) is None
         except OperationError:  # what cannot be looked at is taken as it was; writing says what is wrong
-            return {}
-        return {"revision": ""} if lost else {}
+            return before
+        return {**before, "revision": ""} if lost else before
 
     def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
         """Both can be at a time."""
@@ -55,7 +64,11 @@ class ServiceRecordHandler:
 
     def read(self, call: Call) -> Found:
         """Look the record up; a record that another hand changed is a difference."""
-        record = workplace(call.settings).records.get(_key(call, call.news))
+        place = workplace(call.settings)
+        record, here = place.records.get(_key(call, call.news)), place.models.identity.get()
+        if is_moved(call, here or NEW):
+            call.warn("mlserve:store is another model store than that of the record: nothing was looked up")
+            return Found(call.id, dict(call.state), dict(call.news))
         if record is None:
             return Found("", {}, {})
         image = dict(call.news["image"])
@@ -64,16 +77,22 @@ class ServiceRecordHandler:
             image["reference"] = f"{record.image_name}@{record.image_digest}"
         inputs = {**call.news, "image": image, "scoring_uri": record.scoring_uri, "revision": record.revision}
         state = {**call.state, "key": _path(record.key), "since": record.since}
+        if here is not None:
+            inputs, state = {**inputs, "store": here}, {**state, "store": here}
         return Found(call.id, state, inputs)
 
     def delete(self, call: Call) -> None:
         """Remove the record; its history stays."""
-        workplace(call.settings).records.remove(_key(call, call.olds), owner=call.state.get("owner", ""))
+        place = workplace(call.settings)
+        if is_moved(call, place.models.identity.get() or NEW):
+            call.warn("mlserve:store is another model store than the one that has the record; there it stays")
+        place.records.remove(_key(call, call.olds), owner=call.state.get("owner", ""))
 
     def _put(self, call: Call) -> dict[str, Any]:
         kept = call.state.get("since") if _serves_the_same(call) else None
         if call.preview:
-            return {"key": _place(call), "since": kept or UNKNOWN, "owner": call.state.get("owner", UNKNOWN)}
+            owner = call.state.get("owner", UNKNOWN)
+            return {"key": _place(call), "since": kept or UNKNOWN, "owner": owner, "store": store_then(call)}
         key, news, image = _key(call, call.news), call.news, call.news["image"]
         owner = call.state.get("owner") or secrets.token_hex(8)
         since = kept or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -94,8 +113,9 @@ class ServiceRecordHandler:
             properties=dict(news.get("properties") or {}),
             description=news.get("description", ""),
         )
-        workplace(call.settings).records.put(record, owner=owner)
-        return {"key": _path(key), "since": since, "owner": owner}
+        place = workplace(call.settings)
+        place.records.put(record, owner=owner)
+        return {"key": _path(key), "since": since, "owner": owner, "store": place.models.identity.make()}
 
 
 def _key(call: Call, inputs: Mapping[str, Any]) -> RecordKey:

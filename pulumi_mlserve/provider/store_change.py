@@ -1,0 +1,48 @@
+"""Which model store a resource belongs to, by the store's id: never by a path, which another machine has otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from pulumi_mlserve.clients.models.store_identity import StoreIdentity
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.values import UNKNOWN
+
+NEW: Final = "new"
+"""Stands for the id of a store that gets one with its first content."""
+
+
+def store_of(call: Call) -> str | None:
+    """Return the id of the store that holds the resource as far as the last run knows; None in older states."""
+    known = call.state.get("store") or call.olds.get("store")
+    return known if isinstance(known, str) and known != NEW else None
+
+
+def wanted_store(call: Call, identity: StoreIdentity) -> str | None:
+    """Return the id for the inputs: the store's own, or ``new``; None while neither side of a change has one.
+
+    Raises:
+        OperationError: The store cannot be asked.
+    """
+    here = identity.get()
+    if here is None and (store_of(call) is not None or not call.olds):
+        return NEW
+    return here
+
+
+def is_moved(call: Call, wanted: object) -> bool:
+    """Return whether the store is another one than the last run's; a state without an id adopts what is there."""
+    before = store_of(call)
+    return before is not None and wanted is not None and wanted != before
+
+
+def store_then(call: Call) -> object:
+    """Return the id for the outputs of a preview, unknown where the store gets it with its first content."""
+    wanted = call.news.get("store") or store_of(call)
+    return UNKNOWN if wanted in {None, NEW} else wanted
+
+
+def store_before(call: Call) -> Mapping[str, object]:
+    """Return the old input to compare the store with: the id in the outputs, which is never a forecast."""
+    return {"store": store_of(call) or call.news.get("store")}
