@@ -25,7 +25,6 @@ ENVIRONMENTS: Final = {
     "fastapi": ("fastapi>=0.115", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools>=0.6", "orjson==3.13.0", *_MODELS),
     "mlserver": ("mlserver==1.7.1", "orjson==3.13.0", *_MODELS),
     "bentoml": ("bentoml==1.4.39", *_MODELS),
-    "ray": ("ray[serve]==2.60.0", *_MODELS),
 }
 
 

@@ -29,6 +29,8 @@ class Row:
         cpu_us: Processor time of the server for each request.
         rss_mb, pss_mb: Its resident memory after load, and with shared pages split among those who share them.
         start_s: From its start to the first good answer.
+        cpu_ratio: Processor time of the baseline for each request, against its own; more is better.
+        others: How many cores something else on the machine took meanwhile.
     """
 
     case: str
@@ -43,6 +45,8 @@ class Row:
     rss_mb: float | None = None
     pss_mb: float | None = None
     start_s: float | None = None
+    cpu_ratio: float | None = None
+    others: float | None = None
 
 
 def row(case: str, server: str, shots: Sequence[Shot], base: Sequence[Shot]) -> Row:
@@ -57,6 +61,10 @@ def row(case: str, server: str, shots: Sequence[Shot], base: Sequence[Shot]) -> 
         p50_us=median(shot.p50_us for shot in shots),
         p99_us=median(shot.p99_us for shot in shots),
         cpu_us=median(shot.cpu_us for shot in shots),
+        cpu_ratio=median(
+            other.cpu_us / shot.cpu_us for shot, other in zip(shots, base, strict=bool(base)) if shot.cpu_us
+        ),
+        others=median(shot.others for shot in shots),
     )
 
 
@@ -68,7 +76,19 @@ def median(values: Iterable[float | None]) -> float | None:
 
 def table(rows: Sequence[Row], goals: dict[str, str]) -> str:
     """Returns rows of one case as text; goals are said beside a server."""
-    head = ("server", "ratio", "of rounds", "requests/s", "p50 ms", "p99 ms", "CPU us", "RSS MB", "start s", "goal")
+    head = (
+        "server",
+        "ratio",
+        "of rounds",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU us",
+        "CPU ratio",
+        "RSS MB",
+        "start s",
+        "goal",
+    )
     cells = [head]
     for entry in rows:
         if entry.problem:
@@ -81,6 +101,7 @@ def table(rows: Sequence[Row], goals: dict[str, str]) -> str:
             _number(entry.p50_us, 1000, 3),
             _number(entry.p99_us, 1000, 3),
             _number(entry.cpu_us, 1, 1),
+            _number(entry.cpu_ratio, 1, 2),
             _number(entry.rss_mb, 1, 0),
             _number(entry.start_s, 1, 3),
         )
@@ -97,6 +118,9 @@ def table(rows: Sequence[Row], goals: dict[str, str]) -> str:
             continue
         middle = (text.rjust(width) for text, width in zip(line[1:-1], widths[1:-1], strict=True))
         lines.append(f"  {line[0]:<{widths[0]}}  {'  '.join(middle)}  {line[-1]}".rstrip())
+    others = median(entry.others for entry in rows)
+    if others is not None:
+        lines.append(f"  meanwhile others took {others:.2f} cores")
     return "\n".join(lines)
 
 

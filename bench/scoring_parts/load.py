@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,11 +28,14 @@ class Shot:
     Attributes:
         per_second: Requests answered, or calls made.
         cpu_us: Processor time of the server for each.
-        p50_us, p99_us: Latencies; `None` for plain onnxruntime.
+    others: How many cores something else on the machine took meanwhile.
+    others: How many cores something else on the machine took meanwhile.
+    p50_us, p99_us: Latencies; `None` for plain onnxruntime.
     """
 
     per_second: float
     cpu_us: float
+    others: float
     p50_us: float | None = None
     p99_us: float | None = None
 
@@ -47,6 +52,24 @@ def find_wrk() -> str:
     return found
 
 
+class Meter:
+    """Counts processor time from its making on."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._before = self._now()
+
+    def read(self) -> tuple[float, float]:
+        """Returns the seconds that the session took, and how many cores were taken by what is not of this run."""
+        wall, own, ours, machine = (now - then for now, then in zip(self._now(), self._before, strict=True))
+        return own, max(0.0, machine - own - ours) / wall
+
+    def _now(self) -> tuple[float, float, float, float]:
+        times = os.times()
+        ours = times.user + times.system + times.children_user + times.children_system
+        return time.perf_counter(), processes.cpu_seconds(self._leader), ours, processes.machine_seconds()
+
+
 class Target(Protocol):
     """What can be loaded.
 
@@ -61,8 +84,8 @@ class Target(Protocol):
     def shoot(self, seconds: float) -> Shot:
         """Loads it for some seconds."""
 
-    def check(self) -> None:
-        """Asks everything and compares the answers with those of plain onnxruntime."""
+    def warm(self, seconds: float) -> None:
+        """Loads it for some seconds and compares the answers with those of plain onnxruntime meanwhile."""
 
 
 class Loaded:
@@ -81,26 +104,28 @@ class Loaded:
         """
         command = [self._wrk, "-t1", f"-c{self._connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
         command += ["-s", str(APPS / "requests.lua"), self._server.url, "--", *map(str, self._server.bodies)]
-        before = processes.cpu_seconds(self.process.pid)
+        meter = Meter(self.process.pid)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        spent = processes.cpu_seconds(self.process.pid) - before
+        cpu, others = meter.read()
         lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
         if done.returncode != 0 or not lines:
             raise ServerError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
         count, duration, failed, p50, p99 = map(int, lines[0].split()[1:])
         if failed or not count:
             raise ServerError(f"{failed} of {count} requests failed under load")
-        return Shot(count / duration * 1e6, spent / count * 1e6, p50, p99)
+        return Shot(count / duration * 1e6, cpu / count * 1e6, others, p50, p99)
 
-    def check(self) -> None:
-        """Sends every request twice, several at a time.
+    def warm(self, seconds: float) -> None:
+        """Sends every request twice, several at a time, while it is under load: batches must not change answers.
 
         Raises:
             ServerError: An answer is wrong.
         """
         bodies = self._server.bodies * 2
         with concurrent.futures.ThreadPoolExecutor(_CHECKING_THREADS) as pool:
+            load = pool.submit(self.shoot, seconds)
             answers = list(pool.map(lambda body: post(self._server.url, body.read_bytes()), bodies))
+            load.result()
         for body, answer in zip(bodies, answers, strict=True):
             problem = self._server.model.problem(body, answer)
             if problem:
@@ -122,18 +147,19 @@ class Raw:
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        before = processes.cpu_seconds(self.process.pid)
+        meter = Meter(self.process.pid)
         self.process.stdin.write(f"{seconds}\n".encode())
         self.process.stdin.flush()
         told = self.process.stdout.readline().split()
-        cpu = processes.cpu_seconds(self.process.pid) - before
+        cpu, others = meter.read()
         if not told:
             raise ServerError("plain onnxruntime ended")
         count, spent = int(told[0]), float(told[1])
-        return Shot(count / spent, cpu / count * 1e6)
+        return Shot(count / spent, cpu / count * 1e6, others)
 
-    def check(self) -> None:
-        """Does nothing: it is what others are compared with."""
+    def warm(self, seconds: float) -> None:
+        """Only loads it: it is what others are compared with."""
+        self.shoot(seconds)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Final
 from scoring_parts.environments import CACHE, Environment
 
 APPS: Final = Path(__file__).parent / "apps"
-_TOLERANCE: Final = 1e-4
+_TOLERANCE: Final = 1e-5
 
 
 @dataclass(frozen=True)

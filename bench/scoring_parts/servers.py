@@ -126,12 +126,21 @@ def mlserver(place: Place) -> Launch:
     return Launch([place.environment.program("mlserver"), "start", "."], variables, "/v2/models/bench/infer")
 
 
+def bentoml(place: Place) -> Launch:
+    """Returns a BentoML service with one worker."""
+    variables = {"MODEL": str(place.model.file), "THREADS": str(os.cpu_count())}
+    variables |= {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(place.folder / "home")}
+    command = [place.environment.program("bentoml"), "serve", "bentoml_service:Bench", "--working-dir", str(APPS)]
+    return Launch([*command, "--host", "127.0.0.1", "--port", str(place.port)], variables)
+
+
 SERVERS: Final = {
     "azureml": Server("azureml", azureml),
     "ours": Server("ours", ours),
     "ours-script": Server("ours", ours_script),
     "fastapi": Server("fastapi", fastapi),
     "mlserver": Server("mlserver", mlserver, "v2"),
+    "bentoml": Server("bentoml", bentoml),
     "other": Server("ours", ours),
     "other-script": Server("ours", ours_script),
 }
