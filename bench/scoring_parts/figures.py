@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -146,19 +146,22 @@ def slower(file: Path, rows: Sequence[Row]) -> list[str]:
         before = earlier.get((entry.case, entry.server))
         if before is None:
             continue
-        what = f"{entry.case}, {entry.server}"
-        if entry.problem:
-            found.append(f"{what}: had figures, now {entry.problem}")
-            continue
-        for name in ("ratio", "per_second"):
-            now, then = getattr(entry, name), getattr(before, name)
-            if now and then:
-                if now < then * _SLOWER:
-                    found.append(f"{what}: {name} {then:.4g}, now {now:.4g}")
-                break
-        if entry.rss_mb and before.rss_mb and entry.rss_mb > before.rss_mb * _LARGER:
-            found.append(f"{what}: resident memory {before.rss_mb:.0f} MB, now {entry.rss_mb:.0f} MB")
+        changes = [f"had figures, now {entry.problem}"] if entry.problem else list(_changes(before, entry))
+        found += [f"{entry.case}, {entry.server}: {change}" for change in changes]
     return found
+
+
+def _changes(before: Row, now: Row) -> Iterator[str]:
+    noise = ""
+    if before.others is not None and now.others is not None:
+        noise = f" (others took {before.others:.2f} cores then, {now.others:.2f} now)"
+    if before.ratio and now.ratio:
+        if now.ratio < before.ratio * _SLOWER:
+            yield f"{before.ratio:.2f} x the baseline, now {now.ratio:.2f} x{noise}"
+    elif before.per_second and now.per_second and now.per_second < before.per_second * _SLOWER:
+        yield f"{before.per_second:,.1f} a second, now {now.per_second:,.1f}{noise}"
+    if before.rss_mb and now.rss_mb and now.rss_mb > before.rss_mb * _LARGER:
+        yield f"resident memory {before.rss_mb:.0f} MB, now {now.rss_mb:.0f} MB"
 
 
 def _number(value: float | None, divisor: float, digits: int) -> str:

@@ -1,4 +1,4 @@
-"""What a started server costs, as the kernel counts it; a server is all processes of its session, and their children."""
+"""What a started server costs, as the kernel counts it; a server is its session's processes and their children."""
 
 from __future__ import annotations
 
