@@ -75,11 +75,18 @@ def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     registered.add_argument(
         "--child-path", action="append", default=[], metavar="PATH", help="of a folder, only this; can be repeated"
     )
+    released = group.add("release", "models:release", "let go of a version that was registered by hand")
+    released.add_argument("name", help="the model's name")
+    released.add_argument("version", type=int, help="the version's number")
+    _add_yes(released)
 
 
 def _services(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     group = _group(commands, "services", "services that run, and where")
     group.add("list", "services:list_services", "list services with their state")
+    forgotten = group.add("forget", "forgotten:forget_service", "remove what a service left whose stack is gone")
+    forgotten.add_argument("service", help="the service's name, or its identity as messages show it")
+    _add_yes(forgotten)
 
 
 def _images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -106,6 +113,10 @@ def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--home", type=Path, metavar="FOLDER", help="Pulumi's home (default: $PULUMI_HOME, or ~/.pulumi)"
     )
     group.add("version", "install:show_version", "print the version", store=False)
+
+
+def _add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="remove it without asking")
 
 
 def _count(text: str) -> int:

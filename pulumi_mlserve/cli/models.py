@@ -1,4 +1,4 @@
-"""Answers `mlserve models …`: what the model store holds, and one more version."""
+"""Answers `mlserve models …`: what the model store holds, one more version, one less."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pulumi_mlserve.cli.output import (
     end_progress,
     pairs,
     progress,
+    require_yes,
     short,
     show_fields,
     show_json,
@@ -22,7 +23,7 @@ from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import store_location
 from pulumi_mlserve.core.model import code_note
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
-from pulumi_mlserve.registration import register_model
+from pulumi_mlserve.registration import BY_HAND, register_model
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -116,6 +117,24 @@ def register(options: Namespace) -> int:
         show_note(note)
     done = "is there already with these bytes" if registered.existed else "registered"
     show_line(f"{registered.name}:{registered.version} {done} ({short(registered.digest)})")
+    return 0
+
+
+def release(options: Namespace) -> int:
+    """Lets go of a version that was registered by hand; its files go unless a stack or a service needs them."""
+    store = ModelStore(store_location(options.store))
+    version = _find(store, f"{options.name}:{options.version}")
+    others = [claimant for claimant in store.claims(version.name, version.version) if claimant != BY_HAND]
+    if len(others) == len(store.claims(version.name, version.version)) > 0:
+        raise OperationError(f"model {version.id}: is not held by hand, but by {', '.join(others)}; nothing to release")
+    files = f", whose files stay for {', '.join(others)}" if others else f" and delete its files, {size(version.size)}"
+    require_yes(f"let go of {version.id}{files}", given=options.yes)
+    released = store.release(version.name, BY_HAND, version=version.version, in_use=Records(store).users_of_model)
+    deleted = version.version in released.deleted
+    if options.json:
+        return show_json({"name": version.name, "version": version.version, "deleted": deleted, "claimants": others})
+    kept = ", ".join(released.kept.get(version.version, ()))
+    show_line(f"{version.id} released; " + ("its files are deleted" if deleted else f"its files stay for {kept}"))
     return 0
 
 

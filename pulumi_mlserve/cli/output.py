@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pulumi_mlserve.core.problems import OperationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -57,6 +59,21 @@ def show_line(text: str) -> None:
 def show_note(text: str) -> None:
     """Prints a line that a person should read on stderr, so that it never mixes with what programs read."""
     print(f"mlserve: note: {text}", file=sys.stderr)  # noqa: T201
+
+
+def require_yes(question: str, *, given: bool) -> None:
+    """Returns if a person agrees, by an option or by answering.
+
+    Raises:
+      OperationError: They do not, or nobody is there to ask.
+    """
+    if given:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise OperationError(f"{question}: nobody is there to ask, so nothing was done; say so with --yes")
+    print(f"{question}? [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise OperationError("nothing was done")
 
 
 def progress(text: str) -> None:

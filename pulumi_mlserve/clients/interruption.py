@@ -14,6 +14,16 @@ Cancelled: TypeAlias = Callable[[], bool]
 """Says whether to stop; asked often, from any thread."""
 
 
+def heard(progress: Progress | None) -> Progress:
+    """Return what may be called without asking whether anybody listens."""
+    return progress if progress is not None else lambda _line: None
+
+
+def asked(cancelled: Cancelled | None) -> Cancelled:
+    """Return what may be asked without knowing whether the work can be stopped."""
+    return cancelled if cancelled is not None else lambda: False
+
+
 class CancelledError(OperationError):
     """The work was stopped because it was no longer wanted; nothing half-done is left."""
 

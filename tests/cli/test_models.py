@@ -7,6 +7,10 @@ import json
 import pytest
 
 from pulumi_mlserve.cli.main import main
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.records import Records, ServiceRecord, UsedModel
+from pulumi_mlserve.clients.places import store_location
+from pulumi_mlserve.registration import register_model
 
 
 @pytest.fixture
@@ -123,3 +127,44 @@ def test_registering_a_pickle_says_that_it_is_code(tmp_path, capsys):
     output = capsys.readouterr()
     assert output.err.startswith("mlserve: note: ")
     assert "diabetes:1 registered" in output.out
+
+
+def test_version_registered_by_hand_is_released(model, capsys):
+    """Its files go with the last claim, after a yes; the number is never given again."""
+    main(["models", "register", str(model), "diabetes"])
+
+    assert 1 == main(["models", "release", "diabetes", "1"])
+    assert "let go of diabetes:1 and delete its files, 5 B: nobody is there to ask" in capsys.readouterr().err
+    assert 0 == main(["models", "release", "diabetes", "1", "--yes"])
+    assert "diabetes:1 released; its files are deleted" in capsys.readouterr().out
+    assert 1 == main(["models", "release", "diabetes", "1", "--yes"])
+    assert "model diabetes:1: was deleted" in capsys.readouterr().err
+    assert 2 == answered(capsys, "models", "register", str(model), "diabetes")["version"]
+
+
+def test_version_that_a_stack_claims_stays(model, capsys):
+    """The claim by hand goes, the files stay; then there is nothing left to release by hand."""
+    main(["models", "register", str(model), "diabetes"])
+    register_model(model, "diabetes", claimant="shop/dev/diabetes")
+    capsys.readouterr()
+
+    said = answered(capsys, "models", "release", "diabetes", "1", "--yes")
+    assert (False, ["shop/dev/diabetes"]) == (said["deleted"], said["claimants"])
+    assert 1 == main(["models", "release", "diabetes", "1", "--yes"])
+    assert "is not held by hand, but by shop/dev/diabetes" in capsys.readouterr().err
+    assert ["diabetes:1"] == [version["id"] for version in answered(capsys, "models", "list")]
+
+
+def test_version_that_a_service_runs_is_not_released(model, capsys):
+    """A record that names it keeps its files, and the services are named."""
+    main(["models", "register", str(model), "diabetes"])
+    capsys.readouterr()
+    digest = answered(capsys, "models", "show", "diabetes")["digest"]
+    used = (UsedModel("diabetes", 1, digest),)
+    Records(ModelStore(store_location(None))).put(
+        ServiceRecord("shop", "dev", "price", "local", "price", "sha256:ab", used, "", "2026-01-02T03:04:05Z", "r1", "")
+    )
+
+    assert 1 == main(["models", "release", "diabetes", "1", "--yes"])
+    assert "price (shop/dev)" in capsys.readouterr().err
+    assert 1 == len(answered(capsys, "models", "list"))

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progress, asked, heard
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.processes.ports import port_problem
 from pulumi_mlserve.clients.processes.process_end import Drain
@@ -31,15 +31,6 @@ from pulumi_mlserve.core.problems import OperationError
 __all__ = ["Keys", "LocalProcesses", "ProcessSpec", "ProcessStatus", "Running"]
 
 
-def _silent(_: str) -> None:
-    """Report to nobody."""
-
-
-def _never() -> bool:
-    """Never cancel."""
-    return False
-
-
 class LocalProcesses:
     """The services of this machine, each in a folder of its own under `folder`."""
 
@@ -48,7 +39,7 @@ class LocalProcesses:
         self._folder = folder.absolute()
         self._pycache = pycache
 
-    def start(self, spec: ProcessSpec, progress: Progress = _silent, cancelled: Cancelled = _never) -> Running:
+    def start(self, spec: ProcessSpec, progress: Progress | None = None, cancelled: Cancelled | None = None) -> Running:
         """Return the service once it serves the revision.
 
         What an interrupted run left is adopted if it serves just that, else replaced without losing a request.
@@ -59,17 +50,18 @@ class LocalProcesses:
         folder = self._service_folder(spec.service_id)
         check_runnable(spec)
         pycache = self._pycache or cache_folder("pycache")
+        told, stopped = heard(progress), asked(cancelled)
         try:
-            with locked(folder.path, progress, cancelled):
+            with locked(folder.path, told, stopped):
                 self._sweep()
-                return ServiceChange(folder, spec, pycache, progress, cancelled).serve(self._ports_of_others(folder))
+                return ServiceChange(folder, spec, pycache, told, stopped).serve(self._ports_of_others(folder))
         except OSError as error:
             raise OperationError(
                 f"service {spec.service}: {error.filename or folder.path}: {error.strerror}"
             ) from error
 
     def update(
-        self, service_id: str, spec: ProcessSpec, progress: Progress = _silent, cancelled: Cancelled = _never
+        self, service_id: str, spec: ProcessSpec, progress: Progress | None = None, cancelled: Cancelled | None = None
     ) -> Running:
         """Return the service once the new revision serves; until then, and if it fails, the old one serves on.
 
@@ -90,8 +82,8 @@ class LocalProcesses:
         self,
         service_id: str,
         drain_seconds: float = 30.0,
-        progress: Progress = _silent,
-        cancelled: Cancelled = _never,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
         owner: str | None = None,
     ) -> None:
         """End the service and remove what it left; a service that is gone already is no error.
@@ -104,16 +96,42 @@ class LocalProcesses:
         folder = self._service_folder(service_id)
         if not folder.path.exists() and not with_settings_under(folder.path):
             return
+        told, stopped = heard(progress), asked(cancelled)
         try:
-            with locked(folder.path, progress, cancelled):
+            with locked(folder.path, told, stopped):
                 state = load_state(folder.path)
                 if owner and state is not None and state.owner not in {"", owner}:
                     return
-                folder.end_all(Drain(drain_seconds, progress, cancelled))
+                folder.end_all(Drain(drain_seconds, told, stopped))
                 folder.remove()
         except OSError as error:
             raise OperationError(f"service {service_id}: {error.filename or folder.path}: {error.strerror}") from error
         self._sweep()
+
+    def forget(self, service_id: str) -> None:
+        """Remove what a service left that does not run; one that this machine does not know is no error.
+
+        Raises:
+            OperationError: A process of it runs, or another run is changing it; nothing was removed.
+        """
+        folder = self._service_folder(service_id)
+        if not folder.path.exists():
+            return
+        try:
+            with locked(folder.path, heard(None), lambda: True):
+                state = load_state(folder.path)
+                running = [process.pid for process in (state.processes if state is not None else ()) if process.alive]
+                running += [identity.pid for identity, _ in with_settings_under(folder.path)]
+                if running:
+                    raise OperationError(
+                        f"service {service_id}: runs as process {running[0]}; pulumi destroy ends it, or pulumi up with"
+                        " the service taken out of the program"
+                    )
+                folder.remove()
+        except CancelledError as error:
+            raise OperationError(f"service {service_id}: another run is changing it; wait for that") from error
+        except OSError as error:
+            raise OperationError(f"service {service_id}: {error.filename or folder.path}: {error.strerror}") from error
 
     def logs(self, service_id: str, lines: int = 5_000, *, follow: bool = False) -> Iterator[str]:
         """Yield the last lines of the service's log, then, when following, each new one until the service is gone."""
