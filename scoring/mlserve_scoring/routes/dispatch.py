@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mlserve_scoring.routes.identity import identity_lines, new_id, too_long_id
 from mlserve_scoring.routes.route import Handler, Route, Routes, Send
@@ -52,39 +52,35 @@ class Dispatcher:
 
     def screen(self, request: Request) -> Reply | None:
         """Return the refusal that a request's head alone deserves, before its body is read; else nothing."""
-        route = self._routes.get(request.path)
         headers = request.headers
-        if any(name in headers for name in _IDS) and (wrong := too_long_id(headers)):
-            return self.finish(message_reply(431, wrong), request)
+        if not _IDS.isdisjoint(headers) and (wrong := too_long_id(headers)):
+            return message_reply(431, wrong)
+        route = self._routes.get(request.path)
         if route is None:
-            return self.finish(self._unknown(request.path), request)
+            return self._unknown(request.path)
         handler = route.methods.get(request.method)
         if handler is None and request.method == "HEAD" and "POST" not in route.methods:
             handler = route.methods.get("GET")
         if handler is None:
-            return self.finish(_not_allowed(request, route), request)
+            return _not_allowed(request, route)
         if self._cross_origin is not None and (reply := self._cross_origin.preflight(request)) is not None:
-            return self.finish(reply, request)
+            return reply
         if self._gate is not None and not route.is_open:
             admitted = self._gate.admit(headers.get(b"authorization"))
             if isinstance(admitted, asyncio.Future):
                 handler = _after(admitted, handler)
             elif not admitted:
-                return self.finish(_unauthorised(), request)
+                return _unauthorised()
         request.handler = handler
         return None
 
     def answer(self, request: Request, send: Send) -> None:
         """Answer a request that passed the screen: ``send`` gets the reply, once, maybe at once."""
-
-        def finish(reply: Reply) -> None:
-            send(self.finish(reply, request))
-
         handler: Handler = request.handler  # type: ignore[assignment]  # the screen has put it there
-        handler(request, finish)
+        handler(request, send)
 
     def finish(self, reply: Reply, request: Request) -> Reply:
-        """Return a reply with the ids of its request; every reply goes through here once."""
+        """Return a reply with the ids of its request; every reply goes through here once, the transport's own too."""
         headers = request.headers
         request.id = own = headers.get(b"x-request-id") or new_id()
         reply.lines += identity_lines(headers, own)
@@ -99,7 +95,7 @@ class Dispatcher:
         return message_reply(404, f"There is no {path}; this service answers {known}.")
 
 
-_IDS = (b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id")
+_IDS: Final = frozenset({b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id"})
 
 
 def _not_allowed(request: Request, route: Route) -> Reply:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from mlserve_scoring.transport.message import Reply, Request, encode, message_reply
-from mlserve_scoring.transport.reader import Exchange, Reader
+from mlserve_scoring.transport.reader import Exchange, Heads, Reader
 
 _MAX_PIPELINED: Final = 64
 _LINGER_S: Final = 2.0
@@ -29,7 +29,7 @@ class Answering(Protocol):
         """Answer a request."""
 
     def finish(self, reply: Reply, request: Request) -> Reply:
-        """Return a refusal of the transport with what every reply carries."""
+        """Return a reply with what every reply carries; called once for each."""
 
 
 class Connections(Protocol):
@@ -53,16 +53,17 @@ class Connection(asyncio.Protocol):
         answering: Decides about requests.
         connections: Told when this one opens and closes.
         max_body: Larger bodies are refused.
+        heads: Heads that were read before, on any connection.
 
     Attributes:
         last_active: When something was last read or answered, by the loop's clock.
     """
 
-    def __init__(self, answering: Answering, connections: Connections, *, max_body: int) -> None:
+    def __init__(self, answering: Answering, connections: Connections, *, max_body: int, heads: Heads) -> None:
         self._answering = answering
         self._connections = connections
         self._loop = asyncio.get_running_loop()
-        self._reader = Reader(self, max_body=max_body)
+        self._reader = Reader(self, max_body=max_body, heads=heads)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Exchange] = deque()
         self._current: Exchange | None = None
@@ -172,11 +173,8 @@ class Connection(asyncio.Protocol):
         while self._current is None and self._waiting and self._writable and self._transport is not None:
             exchange = self._waiting.popleft()
             self._current = exchange
-            refusal = exchange.refusal
-            if refusal is not None:
-                if not refusal.lines:  # the transport's own
-                    refusal = self._answering.finish(refusal, exchange.request)
-                self._reply(exchange, refusal)
+            if exchange.refusal is not None:
+                self._reply(exchange, exchange.refusal)
             else:
                 self._answering.answer(exchange.request, partial(self._reply, exchange))
         self._balance()
@@ -190,7 +188,7 @@ class Connection(asyncio.Protocol):
         last = not exchange.keep_alive or self._is_last()
         self._out.append(
             encode(
-                reply,
+                self._answering.finish(reply, exchange.request),
                 keep_alive=not last,
                 head_only=exchange.request.method == "HEAD",
                 legacy=exchange.legacy,
@@ -201,8 +199,11 @@ class Connection(asyncio.Protocol):
             self._waiting.clear()
             self._flush()
             self._close(transport)
+        elif self._waiting:
+            if not self._in_turn:
+                self._take_turn()
         elif not self._in_turn:
-            self._take_turn()
+            self._flush()
 
     def _is_last(self) -> bool:
         """Return whether no request can follow the one being answered."""

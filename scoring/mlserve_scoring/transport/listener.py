@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.transport.connection import Answering, Connection
+from mlserve_scoring.transport.reader import Heads
 
 if TYPE_CHECKING:
     from mlserve_scoring.settings import Settings
@@ -57,6 +58,7 @@ class Server:
     def __init__(self, sock: socket.socket, *, max_body: int) -> None:
         self._sock = sock
         self._max_body = max_body
+        self._heads: Heads = {}
         self._open: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._answering: Answering | None = None
@@ -119,7 +121,7 @@ class Server:
     def _connection(self) -> Connection:
         if self._answering is None:
             raise RuntimeError("a server must be started before it accepts")
-        return Connection(self._answering, self, max_body=self._max_body)
+        return Connection(self._answering, self, max_body=self._max_body, heads=self._heads)
 
     async def _accept_rest(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
 import httptools
@@ -13,6 +14,11 @@ from mlserve_scoring.transport.message import Reply, Request, message_reply
 _MAX_HEAD: Final = 65_536
 _MAX_HEADERS: Final = 200
 _SMALL_BODY: Final = 65_536
+_HEAD_END: Final = b"\r\n\r\n"
+_HEAD_END_SIZE: Final = len(_HEAD_END)
+_KNOWN_HEAD: Final = 2_048
+_KNOWN_HEADS: Final = 512
+_UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"content-encoding"})
 
 
 class Exchange:
@@ -32,6 +38,26 @@ class Exchange:
         self.keep_alive = keep_alive
         self.legacy = legacy
         self.refusal: Reply | None = None
+
+
+class Head(NamedTuple):
+    """What a head says; clients send the same one again and again, and it need not be parsed twice.
+
+    Attributes:
+        method, path, query, headers: As in ``Request``.
+        length: Bytes of the body.
+        legacy: Whether the client speaks HTTP/1.0.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[bytes, bytes]
+    length: int
+    legacy: bool
+
+
+Heads = dict[bytes, Head]  # by their bytes
 
 
 class Receiver(Protocol):
@@ -57,14 +83,17 @@ class Reader:
     Args:
         receiver: Takes what was read.
         max_body: Larger bodies are refused.
+        heads: Heads that were read before; grows.
 
     Attributes:
         begun: Whether a request has begun to arrive and is not complete.
         ended: Whether nothing more is read.
     """
 
-    def __init__(self, receiver: Receiver, *, max_body: int) -> None:
+    def __init__(self, receiver: Receiver, *, max_body: int, heads: Heads) -> None:
         self._receiver = receiver
+        self._heads = heads
+        self._head_text = b""  # of the request that is read, when all of it came at once
         self._max_body = max_body
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
@@ -80,6 +109,17 @@ class Reader:
 
     def feed(self, data: bytes) -> None:
         """Read what came; the receiver is called from here."""
+        while not self.begun and not self.ended:
+            end = data.find(_HEAD_END) + _HEAD_END_SIZE
+            text = data[:end]
+            head = self._heads.get(text)
+            if head is None or len(data) < end + head.length:
+                self._head_text = text if text.endswith(_HEAD_END) else b""
+                break
+            self._known(head, data[end : end + head.length])
+            if len(data) == end + head.length:
+                return
+            data = data[end + head.length :]
         if self.ended:
             return
         if self._in_head:
@@ -98,6 +138,28 @@ class Reader:
         self.begun = False
         self.ended = True
         self._receiver.received(refused)
+
+    def _known(self, head: Head, body: bytes) -> None:
+        request = Request(
+            head.method, head.path, head.query, head.headers, body, time.perf_counter(), self._receiver.peer
+        )
+        exchange = Exchange(request, keep_alive=True, legacy=head.legacy)
+        exchange.refusal = self._receiver.screened(request)
+        self._receiver.received(exchange)
+
+    def _learn(self, exchange: Exchange) -> None:
+        """Remember a head that said nothing which only the parser can follow."""
+        text, self._head_text = self._head_text, b""
+        request = exchange.request
+        headers = request.headers
+        if len(text) > _KNOWN_HEAD or text[:1].isspace() or text.count(b"\n") != text.count(b"\r\n"):
+            return  # a line that ends in another way may have ended the head before
+        if not exchange.keep_alive or exchange.refusal is not None or not _UNUSUAL.isdisjoint(headers):
+            return
+        if len(self._heads) >= _KNOWN_HEADS:
+            self._heads.clear()
+        length = int(headers.get(b"content-length", b"0"))
+        self._heads[text] = Head(request.method, request.path, request.query, headers, length, exchange.legacy)
 
     # Called by the parser.
 
@@ -167,6 +229,8 @@ class Reader:
         self._in_head = True
         self.begun = False
         self.ended = not exchange.keep_alive
+        if self._head_text:
+            self._learn(exchange)
         self._receiver.received(exchange)
 
     # Ours.
