@@ -123,6 +123,8 @@ class ModelOutputs(TypedDict, total=False):
     """The id of the model store that has the version."""
     owner: str
     """Tells this resource's claim in the store from that of one that replaces it."""
+    claimant: str
+    """The name under which it was claimed, which stays when an alias renames the resource."""
 
 
 class ImageInputs(TypedDict, total=False):
@@ -191,6 +193,8 @@ class ImageOutputs(TypedDict, total=False):
     """The models inside."""
     owner: str
     """Tells this resource's claim in the image store from that of one that replaces it."""
+    claimant: str
+    """The name under which it was claimed, which stays when an alias renames the resource."""
 
 
 class ServiceSettings(TypedDict, total=False):
@@ -318,17 +322,25 @@ class ServiceRecordOutputs(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Declaration:
-    """A resource: its name in the package and the typed dictionaries of its inputs and outputs."""
+    """A resource of ours.
+
+    Attributes:
+        name: Its name in the package.
+        inputs: The typed dictionary of its inputs.
+        outputs: The typed dictionary of its outputs.
+        imported_by: What names one that ``pulumi import`` can take over; empty where only a program can make it.
+    """
 
     name: str
     inputs: type
     outputs: type
+    imported_by: str = ""
 
 
 RESOURCES: Final[tuple[Declaration, ...]] = (
     Declaration("Image", ImageInputs, ImageOutputs),
     Declaration("LocalProcess", LocalProcessInputs, LocalProcessOutputs),
-    Declaration("Model", ModelInputs, ModelOutputs),
+    Declaration("Model", ModelInputs, ModelOutputs, imported_by="NAME:VERSION"),
     Declaration("ServiceKeys", ServiceKeysInputs, ServiceKeysOutputs),
     Declaration("ServiceRecord", ServiceRecordInputs, ServiceRecordOutputs),
 )

@@ -60,8 +60,8 @@ class Call:
 
     @property
     def claimant(self) -> str:
-        """Return the name under which this resource claims what it keeps alive in the store."""
-        return f"{self.project}/{self.stack}/{self.resource}"
+        """Return the name under which this resource claims what it keeps alive: for life the one it was made with."""
+        return str(self.state.get("claimant") or f"{self.project}/{self.stack}/{self.resource}")
 
     def cancelled(self) -> bool:
         """Return whether to stop work in progress."""

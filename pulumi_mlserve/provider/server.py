@@ -25,10 +25,10 @@ from pulumi.provider import Provider
 from pulumi.provider.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
-from pulumi_mlserve.core.declarations import Declaration
+from pulumi_mlserve.core.declarations import RESOURCES, Declaration
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.shapes import from_wire, shape_of, to_wire
-from pulumi_mlserve.provider.call import Call, Checked, Handler, PartialFailure, Say
+from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
 from pulumi_mlserve.provider.differences import differences
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
 from pulumi_mlserve.provider.values import Values, decode, encode, is_unknown
@@ -168,7 +168,7 @@ class Servicer(ProviderServicer):
         call = self._asked(
             request, news=decode(request.inputs), olds=decode(request.inputs), state=request.properties, of=declaration
         )
-        found = await self._run(context, handler.read, call, declaration)
+        found = await self._run(context, reader(handler, declaration), call, declaration)
         if not found.id:
             return provider_pb2.ReadResponse()
         secrets = decode(request.inputs).secrets
@@ -314,6 +314,25 @@ def _checker(handler: Handler, problems: list[Problem]) -> Callable[[Call], Chec
     return check
 
 
+def reader(handler: Handler, declaration: Declaration) -> Callable[[Call], Found]:
+    """Return what looks a resource up, and refuses one that is known by nothing but an id unless that is enough."""
+
+    def read(call: Call) -> Found:
+        if not call.news and not call.state and not declaration.imported_by:
+            others = " or ".join(f"a {d.name}, by {d.imported_by}" for d in RESOURCES if d.imported_by)
+            raise OperationError(
+                f"{_a(declaration.name)} cannot be imported, as nobody can read back what it was made from; declare it "
+                f"in the program and run pulumi up, which takes over what is there; what can be imported is {others}"
+            )
+        return handler.read(call)
+
+    return read
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+
+
 def _python(wire: Mapping[str, Any], declaration: type) -> dict[str, Any]:
     values, _ = from_wire(wire, shape_of(declaration), opaque=is_unknown)
     return values
@@ -328,7 +347,8 @@ def _outputs(state: Mapping[str, Any], declaration: Declaration, call: Call) -> 
     shape = shape_of(declaration.outputs)
     secret = {field.wire for field in shape.fields if field.secret}
     inherited = {field.wire for field in shape.fields if field.name in call.secrets}
-    return encode(to_wire(state, shape), secret | inherited)
+    kept = {"claimant": call.claimant} if "claimant" in shape.by_name else {}
+    return encode(to_wire({**kept, **state}, shape), secret | inherited)
 
 
 def _partial(failure: PartialFailure, declaration: Declaration, call: Call) -> Any:
