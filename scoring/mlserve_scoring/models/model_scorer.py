@@ -22,6 +22,7 @@ from mlserve_scoring.errors import (
 )
 from mlserve_scoring.models.inputs import read_inputs, schema_of, zero_sample
 from mlserve_scoring.models.loaded import rows_of
+from mlserve_scoring.models.plain_rows import PlainRows, Rows
 from mlserve_scoring.models.rows import MOST_ROWS, join, may_share_runs
 from mlserve_scoring.scorers.json_body import json_value
 from mlserve_scoring.scorers.lanes import InterruptedRun
@@ -68,9 +69,11 @@ class ModelScorer:
         self.model = model
         self._loop = loop
         self._names = [port.name for port in model.outputs]
+        self._plain = PlainRows(model.inputs[0]) if PlainRows.fits(model.inputs) else None
         self._lanes: Lanes | None = None
         self._shares = False
         self._came: list[_Call] = []
+        self._came_plain: list[_PlainCall] = []
         self.contract = _contract(model.inputs, model.outputs)
 
     def settle(self, sample: Mapping[str, Array]) -> bool:
@@ -93,26 +96,35 @@ class ModelScorer:
         if self._lanes is not None:
             self._submit(partial(self._answer, request), done)
             return
-        try:
-            inputs = self._read(request)
-        except ScoringError as error:
-            done(error)
+        rows = None if self._plain is None else self._plain.read(request)
+        if rows is None:
+            self._score_slowly(request, done)
             return
-        self.infer(inputs, partial(self._written, done))
+        if not self._came_plain:
+            self._loop.call_soon(self._run_plain)
+        self._came_plain.append(_PlainCall(rows, request, done))
 
     def infer(self, inputs: Mapping[str, Array], done: Done) -> None:
         """Run the model: ``done`` gets ``Outputs`` or a ``ScoringError``, once, on the loop."""
         if self._lanes is not None:
             self._submit(partial(_run, self.model, inputs), done)
             return
+        if not self._came:
+            self._loop.call_soon(self._run_came)
         self._came.append(_Call(inputs, done))
-        if len(self._came) == 1:
-            self._loop.call_soon(self._run_all)
 
     def close(self) -> None:
         """Stop the threads."""
         if self._lanes is not None:
             self._lanes.close()
+
+    def _score_slowly(self, request: Request, done: Done) -> None:
+        try:
+            inputs = self._read(request)
+        except ScoringError as error:
+            done(error)
+            return
+        self.infer(inputs, partial(self._written, done))
 
     def _submit(self, work: Callable[[], object], done: Done) -> None:
         try:
@@ -145,19 +157,50 @@ class ModelScorer:
     def _json(self, values: Sequence[object]) -> bytes:
         return to_json(dict(zip(self._names, values, strict=True)))
 
-    def _run_all(self) -> None:
-        """Answer what came in this turn of the loop."""
-        came, self._came = self._came, []
-        if len(came) == 1 or not self._shares:
-            for call in came:
-                call.done(_outcome(self.model, call.inputs))
+    def _run_plain(self) -> None:
+        """Answer what came in this turn of the loop as rows of plain numbers."""
+        came, self._came_plain = self._came_plain, []
+        for group in _groups([len(call.rows) for call in came]) if self._shares else _each(len(came)):
+            self._run_rows(came[group])
+
+    def _run_rows(self, calls: list[_PlainCall]) -> None:
+        rows = calls[0].rows if len(calls) == 1 else [row for call in calls for row in call.rows]
+        inputs = None if self._plain is None else self._plain.array(rows)
+        outcome = None if inputs is None else _outcome(self.model, inputs)
+        if not isinstance(outcome, Outputs):  # whose fault it is, and which, the long way tells
+            for call in calls:
+                self._score_slowly(call.request, call.done)
             return
-        shared: dict[object, list[_Call]] = {}
+        start = 0
+        for call in calls:
+            end = start + len(call.rows)
+            values = outcome.values if len(calls) == 1 else _slices(outcome.values, start, end)
+            try:
+                answer: object = Answer(self._json(values), run_ms=outcome.run_ms)
+            except TypeError as error:
+                answer = error
+            _report(call.done, answer)
+            start = end
+
+    def _run_came(self) -> None:
+        """Answer what came in this turn of the loop in other forms."""
+        came, self._came = self._came, []
+        alike: dict[object, list[_Call]] = {}
         for call in came:
-            shared.setdefault(_form(call.inputs), []).append(call)
-        for form, calls in shared.items():
-            for group in _groups(calls) if form is not None else ([call] for call in calls):
-                _run_together(self.model, group)
+            form = _form(call.inputs) if self._shares else None
+            if form is None:
+                call.done(_outcome(self.model, call.inputs))
+            else:
+                alike.setdefault(form, []).append(call)
+        for calls in alike.values():
+            for group in _groups([rows_of(call.inputs) or 0 for call in calls]):
+                _run_together(self.model, calls[group])
+
+
+class _PlainCall(NamedTuple):
+    rows: Rows
+    request: Request
+    done: Done
 
 
 class _Call(NamedTuple):
@@ -167,22 +210,29 @@ class _Call(NamedTuple):
 
 def _form(inputs: Mapping[str, Array]) -> object:
     """Return what calls must have in common to share a run; nothing when a call cannot share any."""
-    if rows_of(inputs) is None:
+    if not rows_of(inputs):
         return None
     return tuple(array.shape[1:] for array in inputs.values())
 
 
-def _groups(calls: list[_Call]) -> list[list[_Call]]:
-    groups: list[list[_Call]] = []
-    room = 0
-    for call in calls:
-        rows = rows_of(call.inputs) or 0
-        if rows > room:
-            groups.append([])
-            room = MOST_ROWS
-        groups[-1].append(call)
-        room -= rows
-    return groups
+def _groups(rows: list[int]) -> list[slice]:
+    """Return which calls in a row share a run, by how many rows each brings."""
+    groups: list[slice] = []
+    start = sum_of = 0
+    for number, count in enumerate(rows):
+        if number > start and sum_of + count > MOST_ROWS:
+            groups.append(slice(start, number))
+            start, sum_of = number, 0
+        sum_of += count
+    return [*groups, slice(start, len(rows))]
+
+
+def _each(count: int) -> list[slice]:
+    return [slice(number, number + 1) for number in range(count)]
+
+
+def _slices(values: Sequence[object], start: int, end: int) -> list[object]:
+    return [value[start:end] for value in values]  # type: ignore[index]  # arrays, see rows
 
 
 def _run_together(model: LoadedModel, calls: list[_Call]) -> None:
@@ -197,7 +247,7 @@ def _run_together(model: LoadedModel, calls: list[_Call]) -> None:
     start = 0
     for call in calls:
         end = start + (rows_of(call.inputs) or 0)
-        call.done(Outputs([value[start:end] for value in outcome.values], outcome.run_ms))  # type: ignore[index]  # arrays, see rows
+        call.done(Outputs(_slices(outcome.values, start, end), outcome.run_ms))
         start = end
 
 

@@ -108,10 +108,12 @@ class Connection(asyncio.Protocol):
         self._in_turn = True
         try:
             self._reader.feed(data)
-            self._advance()
+            if self._waiting or self._paused:
+                self._advance()
         finally:
             self._in_turn = False
-        self._flush()
+        if self._out:
+            self._flush()
 
     def eof_received(self) -> bool:
         """Answer what was asked, then close: a client may end its half first."""
@@ -177,7 +179,8 @@ class Connection(asyncio.Protocol):
                 self._reply(exchange, exchange.refusal)
             else:
                 self._answering.answer(exchange.request, partial(self._reply, exchange))
-        self._balance()
+        if self._waiting or self._paused or not self._writable:
+            self._balance()
 
     def _reply(self, exchange: Exchange, reply: Reply) -> None:
         transport = self._transport
