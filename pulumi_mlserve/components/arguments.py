@@ -3,43 +3,51 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
+from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import Shape, value_to_wire
 from pulumi_mlserve.core.suggest import did_you_mean
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What a component asks of its arguments beyond their names and types.
+
+    Attributes:
+        why_not: Says why an argument of another target, or of v1, is refused and what to do; None for an unknown name.
+        check: Returns what is wrong with arguments that have the right names.
+    """
+
+    why_not: Callable[[str], str | None] = lambda _name: None
+    check: Callable[[Mapping[str, Any]], Sequence[Problem]] = lambda _given: ()
+
+    def unknown(self, name: str, shape: Shape) -> str:
+        """Return what is wrong with an argument that the component does not have."""
+        return self.why_not(name) or f"there is no such argument{did_you_mean(name, shape.by_name)}"
+
+
 def arguments(
-    component: str,
-    shape: Shape,
-    args: Mapping[str, Any] | None,
-    keywords: Mapping[str, Any],
-    why_not: Callable[[str], str | None] = lambda _name: None,
+    component: str, shape: Shape, args: Mapping[str, Any] | None, keywords: Mapping[str, Any], rules: Rules
 ) -> dict[str, Any]:
     """Return the given arguments under their Python names, without those that are None.
 
     Raises:
-        TypeError: An argument the component does not have, one given twice, or one that is missing.
+        TypeError: Everything that is wrong with them: arguments the component does not have, ones given twice, ones
+            that are missing, and what the rules say.
     """
-    twice = sorted(set(args or {}) & set(keywords))
     given = {name: value for name, value in {**(args or {}), **keywords}.items() if value is not None}
-    faults = [f"{name!r} is given in args and as a keyword" for name in twice]
-    faults += [
-        f"{name!r}: {why_not(name)}" if why_not(name) else _nothing_like(name, shape)
-        for name in given
-        if name not in shape.by_name
-    ]
-    faults += [f"{field.name!r} is required" for field in shape.fields if field.required and field.name not in given]
-    if faults:
-        raise TypeError(f"{component}: {'; '.join(faults)}")
+    problems = [Problem(name, "is given in args and as a keyword") for name in sorted({*(args or {})} & {*keywords})]
+    problems += [Problem(name, rules.unknown(name, shape)) for name in given if name not in shape.by_name]
+    problems += [Problem(f.name, "is required") for f in shape.fields if f.required and f.name not in given]
+    problems += rules.check(given)
+    if problems:
+        raise TypeError(f"{component}: {'; '.join(f'{p.path!r}: {p.message}' for p in problems)}")
     return given
-
-
-def _nothing_like(name: str, shape: Shape) -> str:
-    return f"there is no argument {name!r}{did_you_mean(name, shape.by_name)}"
 
 
 def wire_inputs(values: Mapping[str, Any], shape: Shape) -> dict[str, Any]:

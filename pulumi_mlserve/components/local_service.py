@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import pulumi
 from typing_extensions import Required, TypedDict, Unpack
 
-from pulumi_mlserve.components.arguments import arguments
+from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
 from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.service_keys import check_auth
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.shapes import PLAIN, SECRET, shape_of
 
@@ -64,6 +66,17 @@ class LocalServiceArgs(TypedDict, total=False):
     """What the service is; empty by default."""
 
 
+_AUTH_BY_DEFAULT: Final = False
+_REFERENCE: Final = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
+
+
+def _check(given: Mapping[str, Any]) -> list[Problem]:
+    problems, image = check_auth(given, default=_AUTH_BY_DEFAULT), given.get("image")
+    if isinstance(image, str) and not _REFERENCE.fullmatch(image):
+        problems.append(Problem("image", f"must be a ScoringImage, its ref, or NAME@sha256:…, got {image!r}"))
+    return problems
+
+
 class LocalService(pulumi.ComponentResource):
     """A service on 127.0.0.1 that outlives ``pulumi up`` and is updated without losing a request.
 
@@ -88,6 +101,8 @@ class LocalService(pulumi.ComponentResource):
     contract: pulumi.Output[Any]
     """What the service accepts and returns."""
 
+    rules = Rules(why_not_local, _check)
+
     def __init__(
         self,
         resource_name: str,
@@ -95,8 +110,8 @@ class LocalService(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         **kwargs: Unpack[LocalServiceArgs],
     ) -> None:
-        given = arguments("LocalService", shape_of(LocalServiceArgs), args, kwargs, why_not_local)
-        auth = _plain_auth(given)
+        given = arguments("LocalService", shape_of(LocalServiceArgs), args, kwargs, self.rules)
+        auth = bool(given.get("auth_enabled", _AUTH_BY_DEFAULT))
         super().__init__(token("LocalService"), resource_name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         name = given.get("name", resource_name)
@@ -145,31 +160,8 @@ def _image(given: Any) -> Any:
         return given.parts
     if isinstance(given, str):
         name, _, digest = given.partition("@")
-        if not name or not _DIGEST.fullmatch(digest):
-            raise TypeError(f"LocalService: 'image' must be a ScoringImage, its ref, or NAME@sha256:…, got {given!r}")
         return {"name": name, "digest": digest, "reference": given}
     return given
-
-
-def _plain_auth(given: Mapping[str, Any]) -> bool:
-    auth = given.get("auth_enabled", False)
-    if not isinstance(auth, bool):
-        raise TypeError(
-            "LocalService: 'auth_enabled' decides which resources exist, so it must be true or false itself"
-        )
-    faults = [key for key in _KEY_ARGUMENTS if key in given]
-    if faults and not auth:
-        raise TypeError(f"LocalService: {', '.join(map(repr, faults))} given, but 'auth_enabled' is not true")
-    return auth
-
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_KEY_ARGUMENTS: Sequence[str] = (
-    "primary_key",
-    "secondary_key",
-    "primary_key_generation",
-    "secondary_key_generation",
-)
 
 
 def _described() -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 import pulumi
 from typing_extensions import Required, TypedDict, Unpack
 
-from pulumi_mlserve.components.arguments import arguments
+from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.core.declarations import ModelRef, ResourceConfiguration, token
 from pulumi_mlserve.core.shapes import PATH, shape_of
@@ -61,6 +61,8 @@ class RegisteredModel(pulumi.ComponentResource):
     ref: pulumi.Output[ModelRef]
     """The version as other resources take it."""
 
+    rules = Rules()
+
     def __init__(
         self,
         resource_name: str,
@@ -68,7 +70,7 @@ class RegisteredModel(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         **kwargs: Unpack[RegisteredModelArgs],
     ) -> None:
-        given = arguments("RegisteredModel", shape_of(RegisteredModelArgs), args, kwargs)
+        given = arguments("RegisteredModel", shape_of(RegisteredModelArgs), args, kwargs, self.rules)
         super().__init__(token("RegisteredModel"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
         model = OwnResource("Model", resource_name, inputs, pulumi.ResourceOptions(parent=self))

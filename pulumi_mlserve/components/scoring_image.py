@@ -8,10 +8,11 @@ from typing import Annotated, Any, cast
 import pulumi
 from typing_extensions import TypedDict, Unpack
 
-from pulumi_mlserve.components.arguments import arguments
+from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.registered_model import RegisteredModel
 from pulumi_mlserve.core.declarations import ImageRef, ModelRef, token
+from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import PATH, shape_of
 
 
@@ -50,6 +51,12 @@ class ScoringImageArgs(TypedDict, total=False):
     """What the image is; empty by default."""
 
 
+def _check(given: Mapping[str, Any]) -> list[Problem]:
+    if isinstance(given.get("models", ()), pulumi.Output | str):
+        return [Problem("models", "decides on layers, so it must be a list itself; its items may be outputs")]
+    return []
+
+
 class ScoringImage(pulumi.ComponentResource):
     """An image that answers scoring requests, made without Docker and tried before anything is touched."""
 
@@ -66,6 +73,8 @@ class ScoringImage(pulumi.ComponentResource):
     size: pulumi.Output[int]
     """Bytes of all layers together."""
 
+    rules = Rules(check=_check)
+
     def __init__(
         self,
         resource_name: str,
@@ -73,13 +82,9 @@ class ScoringImage(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         **kwargs: Unpack[ScoringImageArgs],
     ) -> None:
-        given = arguments("ScoringImage", shape_of(ScoringImageArgs), args, kwargs)
+        given = arguments("ScoringImage", shape_of(ScoringImageArgs), args, kwargs, self.rules)
         super().__init__(token("ScoringImage"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
-        if isinstance(given.get("models", ()), pulumi.Output | str):
-            raise TypeError(
-                "ScoringImage: 'models' decides on layers, so it must be a list itself; its items may be outputs"
-            )
         inputs["models"] = [m.parts if isinstance(m, RegisteredModel) else m for m in given.get("models", [])]
         image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))
         self.digest = image.output("digest")

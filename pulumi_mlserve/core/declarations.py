@@ -1,7 +1,7 @@
 """The resources of our own that the engine remembers: their tokens, inputs and outputs.
 
 The provider checks against these, components register them, and the package schema is made from them. A property
-marked as computed is filled in by the provider's check, so that a preview can show what a change will mean.
+marked ``COMPUTED`` is filled in by the provider's check, so that a preview can show what a change will mean.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from typing_extensions import Required, TypedDict
 
-from pulumi_mlserve.core.shapes import PATH, SECRET
+from pulumi_mlserve.core.shapes import COMPUTED, PATH, SECRET
 
 PACKAGE: Final = "mlserve"
 
@@ -92,12 +92,12 @@ class ModelInputs(TypedDict, total=False):
     """What the model answers to ``sample_input``."""
     resource_configuration: ResourceConfiguration
     """What the model needs to run."""
-    digest: str
-    """Computed: what identifies the content."""
-    version: int
-    """Computed: the number the version has or will have; a forecast during preview."""
-    store: str
-    """Computed: the id of the model store; ``new`` for one that has none yet."""
+    digest: Annotated[str, COMPUTED]
+    """What identifies the content."""
+    version: Annotated[int, COMPUTED]
+    """The number the version has or will have; a forecast during preview."""
+    store: Annotated[str, COMPUTED]
+    """The id of the model store; ``new`` for one that has none yet."""
 
 
 class ModelOutputs(TypedDict, total=False):
@@ -158,16 +158,16 @@ class ImageInputs(TypedDict, total=False):
     """Facts about the image."""
     description: str
     """What the image is."""
-    requirements: Sequence[str]
-    """Computed: what the environment asks for, normalised."""
-    lock: str
-    """Computed: the exact packages with their hashes, kept until the requirements change."""
-    layers: Mapping[str, str]
-    """Computed: what each layer is made from; a preview shows which of them change."""
-    runtime: str
-    """Computed: the runtime's digest, kept while nothing else changes."""
-    recipe: str
-    """Computed: the hash of everything that goes in."""
+    requirements: Annotated[Sequence[str], COMPUTED]
+    """What the environment asks for, normalised."""
+    lock: Annotated[str, COMPUTED]
+    """The exact packages with their hashes, kept until the requirements change."""
+    layers: Annotated[Mapping[str, str], COMPUTED]
+    """What each layer is made from; a preview shows which of them change."""
+    runtime: Annotated[str, COMPUTED]
+    """The runtime's digest, kept while nothing else changes."""
+    recipe: Annotated[str, COMPUTED]
+    """The hash of everything that goes in."""
 
 
 class ImageOutputs(TypedDict, total=False):
@@ -233,8 +233,8 @@ class LocalProcessInputs(ServiceSettings, total=False):
     """How long the start may take, in s; 310 by default."""
     keys: Annotated[Mapping[str, str], SECRET]
     """The two keys; without them the service answers everyone on this machine."""
-    running: bool
-    """Computed: true; a stopped process is a difference that the next update mends."""
+    running: Annotated[bool, COMPUTED]
+    """True; a stopped process is a difference that the next update mends."""
 
 
 class LocalProcessOutputs(TypedDict, total=False):
@@ -303,8 +303,8 @@ class ServiceRecordInputs(TypedDict, total=False):
     """Facts about the service."""
     description: str
     """What the service is."""
-    store: str
-    """Computed: the id of the model store; ``new`` for one that has none yet."""
+    store: Annotated[str, COMPUTED]
+    """The id of the model store; ``new`` for one that has none yet."""
 
 
 class ServiceRecordOutputs(TypedDict, total=False):

@@ -1,14 +1,14 @@
 """What a service's settings may be: the rules common to all targets, and those of a local service.
 
 Names, units and rules are those of Azure ML SDK v1; where a target cannot do what a setting asks, the setting is
-refused and never ignored.
+refused and never ignored. Authentication and keys are ruled by ``service_keys``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,7 +23,6 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _SHORTEST_NAME, _LONGEST_NAME = 3, 32
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
-_KEY = re.compile(r"[!-~]+")
 
 
 def _name(value: str) -> str:
@@ -55,12 +54,6 @@ def _prefix(value: str) -> str:
     return value
 
 
-def _key(value: str) -> str:
-    if not _KEY.fullmatch(value):
-        raise refused("a key is sent in a header: use visible ASCII characters without spaces, at least one")
-    return value
-
-
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Texts = dict[str, str]
 
@@ -73,9 +66,6 @@ class ServiceSpec(BaseModel):
         description: What the service is.
         tags: Words to find the service by; may change at any time.
         properties: Facts about the service.
-        auth_enabled: Whether a request must carry one of two keys.
-        primary_key: The first key; made for the service if left out.
-        secondary_key: The second key; made for the service if left out.
         cpu_cores: Cores.
         memory_gb: Memory in GB.
         scoring_timeout_ms: How long one request may take.
@@ -93,9 +83,6 @@ class ServiceSpec(BaseModel):
     description: str | None = None
     tags: _Texts = Field(default_factory=dict)
     properties: _Texts = Field(default_factory=dict)
-    auth_enabled: bool = True
-    primary_key: Annotated[str, AfterValidator(_key)] | None = Field(default=None, repr=False)
-    secondary_key: Annotated[str, AfterValidator(_key)] | None = Field(default=None, repr=False)
     cpu_cores: _Positive | None = 1.0
     memory_gb: _Positive | None = 1.0
     scoring_timeout_ms: Annotated[int, Field(ge=1, le=86_400_000)] = 60_000
@@ -114,7 +101,6 @@ class LocalServiceSpec(ServiceSpec):
 
     Attributes:
         port: Where it listens on 127.0.0.1; by default a free port, chosen once and kept.
-        auth_enabled: False by default, as only this machine can reach the service.
         cpu_cores: The most cores the service may use; no limit by default.
         memory_gb: The most memory the service may use, in GB; no limit by default.
         start_seconds: How long the service may take to become ready.
@@ -123,7 +109,6 @@ class LocalServiceSpec(ServiceSpec):
     """
 
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    auth_enabled: bool = False
     cpu_cores: _Positive | None = None
     memory_gb: _Positive | None = None
     start_seconds: _Positive = 310
@@ -138,20 +123,11 @@ def check_local_service(raw: Mapping[str, object]) -> list[Problem]:
         raw: The settings as a program gives them, under the names of ``LocalServiceSpec``.
     """
     given = {name: value for name, value in raw.items() if value is not None}
-    problems = []
     try:
         LocalServiceSpec.model_validate(given)
     except ValidationError as error:
-        problems = spec_problems(error, unknown=_unknown, secret=_KEYS | {"environment_variables"})
-    if given.get("auth_enabled") is False:
-        problems += [
-            Problem(name, "is given, but auth_enabled is false; switch it on or leave the key out")
-            for name in sorted(_KEYS & given.keys())
-        ]
-    return problems
-
-
-_KEYS: Final = frozenset({"primary_key", "secondary_key"})
+        return spec_problems(error, unknown=_unknown, secret=frozenset({"environment_variables"}))
+    return []
 
 
 def _unknown(name: str) -> str:

@@ -11,6 +11,7 @@ import ast
 import functools
 import inspect
 import itertools
+import re
 import sys
 import textwrap
 import types
@@ -27,6 +28,8 @@ from pulumi_mlserve.core.suggest import did_you_mean
 SECRET = "secret"  # noqa: S105  the mark in Annotated[...], not a password
 PLAIN = "plain"
 PATH = "path"
+COMPUTED = "computed"
+"""The mark of an input that check fills in: no program gives it."""
 
 _SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number", Any: "any"}
 
@@ -73,6 +76,7 @@ class Field:
     required: bool
     secret: bool
     plain: bool
+    computed: bool
     doc: str
 
 
@@ -99,6 +103,11 @@ def camel(name: str) -> str:
     """Return the wire spelling of a Python name: ``memory_gb`` becomes ``memoryGb``."""
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)
+
+
+def snake(wire: str) -> str:
+    """Return the Python spelling of a wire name: ``memoryGb`` becomes ``memory_gb``."""
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter.group().lower()}", wire)
 
 
 @functools.cache
@@ -139,7 +148,11 @@ def value_to_wire(value: Any, kind: Kind) -> Any:
 
 
 def from_wire(
-    values: Mapping[str, Any], shape: Shape, *, opaque: Callable[[Any], bool], extra: Sequence[str] = ()
+    values: Mapping[str, Any],
+    shape: Shape,
+    *,
+    opaque: Callable[[Any], bool],
+    unknown: Callable[[str], str] | None = None,
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return wire values under their Python names, and everything about them that does not fit.
 
@@ -147,16 +160,16 @@ def from_wire(
         values: Plain values as they came.
         shape: What is expected.
         opaque: Says of a value that it is not known yet; such a value passes.
-        extra: Wire names that are let through although the shape lacks them.
+        unknown: Says what is wrong with a wire name that the shape lacks; by default that there is none, and which
+            was probably meant.
     """
     problems: list[Problem] = []
     result: dict[str, Any] = {}
     for wire, value in values.items():
         field = shape.by_wire.get(wire) or shape.by_name.get(wire)
         if field is None:
-            if wire not in extra:
-                names = [f.name for f in shape.fields]
-                problems.append(Problem(wire, f"there is no such setting{did_you_mean(wire, names)}"))
+            guess = f"there is no such setting{did_you_mean(wire, [f.name for f in shape.fields])}"
+            problems.append(Problem(wire, unknown(wire) if unknown is not None else guess))
         elif value is not None:
             result[field.name] = _in(value, field.kind, field.name, opaque, problems)
     problems += [
@@ -208,7 +221,7 @@ def _hints(declaration: type) -> dict[str, Any]:
 def _field(name: str, hint: Any, doc: str) -> Field:
     marks: set[Any] = set()
     kind = _kind(hint, marks)
-    return Field(name, camel(name), kind, Required in marks, SECRET in marks, PLAIN in marks, doc)
+    return Field(name, camel(name), kind, Required in marks, SECRET in marks, PLAIN in marks, COMPUTED in marks, doc)
 
 
 def _kind(hint: Any, marks: set[Any]) -> Kind:

@@ -17,10 +17,10 @@ from pulumi_mlserve.components.local_service import LocalService, LocalServiceAr
 from pulumi_mlserve.components.registered_model import RegisteredModel, RegisteredModelArgs
 from pulumi_mlserve.components.scoring_image import ScoringImage, ScoringImageArgs
 from pulumi_mlserve.core.declarations import token
-from pulumi_mlserve.core.shapes import Field, Shape, from_wire, shape_of
-from pulumi_mlserve.provider.failures import wire_path
+from pulumi_mlserve.core.shapes import Field, Shape, from_wire, shape_of, snake
+from pulumi_mlserve.provider.failures import spelled, wire_path
 
-COMPONENTS: Final[tuple[tuple[type, type], ...]] = (
+COMPONENTS: Final[tuple[tuple[Any, type], ...]] = (
     (LocalService, LocalServiceArgs),
     (RegisteredModel, RegisteredModelArgs),
     (ScoringImage, ScoringImageArgs),
@@ -48,10 +48,17 @@ class ComponentHost(Provider):
         component, declared = _BY_TOKEN[resource_type]
         shape = shape_of(declared)
         lifted = {wire: _lift(value, shape.by_wire.get(wire)) for wire, value in inputs.items()}
-        arguments, problems = from_wire(lifted, shape, opaque=_later)
+
+        def unknown(wire: str) -> str:
+            return str(component.rules.unknown(snake(wire), shape))
+
+        arguments, problems = from_wire(lifted, shape, opaque=_later, unknown=unknown)
+        wrong = {problem.top for problem in problems}
+        problems += component.rules.check({name: value for name, value in arguments.items() if name not in wrong})
         if problems:
             details = [
-                InputPropertyErrorDetails(property_path=wire_path(p.path, shape), reason=p.message) for p in problems
+                InputPropertyErrorDetails(property_path=wire_path(p.path, shape), reason=spelled(p.message, shape))
+                for p in problems
             ]
             raise InputPropertiesError(f"{resource_type.rsplit(':', 1)[-1]} {name!r} cannot be made", details)
         try:

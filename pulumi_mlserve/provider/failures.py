@@ -46,6 +46,11 @@ def wire_path(path: str, shape: Shape) -> str:
     return field.wire + rest
 
 
+def spelled(message: str, shape: Shape) -> str:
+    """Return a message with the names of settings in the wire's spelling: ``use auth_enabled`` says ``authEnabled``."""
+    return re.sub(r"\w+", lambda word: shape.by_name[word[0]].wire if word[0] in shape.by_name else word[0], message)
+
+
 def masked(text: str, hidden: Iterable[Any]) -> str:
     """Return a text with every secret value in it replaced."""
     pieces = {piece.strip() for one in hidden for leaf in leaves(one) for piece in _spellings(leaf)}

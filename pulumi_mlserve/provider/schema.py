@@ -57,15 +57,11 @@ def schema(version: str, components: Iterable[tuple[type, type]]) -> dict[str, A
 def _resource(inputs: Shape, outputs: Shape, types: dict[str, Any], doc: str | None = None) -> dict[str, Any]:
     return {
         "description": doc or outputs.doc,
-        "inputProperties": {field.wire: _property(field, types) for field in inputs.fields if not _computed(field)},
+        "inputProperties": {field.wire: _property(field, types) for field in inputs.fields if not field.computed},
         "requiredInputs": sorted(field.wire for field in inputs.fields if field.required),
         "properties": {field.wire: _property(field, types) for field in outputs.fields if field.wire != "id"},
         "required": sorted(field.wire for field in outputs.fields if field.required),
     }
-
-
-def _computed(field: Field) -> bool:
-    return field.doc.startswith("Computed:")
 
 
 def _property(field: Field, types: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 import pulumi_mlserve
+from pulumi_mlserve.core.service_refusals import why_not_local
 
 # The SDK's mocks open an event loop in each of their threads and close none of them (pulumi 3.272).
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -168,22 +169,37 @@ def test_outputs_are_what_the_service_says(run):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: pulumi_mlserve.RegisteredModel("m"), "RegisteredModel: 'path' is required"),
+        (lambda: pulumi_mlserve.RegisteredModel("m"), "RegisteredModel: 'path': is required"),
         (
             lambda: pulumi_mlserve.RegisteredModel("m", path="x", tag={}),
-            "RegisteredModel: there is no argument 'tag'; did you mean 'tags'?",
+            "RegisteredModel: 'tag': there is no such argument; did you mean 'tags'?",
         ),
         (
             lambda: pulumi_mlserve.RegisteredModel("m", {"path": "x"}, path="y"),
-            "RegisteredModel: 'path' is given in args and as a keyword",
+            "RegisteredModel: 'path': is given in args and as a keyword",
         ),
         (
             lambda: pulumi_mlserve.LocalService("s", image={}, auth_enabled=pulumi.Output.from_input(True)),
-            "LocalService: 'auth_enabled' decides which resources exist, so it must be true or false itself",
+            "LocalService: 'auth_enabled': decides which resources exist, so it must be true or false itself",
         ),
         (
             lambda: pulumi_mlserve.LocalService("s", image={}, primary_key="k"),
-            "LocalService: 'primary_key' given, but 'auth_enabled' is not true",
+            "LocalService: 'primary_key': is given, but auth_enabled is not true; switch it on or leave this out",
+        ),
+        (
+            lambda: pulumi_mlserve.LocalService(
+                "s", image="price", num_replicas=2, ssl_enabled=True, secondary_key="k"
+            ),
+            (
+                f"LocalService: 'num_replicas': {why_not_local('num_replicas')};"
+                f" 'ssl_enabled': {why_not_local('ssl_enabled')};"
+                " 'secondary_key': is given, but auth_enabled is not true; switch it on or leave this out;"
+                " 'image': must be a ScoringImage, its ref, or NAME@sha256:…, got 'price'"
+            ),
+        ),
+        (
+            lambda: pulumi_mlserve.ScoringImage("s", models=pulumi.Output.from_input([])),
+            "ScoringImage: 'models': decides on layers, so it must be a list itself; its items may be outputs",
         ),
     ],
 )

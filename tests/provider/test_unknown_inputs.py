@@ -30,7 +30,7 @@ CASES = [
     (declaration.name, field.name)
     for declaration in RESOURCES
     for field in shape_of(declaration.inputs).fields
-    if not field.doc.startswith("Computed:")
+    if not field.computed
 ]
 
 

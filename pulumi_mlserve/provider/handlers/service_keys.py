@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from pulumi_mlserve.clients.processes.service_keys import new_key
-from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.service_keys import check_keys
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.values import UNKNOWN, is_unknown
-
-_KEY: Final = re.compile(r"[!-~]{16,}")  # what a header carries unchanged
 
 
 class ServiceKeysHandler:
@@ -23,18 +20,7 @@ class ServiceKeysHandler:
     def check(self, call: Call) -> Checked:
         """Complete the generations."""
         inputs = {"primary_generation": 1, "secondary_generation": 1, **call.news}
-        problems = []
-        for name in ("primary_key", "secondary_key"):
-            key = call.news.get(name)
-            if isinstance(key, str) and (not _KEY.fullmatch(key)):
-                problems.append(Problem(name, "must be at least 16 visible ASCII characters, no spaces"))
-        if isinstance(call.news.get("primary_key"), str) and call.news["primary_key"] == call.news.get("secondary_key"):
-            problems.append(Problem("secondary_key", "must differ from primary_key, or neither can be renewed alone"))
-        for name in ("primary_generation", "secondary_generation"):
-            value = inputs[name]
-            if isinstance(value, int) and value < 1:
-                problems.append(Problem(name, f"must be at least 1, got {value}"))
-        return Checked(inputs, problems)
+        return Checked(inputs, check_keys(inputs))
 
     def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
         """Return nothing: keys live in the state alone."""
