@@ -63,6 +63,15 @@ class ModelSource:
         self._store.materialise(stored, spare, link=True)
         return spare
 
+    def local_files(self, name: str, digest: str) -> dict[str, Path]:
+        """Return a model's files by their paths, for reading only; empty when they are not on this machine."""
+        found = find_on_this_machine(digest, self._index)
+        if found is not None:
+            return {entry.path: found.source(entry) for entry in found.files}
+        stored = self._stored(name, digest) if self._store.folder is not None else None
+        places = {entry.path: self._store.blob_path(entry.sha256) for entry in stored.files} if stored else {}
+        return {path: place for path, place in places.items() if place is not None}
+
     def _stored(self, name: str, digest: str) -> ModelVersion | None:
         found = self._store.find(name, digest)
         return None if found is None or found.deleted else found

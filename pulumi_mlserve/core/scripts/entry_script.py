@@ -14,7 +14,7 @@ from pulumi_mlserve.core.environments.standins import STANDIN_MODULES
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.scripts.entry_functions import Finding, check_functions
 from pulumi_mlserve.core.scripts.model_requests import asked_models
-from pulumi_mlserve.core.scripts.module_names import distribution_of, removed_in, standard_modules
+from pulumi_mlserve.core.scripts.module_names import missing_module, removed_in, standard_modules
 from pulumi_mlserve.core.scripts.script_imports import Import, certain_imports
 from pulumi_mlserve.core.scripts.source_modules import SourceModules
 from pulumi_mlserve.core.suggest import did_you_mean
@@ -121,15 +121,7 @@ class _Imports:
         removed = removed_in(top, self._python)
         if removed is not None:
             return f"module {top!r} left Python in {removed}; replace it, or set an older Python"
-        wanted = distribution_of(top)
-        if self._packages_file.endswith((".yml", ".yaml")):
-            place = f"add {'it' if wanted == top else wanted} to the pip section of {self._packages_file}"
-        elif self._packages_file:
-            place = f"add {'it' if wanted == top else wanted} to {self._packages_file}"
-        else:
-            place = f"name a conda_file or requirements_file that asks for {wanted}"
-        hint = did_you_mean(top, self._modules or ()) if wanted == top else ""
-        return f"no module named {top!r} in the environment{hint.removesuffix('?')}{'?' if hint else ''}; {place}"
+        return missing_module(top, modules=self._modules or (), packages_file=self._packages_file)
 
 
 def _check_name(entry: str) -> str | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import Final
+
+from pulumi_mlserve.core.suggest import did_you_mean
 
 # Modules whose distribution is called otherwise; the rest share their name.
 _DISTRIBUTIONS: Final[dict[str, str]] = {
@@ -58,6 +61,26 @@ _ADDED: Final[dict[str, int]] = {"tomllib": 11, "annotationlib": 14, "compressio
 def distribution_of(module: str) -> str:
     """Return what to ask pip for to get a top-level module, the module's own name where nothing else is known."""
     return _DISTRIBUTIONS.get(module, module)
+
+
+def missing_module(module: str, *, modules: Collection[str], packages_file: str) -> str:
+    """Return that an environment lacks a top-level module, and where to add what.
+
+    Args:
+        module: Its name.
+        modules: What the environment has.
+        packages_file: The file in which packages are asked for; empty without one.
+    """
+    wanted = distribution_of(module)
+    what = "it" if wanted == module else wanted
+    if packages_file.endswith((".yml", ".yaml")):
+        place = f"add {what} to the pip section of {packages_file}"
+    elif packages_file:
+        place = f"add {what} to {packages_file}"
+    else:
+        place = f"name a conda_file or requirements_file that asks for {wanted}"
+    hint = did_you_mean(module, modules) if wanted == module else ""
+    return f"no module named {module!r} in the environment{hint}; {place}"
 
 
 def standard_modules(python: str) -> frozenset[str]:

@@ -16,10 +16,12 @@ from pulumi_mlserve.clients.images.source_files import SourceTree, scan_source
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
 from pulumi_mlserve.core.images.image import ImageInputs, ImageModel, check_image
 from pulumi_mlserve.core.images.layers import LayerPlan, plan_layers
+from pulumi_mlserve.core.pickles.library_fit import Libraries
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.image_environment import Environment, read_environment
+from pulumi_mlserve.provider.image_pickles import importable_names, pickle_problems
 from pulumi_mlserve.provider.image_trial import try_image
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, is_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
@@ -249,19 +251,26 @@ def _script_problems(call: Call, environment: Environment | None) -> list[Proble
     entry, source = call.news.get("entry_script"), call.news.get("source_directory")
     if not isinstance(entry, str) or not isinstance(source, str):
         return []
-    importable = None
-    if environment is not None and environment.lock is not None:
+    importable, lock = None, environment.lock if environment is not None else None
+    packages_file = str(call.news.get("conda_file") or call.news.get("requirements_file") or "")
+    if lock is not None:
         resolver = workplace(call.settings).resolver
-        importable = modules(resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled))
-    names = [name for name, _ in _digests(call)]
-    return check_entry_script(
+        importable = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
+    digests = _digests(call)
+    names = [name for name, _ in digests]
+    problems = check_entry_script(
         Path(source),
         entry,
         modules=importable,
         models=None if has_unknown(names) else [str(name) for name in names],
         python=environment.spec.python if environment is not None else DEFAULT_PYTHON,
-        packages_file=str(call.news.get("conda_file") or call.news.get("requirements_file") or ""),
+        packages_file=packages_file,
     )
+    if lock is not None and importable is not None and not has_unknown(digests):
+        local = frozenset(importable_names(Path(source)))
+        libraries = Libraries(importable, local, dict(lock.packages), lock.text, lock.python, packages_file)
+        problems += pickle_problems(call, _models(call), libraries)
+    return problems
 
 
 def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan, str]:
