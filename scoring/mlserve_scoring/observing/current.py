@@ -1,0 +1,31 @@
+"""Which request the code that runs now belongs to, so that what it logs and prints can be found again."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mlserve_scoring.observing.trace_context import trace_id_of
+
+if TYPE_CHECKING:
+    from mlserve_scoring.transport.message import Request
+
+CURRENT: Final[ContextVar[Request | None]] = ContextVar("mlserve_request", default=None)
+
+
+class Ids(NamedTuple):
+    """The ids of a request as log lines show them; empty where there is none."""
+
+    request: str = ""
+    trace: str = ""
+
+
+def current_ids() -> Ids:
+    """Return the ids of the request being answered on this thread or task."""
+    request = CURRENT.get()
+    return Ids() if request is None else ids_of(request)
+
+
+def ids_of(request: Request) -> Ids:
+    """Return the ids of a request."""
+    return Ids(request.id.decode("latin-1"), trace_id_of(request))
