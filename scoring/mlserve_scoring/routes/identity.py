@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import os
 from collections.abc import Mapping
 from typing import Final
@@ -50,10 +51,16 @@ class _Pool:
 
     @classmethod
     def fill(cls) -> None:
-        drawn = os.urandom(16 * _POOL)
-        for start in range(0, len(drawn), 16):
-            part = bytearray(drawn[start : start + 16])
-            part[6] = part[6] & 0x0F | 0x40  # the version and the variant, RFC 9562
-            part[8] = part[8] & 0x3F | 0x80
-            text = part.hex()
-            cls.ids.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode("ascii"))
+        drawn = binascii.hexlify(os.urandom(16 * _POOL))
+        for at in range(0, len(drawn), 32):
+            # The version and the variant of RFC 9562 stand where they must; the rest is random.
+            cls.ids.append(
+                b"%b-%b-4%b-a%b-%b"
+                % (
+                    drawn[at : at + 8],
+                    drawn[at + 8 : at + 12],
+                    drawn[at + 13 : at + 16],
+                    drawn[at + 17 : at + 20],
+                    drawn[at + 20 : at + 32],
+                )
+            )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Work = Callable[[], object]
 Done = Callable[[object], None]
 
+_TELL_S: Final = 0.000_25  # short calls end in groups: each group wakes the loop once
+_LOOK_S: Final = 0.005
 _LEAST_SWEEP: Final = 0.005
 _MOST_SWEEP: Final = 0.1
 
@@ -46,9 +48,12 @@ class Lanes:
         self._limit = count + max_waiting
         self._timeout_s = timeout_s
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._new: list[_Job] = []  # of this turn of the loop
+        self._ended: deque[tuple[_Job, object]] = deque()
         self._open: deque[_Job] = deque()
         self._in_flight = 0
         self._sweep: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
         for number in range(count):
             threading.Thread(target=self._serve, name=f"run-{number}", daemon=True).start()
 
@@ -66,12 +71,17 @@ class Lanes:
             self._open.append(job)
             if self._sweep is None:
                 self._sweep = self._loop.call_later(self._sweep_s, self._check_times)
-        self._jobs.put(job)
+        # Threads are woken at the end of the turn: before, they would only fight over the interpreter with the loop.
+        if not self._new:
+            self._loop.call_soon(self._hand_out)
+        self._new.append(job)
 
     def close(self) -> None:
         """Let the threads end when they are done with what they have."""
-        if self._sweep is not None:
-            self._sweep.cancel()
+        self._hand_out()
+        for timer in (self._sweep, self._look):
+            if timer is not None:
+                timer.cancel()
         for _ in range(self._count):
             self._jobs.put(None)
 
@@ -79,18 +89,37 @@ class Lanes:
     def _sweep_s(self) -> float:
         return min(max(self._timeout_s / 10, _LEAST_SWEEP), _MOST_SWEEP)
 
-    def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            result = job.run()
-            try:
-                self._loop.call_soon_threadsafe(self._finish, job, result)
-            except RuntimeError:  # the loop is gone, and with it whoever waited
-                return
-            del job, result  # nothing of a request outlives its answer
+    def _hand_out(self) -> None:
+        for job in self._new:
+            self._jobs.put(job)
+        self._new.clear()
+        if self._look is None:
+            self._look = self._loop.call_later(_LOOK_S, self._look_again)
 
-    def _finish(self, job: _Job, result: object) -> None:
-        self._in_flight -= 1
-        job.answer(result)
+    def _look_again(self) -> None:
+        """Answer calls that ended while the thread that ran them was not done with the next one."""
+        self._finish()
+        self._look = self._loop.call_later(_LOOK_S, self._look_again) if self._in_flight else None
+
+    def _serve(self) -> None:
+        told = 0.0
+        while (job := self._jobs.get()) is not None:
+            self._ended.append((job, job.run()))
+            del job  # nothing of a request outlives its answer
+            now = time.monotonic()
+            if now - told > _TELL_S or self._jobs.empty():
+                told = now
+                try:
+                    self._loop.call_soon_threadsafe(self._finish)
+                except RuntimeError:  # the loop is gone, and with it whoever waited
+                    return
+
+    def _finish(self) -> None:
+        ended = self._ended
+        while ended:
+            job, result = ended.popleft()
+            self._in_flight -= 1
+            job.answer(result)
 
     def _check_times(self) -> None:
         now = time.monotonic()

@@ -1,0 +1,45 @@
+"""The threads that run user code: who is answered when."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from mlserve_scoring.scorers.lanes import Lanes
+
+
+def test_a_call_is_answered_while_the_next_one_runs():
+    """Short calls are answered in groups, and yet none waits for a long call behind it."""
+    release = threading.Event()
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        lanes = Lanes(loop, count=1, max_waiting=10, timeout_s=60)
+        first: asyncio.Future[object] = loop.create_future()
+        second: asyncio.Future[object] = loop.create_future()
+        lanes.submit(lambda: "short", first.set_result)
+        lanes.submit(lambda: release.wait(30), second.set_result)
+        answers = [await asyncio.wait_for(first, 10), second.done()]
+        release.set()
+        answers.append(await asyncio.wait_for(second, 10))
+        lanes.close()
+        return answers
+
+    answers = asyncio.run(run())
+
+    assert ["short", False, True] == answers
+
+
+def test_calls_given_before_the_end_of_a_turn_survive_the_close():
+    """Closing hands out what was not handed out yet, so that everybody is answered."""
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        lanes = Lanes(loop, count=2, max_waiting=10, timeout_s=60)
+        futures: list[asyncio.Future[object]] = [loop.create_future() for _ in range(5)]
+        for number, future in enumerate(futures):
+            lanes.submit(lambda number=number: number, future.set_result)
+        lanes.close()
+        return await asyncio.wait_for(asyncio.gather(*futures), 10)
+
+    assert [0, 1, 2, 3, 4] == asyncio.run(run())
