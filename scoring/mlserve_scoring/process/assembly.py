@@ -8,6 +8,7 @@ from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
 from mlserve_scoring.routes.documents import document_routes, own_documents
 from mlserve_scoring.routes.health import health_routes
+from mlserve_scoring.routes.open_inference import open_inference_routes, served_model, unknown_model
 from mlserve_scoring.routes.score import score_routes
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlserve_scoring.contract import Contract
+    from mlserve_scoring.manifest import Manifest
     from mlserve_scoring.routes.route import Routes
     from mlserve_scoring.scorers.scorer import Scorer
     from mlserve_scoring.settings import Settings
@@ -25,6 +27,7 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
     scorer: Scorer,
     contract: Contract,
     *,
+    manifest: Manifest,
     app_root: Path,
     state: Callable[[], str],
     gate: Gate | None,
@@ -35,14 +38,18 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         settings: Which parts there are.
         scorer: Answers.
         contract: What the documents describe.
+        manifest: Names the models.
         app_root: Where the user's own documents may lie.
         state: Returns ``ready``, or why the service is not.
         gate: Who may ask; ``None`` lets everybody in.
     """
+    health_is_open = settings.health == "open"
+    model = served_model(scorer, contract, manifest, settings.service)
     routes: Routes = {
-        **health_routes(state, is_open=settings.health == "open"),
+        **health_routes(state, is_open=health_is_open),
         **document_routes(contract, service=settings.service, prefix=settings.path_prefix, own=own_documents(app_root)),
         **score_routes(scorer),
+        **open_inference_routes(model, scorer, contract, state=state, health_is_open=health_is_open),
     }
     observers: list[Observer] = []
     return Dispatcher(
@@ -51,4 +58,5 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         prefix=settings.path_prefix,
         cross_origin=CrossOrigin(settings.cors_origins) if settings.cors_origins else None,
         observers=observers,
+        missing=unknown_model,
     )

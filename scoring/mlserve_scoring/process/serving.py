@@ -114,6 +114,7 @@ class Service:
             settings,
             scorer,
             manifest.contract or contract_from(scorer.contract, replayed),
+            manifest=manifest,
             app_root=self._app_root,
             state=lambda: self._state,
             gate=keys,

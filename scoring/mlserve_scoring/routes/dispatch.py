@@ -32,9 +32,10 @@ class Dispatcher:
         prefix: Routes answer below it too.
         cross_origin: ``None`` tells browsers nothing.
         observers: Told of every reply before it leaves; must be quick.
+        missing: Returns the reply to a path without a route where it has a form of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its parts
         self,
         routes: Routes,
         *,
@@ -42,10 +43,12 @@ class Dispatcher:
         prefix: str = "",
         cross_origin: CrossOrigin | None = None,
         observers: Sequence[Observer] = (),
+        missing: Callable[[str], Reply | None] | None = None,
     ) -> None:
         self._gate = gate
         self._cross_origin = cross_origin
         self._observers = tuple(observers)
+        self._missing = missing
         self._routes = dict(routes) | {prefix + path: route for path, route in routes.items()}
         if prefix:
             self._routes[prefix] = routes["/"]
@@ -61,16 +64,16 @@ class Dispatcher:
         handler = route.methods.get(request.method)
         if handler is None and request.method == "HEAD" and "POST" not in route.methods:
             handler = route.methods.get("GET")
-        if handler is None:
-            return _not_allowed(request, route)
         if self._cross_origin is not None and (reply := self._cross_origin.preflight(request)) is not None:
             return reply
+        if handler is None:
+            return _not_allowed(request, route)
         if self._gate is not None and not route.is_open:
             admitted = self._gate.admit(headers.get(b"authorization"))
             if isinstance(admitted, asyncio.Future):
-                handler = _after(admitted, handler)
+                handler = _after(admitted, handler, route)
             elif not admitted:
-                return _unauthorised()
+                return _unauthorised(route)
         request.handler = handler
         return None
 
@@ -91,6 +94,8 @@ class Dispatcher:
         return reply
 
     def _unknown(self, path: str) -> Reply:
+        if self._missing is not None and (reply := self._missing(path)) is not None:
+            return reply
         known = ", ".join(sorted(path for path, route in self._routes.items() if path and route.shown))
         return message_reply(404, f"There is no {path}; this service answers {known}.")
 
@@ -100,18 +105,18 @@ _IDS: Final = frozenset({b"x-request-id", b"x-ms-request-id", b"x-ms-client-requ
 
 def _not_allowed(request: Request, route: Route) -> Reply:
     allowed = ", ".join(route.methods)
-    reply = message_reply(405, f"{request.method} is not allowed for {request.path}; allowed are {allowed}.")
+    reply = route.refusal(405, f"{request.method} is not allowed for {request.path}; allowed are {allowed}.")
     reply.headers = ((b"allow", allowed.encode("ascii")),)
     return reply
 
 
-def _unauthorised() -> Reply:
-    reply = message_reply(401, "A valid key is required: send the header 'Authorization: Bearer KEY'.")
+def _unauthorised(route: Route) -> Reply:
+    reply = route.refusal(401, "A valid key is required: send the header 'Authorization: Bearer KEY'.")
     reply.headers = ((b"www-authenticate", b"Bearer"),)
     return reply
 
 
-def _after(admitted: asyncio.Future[bool], handler: Handler) -> Handler:
+def _after(admitted: asyncio.Future[bool], handler: Handler, route: Route) -> Handler:
     """Return a handler that waits until it is known whether the request may pass."""
 
     def answer(request: Request, send: Send) -> None:
@@ -119,7 +124,7 @@ def _after(admitted: asyncio.Future[bool], handler: Handler) -> Handler:
             if not future.cancelled() and future.exception() is None and future.result():
                 handler(request, send)
             else:
-                send(_unauthorised())
+                send(_unauthorised(route))
 
         admitted.add_done_callback(known)
 

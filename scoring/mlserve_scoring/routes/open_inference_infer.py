@@ -1,0 +1,95 @@
+"""``…/infer``: reads the request, asks the scorer, writes the outputs that were asked for in the form they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from mlserve_scoring.errors import InvalidRequestError, ScoringError
+from mlserve_scoring.routes.failures import failed
+from mlserve_scoring.routes.open_inference_request import Asked, Wanted, read_request
+from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScript
+from mlserve_scoring.routes.open_inference_tensors import datatype_of, to_bytes, to_values
+from mlserve_scoring.scorers.results import to_json
+from mlserve_scoring.transport.message import JSON, Reply
+
+if TYPE_CHECKING:
+    from mlserve_scoring.routes.open_inference_scorers import Inferring
+    from mlserve_scoring.routes.route import Handler, Send
+    from mlserve_scoring.transport.message import Request
+
+_OCTETS: Final = b"application/octet-stream"
+
+
+def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
+    """Return what answers inference requests.
+
+    Args:
+        inferring: Asks the model or script.
+        names: ``model_name`` and, where there is one, ``model_version``, as every answer has them.
+    """
+
+    def answer(request: Request, send: Send) -> None:
+        try:
+            asked = read_request(request)
+            inferring.infer(request, asked, partial(_send, asked, names, send))
+        except ScoringError as error:
+            send(refused(error))
+
+    return answer
+
+
+def refused(result: object) -> Reply:
+    """Return the reply to a request that was not answered as wished, in the protocol's form."""
+    reply = failed(result)
+    reply.body = orjson.dumps({"error": orjson.loads(reply.body)["message"]})
+    return reply
+
+
+def _send(asked: Asked, names: Mapping[str, str], send: Send, result: object) -> None:
+    try:
+        if isinstance(result, Inferred):
+            send(_reply(asked, names, result))
+        elif isinstance(result, RefusedByScript):
+            answer = result.answer
+            text = answer.body.decode("utf-8", "replace")
+            send(Reply(answer.status, orjson.dumps({"error": text}), JSON, (), _lines(answer.run_ms, failed=True)))
+        else:
+            send(refused(result))
+    except (ScoringError, TypeError) as error:
+        send(refused(error))
+
+
+def _reply(asked: Asked, names: Mapping[str, str], inferred: Inferred) -> Reply:
+    outputs = inferred.outputs
+    wanted = asked.outputs or [Wanted(name, asked.as_bytes) for name in outputs]
+    described: list[object] = []
+    parts: list[bytes] = []
+    for number, (name, as_bytes) in enumerate(wanted):
+        array = outputs.get(name)
+        if array is None:
+            raise InvalidRequestError(
+                f"outputs[{number}].name: {name!r} is no output; the outputs are {', '.join(outputs)}"
+            )
+        one: dict[str, object] = {"name": name, "datatype": datatype_of(array.dtype), "shape": array.shape}
+        if as_bytes:
+            data = to_bytes(array)
+            parts.append(data)
+            one["parameters"] = {"binary_data_size": len(data)}
+        else:
+            one["data"] = to_values(array)
+        described.append(one)
+    head = to_json({**names, **({} if asked.id is None else {"id": asked.id}), "outputs": described})
+    lines = _lines(inferred.run_ms, failed=False)
+    if not parts:
+        return Reply(200, head, JSON, (), lines)
+    lines += b"inference-header-content-length: %d\r\n" % len(head)
+    return Reply(200, b"".join((head, *parts)), _OCTETS, (), lines)
+
+
+def _lines(run_ms: float | None, *, failed: bool) -> bytes:
+    lines = b"x-ms-run-function-failed: True\r\n" if failed else b"x-ms-run-function-failed: False\r\n"
+    return lines if run_ms is None else lines + b"x-ms-run-fn-exec-ms: %.3f\r\n" % run_ms

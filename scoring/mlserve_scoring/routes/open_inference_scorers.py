@@ -1,0 +1,217 @@
+"""Asks a model or a script what an inference request asks: tensors become inputs, answers become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import orjson
+
+from mlserve_scoring.errors import InvalidRequestError, ResultError
+from mlserve_scoring.models.model_scorer import Outputs
+from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_schema, forms_of_answer
+from mlserve_scoring.routes.open_inference_tensors import DTYPES, datatype_of, widened
+from mlserve_scoring.scorers.results import Answer
+from mlserve_scoring.transport.message import Request
+
+if TYPE_CHECKING:
+    from mlserve_scoring.contract import Contract
+    from mlserve_scoring.models.loaded import Array, Port
+    from mlserve_scoring.models.model_scorer import ModelScorer
+    from mlserve_scoring.routes.open_inference_request import Asked, Tensor
+    from mlserve_scoring.scorers.scorer import Scorer
+
+
+class Inferred(NamedTuple):
+    """What came back.
+
+    Attributes:
+        outputs: Arrays by name.
+        run_ms: How long the run took; ``None`` when nobody says.
+    """
+
+    outputs: Mapping[str, Array]
+    run_ms: float | None
+
+
+class RefusedByScript(NamedTuple):
+    """The script answered with a status of its own that is no success.
+
+    Attributes:
+        answer: As it would have been sent.
+    """
+
+    answer: Answer
+
+
+class Inferring(Protocol):
+    """Answers inference requests."""
+
+    def infer(self, request: Request, asked: Asked, done: Callable[[object], None]) -> None:
+        """Answer: ``done`` gets ``Inferred``, ``RefusedByScript`` or a ``ScoringError``, once, on the loop.
+
+        Raises:
+            InvalidRequestError: The tensors are not what is needed.
+        """
+
+
+class ModelInferring:
+    """Answers with a model that has no script; requests share runs as those to ``/score`` do."""
+
+    def __init__(self, scorer: ModelScorer) -> None:
+        self._scorer = scorer
+        self._inputs = scorer.model.inputs
+        self._outputs = [port.name for port in scorer.model.outputs]
+
+    def infer(self, request: Request, asked: Asked, done: Callable[[object], None]) -> None:
+        """See ``Inferring``."""
+        del request
+        tensors = asked.inputs
+        inputs: dict[str, Array] = {}
+        for port in self._inputs:  # in their order: requests share runs only then
+            tensor = tensors.get(port.name)
+            if tensor is not None:
+                inputs[port.name] = _fitting(port, tensor)
+            elif not port.is_optional:
+                raise InvalidRequestError(f"inputs: {port.name!r} is missing")
+        if len(tensors) > len(inputs):
+            name = next(name for name in tensors if name not in inputs)
+            known = ", ".join(port.name for port in self._inputs)
+            raise InvalidRequestError(f"inputs[{tensors[name].number}].name: {name!r} is no input; they are {known}")
+
+        def ran(result: object) -> None:
+            if isinstance(result, Outputs):
+                named = zip(self._outputs, result.values, strict=True)
+                tensors = {name: value for name, value in named if isinstance(value, np.ndarray)}
+                done(Inferred(tensors, result.run_ms))
+            else:
+                done(result)
+
+        self._scorer.infer(inputs, ran)
+
+
+def _fitting(port: Port, tensor: Tensor) -> Array:
+    array = tensor.array
+    shape = array.shape
+    if shape != port.shape and (
+        len(shape) != len(port.shape)
+        or any(want is not None and want != got for want, got in zip(port.shape, shape, strict=True))
+    ):
+        expected = [-1 if length is None else length for length in port.shape]
+        raise InvalidRequestError(f"inputs[{tensor.number}].shape: expected {expected}, got {list(shape)}")
+    if DTYPES[tensor.datatype] == port.dtype:
+        return array
+    if not port.dtype:  # cells of any kind
+        return array.astype(object)
+    fitting = widened(array, port.dtype)
+    if fitting is None:
+        raise InvalidRequestError(
+            f"inputs[{tensor.number}].datatype: expected {datatype_of(port.dtype)}, got {tensor.datatype}"
+        )
+    return fitting
+
+
+class ScriptInferring:
+    """Answers with a script whose parameters are declared: each tensor is the value of one.
+
+    The script gets what it would get from ``/score``; so its decorators check and convert.
+    """
+
+    def __init__(self, scorer: Scorer, contract: Contract) -> None:
+        properties = contract.input.get("properties")
+        schemas = properties if isinstance(properties, dict) else {}
+        self._scorer = scorer
+        self._parameters = {name: form_of_schema(name, schema) for name, schema in schemas.items()}
+        self._answers = {form.name: form for form in forms_of_answer(contract.output)}
+
+    def infer(self, request: Request, asked: Asked, done: Callable[[object], None]) -> None:
+        """See ``Inferring``."""
+        values = {}
+        for name, tensor in asked.inputs.items():
+            if name not in self._parameters:
+                raise InvalidRequestError(
+                    f"inputs[{tensor.number}].name: {name!r} is no parameter; they are {', '.join(self._parameters)}"
+                )
+            values[name] = _value(tensor, self._parameters[name])
+        headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_BODY}
+        inner = Request(
+            "POST",
+            "/score",
+            headers={**headers, b"content-type": b"application/json"},
+            body=orjson.dumps(values),
+            arrived=request.arrived,
+            peer=request.peer,
+            id=request.id,
+        )
+
+        def ran(result: object) -> None:
+            done(self._inferred(result) if isinstance(result, Answer) else result)
+
+        self._scorer.score(inner, ran)
+
+    def _inferred(self, answer: Answer) -> object:
+        if answer.status >= _NO_SUCCESS or answer.run_failed:
+            return RefusedByScript(answer)
+        try:
+            value = orjson.loads(answer.body)
+        except orjson.JSONDecodeError:
+            return ResultError("What run() returned is no JSON, so it has no tensors.")
+        named = value if isinstance(value, dict) and value else {"output": value}
+        return Inferred({name: self._array(name, entry) for name, entry in named.items()}, answer.run_ms)
+
+    def _array(self, name: str, value: object) -> Array:
+        form = self._answers.get(name)
+        declared = None if form is None or form.datatype == "BYTES" else DTYPES[form.datatype]
+        try:
+            array: Array = np.asarray(value)
+            if array.dtype.kind == "O":  # null stands for NaN
+                array = np.asarray(value, dtype=np.float64)
+            if array.dtype.kind in "bf" or (array.dtype.kind in "iu" and array.dtype.itemsize):
+                cast = array if declared is None else array.astype(declared)
+                return cast if declared is None or _is_same(cast, array) else array
+            if array.dtype.kind == "U":
+                return np.asarray(value, dtype=object)
+        except (ValueError, TypeError, OverflowError):
+            pass
+        text: Array = np.empty(1, dtype=object)
+        text[0] = orjson.dumps(value).decode("utf-8")
+        return text
+
+
+_NO_SUCCESS = 400
+_OF_THE_BODY = frozenset(
+    {b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"inference-header-content-length"}
+)
+
+
+def _is_same(cast: Array, array: Array) -> bool:
+    """Return whether a declared type takes an answer's values without bending them further than its own precision."""
+    return cast.dtype.kind == "f" or bool((cast == array).all())
+
+
+def _value(tensor: Tensor, form: TensorForm) -> object:
+    array = tensor.array
+    if form.is_text:
+        if array.size != 1 or tensor.datatype != "BYTES":
+            raise InvalidRequestError(
+                f"inputs[{tensor.number}]: {form.name!r} is no tensor; send its JSON as one text of BYTES"
+            )
+        try:
+            return orjson.loads(array.item())
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequestError(f"inputs[{tensor.number}].data[0]: is no JSON: {error}") from error
+    if not form.shape and array.size == 1:
+        return array.item()
+    return array.tolist()
+
+
+def tensors_of(ports: Sequence[Port]) -> tuple[TensorForm, ...]:
+    """Return the protocol's description of a model's inputs, or of its outputs but for what is no tensor.
+
+    An input with cells of any kind is called ``BYTES``, and takes every type.
+    """
+    return tuple(
+        TensorForm(port.name, datatype_of(port.dtype), tuple(-1 if length is None else length for length in port.shape))
+        for port in ports
+    )
