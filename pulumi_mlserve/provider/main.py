@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from pulumi_mlserve.clients.plugin_cache import plugin_version
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration, token
 from pulumi_mlserve.provider.call import Handler
 
-VERSION: Final = "0.1.0"
 SCHEMA_FILE: Final = Path(__file__).with_name("schema.json")
 
 _HANDLERS: Final[Mapping[str, tuple[str, str]]] = {
@@ -34,7 +34,7 @@ def package_schema() -> str:
     from pulumi_mlserve.provider.construct import COMPONENTS  # noqa: PLC0415  the plugin's start does not need it
     from pulumi_mlserve.provider.schema import schema  # noqa: PLC0415
 
-    return json.dumps(schema(VERSION, COMPONENTS), indent=2) + "\n"
+    return json.dumps(schema(plugin_version(), COMPONENTS), indent=2) + "\n"
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     from pulumi_mlserve.provider.construct import ComponentHost  # noqa: PLC0415  imports the SDK
     from pulumi_mlserve.provider.server import serve  # noqa: PLC0415
 
-    serve(ComponentHost(VERSION, SCHEMA_FILE.read_text(encoding="utf-8")), handlers())
+    serve(ComponentHost(plugin_version(), SCHEMA_FILE.read_text(encoding="utf-8")), handlers())
 
 
 def _maker(module: str, name: str) -> Callable[[], Handler]:

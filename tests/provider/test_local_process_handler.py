@@ -14,10 +14,14 @@ import pytest
 
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.places import services_folder
-from pulumi_mlserve.clients.processes.local_process import LocalProcesses
+from pulumi_mlserve.clients.processes.local_process import LocalProcesses, ProcessSpec
 from pulumi_mlserve.clients.processes.ports import listen_anywhere, port_of
 from pulumi_mlserve.clients.processes.service_lock import locked
+from pulumi_mlserve.components.local_service import LocalServiceArgs
+from pulumi_mlserve.core.declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import OperationError, Problem
+from pulumi_mlserve.core.service import LocalServiceSpec
+from pulumi_mlserve.core.shapes import shape_of
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers import local_process
 from pulumi_mlserve.provider.handlers.local_process import LocalProcessHandler
@@ -200,3 +204,25 @@ def test_renamed_stack_keeps_its_process(services):
     assert there.state["pid"] == HANDLER.update(renamed)["pid"]
     deleted(renamed)
     assert [] == list(services.list())
+
+
+def test_every_declared_setting_is_one_of_the_process(services):
+    """What a program can give is what a process is started with, changes the revision and is compared."""
+    image_and_identity = {"image", "keys", "name", "port", "running"}
+    settings = shape_of(LocalProcessInputs).by_name.keys() - image_and_identity
+    known = {field.name for field in dataclasses.fields(ProcessSpec)} | {"environment_variables"}
+
+    assert set() == settings - known
+    assert settings | image_and_identity == set(HANDLER.compared)
+    assert settings <= LocalServiceSpec.model_fields.keys()
+    assert settings <= shape_of(LocalServiceArgs).by_name.keys()
+
+
+def test_setting_that_is_not_given_moves_no_revision(services):
+    """A release with one more setting gives the same revisions as the one before."""
+    one, two = (dataclasses.replace(asked(**more), preview=True) for more in ({}, {"memory_gb": None}))
+
+    three = dataclasses.replace(asked(memory_gb=1), preview=True)
+    revisions = [HANDLER.create(call)[1]["revision"] for call in (one, two, three)]
+
+    assert revisions[0] == revisions[1] != revisions[2]

@@ -125,8 +125,12 @@ def taken_name(name: str, holder: str) -> str:
 
 
 def fingerprint(spec: ProcessSpec) -> str:
-    """Return a hash of what needs another process when it changes: all but the port, the owner and the keys' text."""
-    values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _NO_RESTART}
+    """Return a hash of what needs another process when it changes: all but the port, the owner and the keys' text.
+
+    What is as it is by default does not count, so that a later release's settings restart nothing.
+    """
+    given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
+    values = {name: value for name, value in given.items() if name not in _NO_RESTART}
     values |= {"variables": dict(spec.variables), "auth": spec.keys is not None}
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -15,25 +15,19 @@ from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.processes.local_process import ProcessSpec, ProcessStatus, Running
 from pulumi_mlserve.clients.processes.process_spec import taken_name
 from pulumi_mlserve.clients.processes.service_keys import Keys
+from pulumi_mlserve.core.declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
 from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id, service_id
+from pulumi_mlserve.core.shapes import shape_of
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
 _OWN: Final = frozenset({"image", "keys", "running"})
-_SETTINGS: Final = (
-    "cors_origins",
-    "cpu_cores",
-    "drain_seconds",
-    "environment_variables",
-    "max_body_bytes",
-    "max_concurrent_requests",
-    "max_queue",
-    "memory_gb",
-    "scoring_timeout_ms",
-    "start_seconds",
+# Whatever the declaration adds is a setting: it moves the revision, and the process is started with it.
+_SETTINGS: Final = tuple(
+    sorted(shape_of(LocalProcessInputs).by_name.keys() - {"image", "keys", "name", "port", "running"})
 )
 _OWNER_BYTES: Final = 8
 _RENAMED: Final = {"environment_variables": "variables"}
@@ -133,8 +127,6 @@ class LocalProcessHandler:
                 "run pulumi up with the image in the same program, or refresh its stack here"
             )
         given = {name: call.news[name] for name in _SETTINGS if call.news.get(name) is not None}
-        if "cors_origins" in given:
-            given["cors_origins"] = tuple(given["cors_origins"])
         if call.timeout:
             given["start_seconds"] = call.timeout
         keys = call.news.get("keys")
@@ -148,8 +140,12 @@ class LocalProcessHandler:
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
             owner=str(call.state.get("owner") or secrets.token_hex(_OWNER_BYTES)),
             holder=call.urn,
-            **{_RENAMED.get(name, name): value for name, value in given.items()},
+            **{_RENAMED.get(name, name): _frozen(value) for name, value in given.items()},
         )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _identity(image: Any) -> Any:
@@ -235,7 +231,9 @@ def _revision(call: Call) -> Any:
     if "environment_variables" in call.secrets and isinstance(variables, Mapping):
         # A revision is shown to everyone: nothing secret goes into it, not even hashed.
         inputs["environment_variables"] = sorted(variables)
-    content = [inputs["image"], *(inputs.get(name) for name in _SETTINGS if name != "start_seconds")]
+    # What is not given does not count, so that a later release's settings leave a revision its name.
+    given = {name: inputs[name] for name in _SETTINGS if name != "start_seconds" and inputs.get(name) is not None}
+    content = [inputs["image"], given]
     if has_unknown(content):
         return UNKNOWN
     hashed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
