@@ -131,11 +131,11 @@ def test_several_inputs_of_several_types(several, body):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"age": 40.5, "bmi": 1, "sex": "f", "ok": True}, "data[0][0]: is no int64, got 40.5"),
-        ({"age": 2**70, "bmi": 1, "sex": "f", "ok": True}, "data[0][0]: is no int64, got 1.18"),
-        ({"age": None, "bmi": 1, "sex": "f", "ok": True}, "data[0][0]: expected a number (int64), got null"),
-        ({"age": 40, "bmi": 1, "sex": 3, "ok": True}, "data[0][0]: expected a string, got 3"),
-        ({"age": 40, "bmi": 1, "sex": "f", "ok": 1}, "data[0][0]: expected true or false, got 1"),
+        ({"age": 40.5, "bmi": 1, "sex": "f", "ok": True}, "data[0]['age']: is no int64, got 40.5"),
+        ({"age": 2**70, "bmi": 1, "sex": "f", "ok": True}, "data[0]['age']: is no int64, got 1.18"),
+        ({"age": None, "bmi": 1, "sex": "f", "ok": True}, "data[0]['age']: expected a number (int64), got null"),
+        ({"age": 40, "bmi": 1, "sex": 3, "ok": True}, "data[0]['sex']: expected a string, got 3"),
+        ({"age": 40, "bmi": 1, "sex": "f", "ok": 1}, "data[0]['ok']: expected true or false, got 1"),
         ({"age": 40, "bmi": 1, "sex": "f"}, "data[0]: 'ok' is missing"),
     ],
 )

@@ -20,13 +20,29 @@ class Port:
 
     Attributes:
         name: As in the model.
-        dtype: Of numpy; ``object`` for texts, empty for what is no tensor.
+        dtype: Of numpy; ``object`` for texts, empty for what is no tensor and for cells of any kind.
         shape: A length for each axis; ``None`` where it is free.
+        columns: Of a table [any, n]: the name of each column; empty when the columns have none.
+        is_optional: Whether a request may leave it out.
+        is_nullable: Whether texts and cells of any kind may be ``null``; a fraction always may, as NaN.
+        is_parameter: Whether it is no data but says how to predict; its name begins with ``params.``.
+        example: A value that the model knows, for samples; ``None``: zero, an empty text or ``false``.
+        words: Values that the model knows, where these are few.
+        text_format: Of a text, in the words of JSON Schema, such as ``date-time``.
+        note: What the values are, as the contract's description.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    columns: tuple[str, ...] = ()
+    is_optional: bool = False
+    is_nullable: bool = False
+    is_parameter: bool = False
+    example: object = None
+    words: tuple[object, ...] = ()
+    text_format: str = ""
+    note: str = ""
 
 
 class LoadedModel(Protocol):
@@ -39,6 +55,10 @@ class LoadedModel(Protocol):
     @property
     def outputs(self) -> Sequence[Port]:
         """Return what it gives."""
+
+    @property
+    def sample(self) -> object:
+        """Return a body that it answers; ``None`` where nobody knows one."""
 
     def run(self, inputs: Mapping[str, Array]) -> Sequence[object]:
         """Return a value for each output, in their order; arrays where the output is a tensor.

@@ -20,9 +20,10 @@ from mlserve_scoring.errors import (
     ScoringError,
     ScriptFailedError,
 )
-from mlserve_scoring.models.inputs import read_inputs, schema_of, zero_sample
+from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import rows_of
 from mlserve_scoring.models.plain_rows import PlainRows, Rows
+from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.models.rows import MOST_ROWS, join, may_share_runs
 from mlserve_scoring.scorers.json_body import json_value
 from mlserve_scoring.scorers.lanes import InterruptedRun
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping, Sequence
 
-    from mlserve_scoring.models.loaded import Array, LoadedModel, Port
+    from mlserve_scoring.models.loaded import Array, LoadedModel
     from mlserve_scoring.scorers.lanes import Lanes
     from mlserve_scoring.scorers.scorer import Done
     from mlserve_scoring.transport.message import Request
@@ -74,7 +75,7 @@ class ModelScorer:
         self._shares = False
         self._came: list[_Call] = []
         self._came_plain: list[_PlainCall] = []
-        self.contract = _contract(model.inputs, model.outputs)
+        self.contract = _contract(model)
 
     def settle(self, sample: Mapping[str, Array]) -> bool:
         """Find out how long the model takes; return whether it is short. May take some milliseconds, on any thread."""
@@ -278,7 +279,6 @@ def _report(done: Done, result: object) -> None:
     done(ResultError("An unexpected internal error occurred. Check the logs for more info."))
 
 
-def _contract(inputs: Sequence[Port], outputs: Sequence[Port]) -> Contract:
-    # Where more than the first axis is free, nobody knows a length that the model can work with.
-    samples = (Sample(zero_sample(inputs)),) if all(None not in port.shape[1:] for port in inputs) else ()
-    return Contract(schema_of(inputs), schema_of(outputs), samples, "model")
+def _contract(model: LoadedModel) -> Contract:
+    samples = () if model.sample is None else (Sample(model.sample),)
+    return Contract(schema_of(model.inputs), schema_of(model.outputs), samples, "model")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.errors import InvalidRequestError, StartError
 from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.models.port_schema import zero_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,6 +88,7 @@ class OnnxModel:
     def __init__(self, session: Any, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
         self.inputs = inputs
         self.outputs = outputs
+        self.sample = zero_sample(inputs)
         self._run = session.run
         self._names = [port.name for port in outputs]
 
