@@ -16,7 +16,9 @@ from mlserve_scoring.process.assembly import assemble
 from mlserve_scoring.process.control import Control
 from mlserve_scoring.scorers.checking import problems_of
 from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
+from mlserve_scoring.transport.limits import limits_of
 from mlserve_scoring.transport.listener import Server, listening_socket
+from mlserve_scoring.transport.tls import certificates_of
 
 if TYPE_CHECKING:
     import socket
@@ -92,6 +94,7 @@ class Service:
     async def _start(self) -> Server:
         settings, manifest = self._settings, self._manifest
         self._sock = listening_socket(settings)
+        certificates = certificates_of(settings)
         keys = None if settings.keys_file is None else Keys(settings.keys_file)
         load = Load(
             settings.max_concurrent_requests,
@@ -119,7 +122,7 @@ class Service:
             state=lambda: self._state,
             gate=keys,
         )
-        server = Server(self._sock, max_body=settings.max_body_bytes)
+        server = Server(self._sock, limits=limits_of(settings), certificates=certificates)
         await server.start(dispatcher)
         self._state = "ready"
         _log.info("ready on %s after %d samples", _address(self._sock), self._answered)

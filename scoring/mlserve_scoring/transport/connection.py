@@ -11,8 +11,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from mlserve_scoring.transport.message import Reply, Request, encode, message_reply
+from mlserve_scoring.transport.codings import (
+    LEAST_COMPRESSED,
+    MOST_AT_ONCE,
+    MOST_DECODED_AT_ONCE,
+    compressed,
+    decoded,
+    is_compressible,
+    refusal_of,
+    reply_coding,
+)
+from mlserve_scoring.transport.limits import Limits
+from mlserve_scoring.transport.message import BODILESS, Reply, Request, encode, message_reply
 from mlserve_scoring.transport.reader import Exchange, Heads, Reader
+from mlserve_scoring.transport.streaming import StreamedBody
 
 _MAX_PIPELINED: Final = 64
 _LINGER_S: Final = 2.0
@@ -52,18 +64,16 @@ class Connection(asyncio.Protocol):
     Args:
         answering: Decides about requests.
         connections: Told when this one opens and closes.
-        max_body: Larger bodies are refused.
+        limits: What the client is held to.
         heads: Heads that were read before, on any connection.
-
-    Attributes:
-        last_active: When something was last read or answered, by the loop's clock.
     """
 
-    def __init__(self, answering: Answering, connections: Connections, *, max_body: int, heads: Heads) -> None:
+    def __init__(self, answering: Answering, connections: Connections, *, limits: Limits, heads: Heads) -> None:
         self._answering = answering
         self._connections = connections
         self._loop = asyncio.get_running_loop()
-        self._reader = Reader(self, max_body=max_body, heads=heads)
+        self._limits = limits
+        self._reader = Reader(self, max_body=limits.max_body, heads=heads)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Exchange] = deque()
         self._current: Exchange | None = None
@@ -71,8 +81,13 @@ class Connection(asyncio.Protocol):
         self._in_turn = False  # what is answered now is written at the end of the turn
         self._writable = True
         self._paused = False
+        self._streamed: StreamedBody | None = None
+        self._free_since = self._loop.time()  # when it was opened, or last answered
+        self._begun_at = self._free_since  # when the request that is read began
+        self._stuck_at = self._free_since  # when the client was last behind with reading, and by how much
+        self._stuck_by = 0
+        self._closed_at: float | None = None
         self.screened = answering.screen
-        self.last_active = self._loop.time()
         self.peer = ""
 
     @property
@@ -101,17 +116,23 @@ class Connection(asyncio.Protocol):
         self._reader.ended = True
         self._waiting.clear()
         self._connections.closed(self)
+        streamed, self._streamed = self._streamed, None
+        if streamed is not None:
+            streamed.close()
 
     def data_received(self, data: bytes) -> None:
         """Read requests and answer as many as can be."""
-        self.last_active = self._loop.time()
+        reader = self._reader
         self._in_turn = True
         try:
-            self._reader.feed(data)
+            reader.feed(data)
             if self._waiting or self._paused:
                 self._advance()
         finally:
             self._in_turn = False
+        if reader.begun and reader.fresh:
+            reader.fresh = False
+            self._begun_at = self._loop.time()
         if self._out:
             self._flush()
 
@@ -125,23 +146,44 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Stop answering until the client has read what it was sent."""
         self._writable = False
+        self._stuck_at = self._loop.time()
+        self._stuck_by = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        if self._streamed is not None:
+            self._streamed.pause()
 
     def resume_writing(self) -> None:
         """Go on answering."""
         self._writable = True
-        self._take_turn()
+        if self._streamed is not None:
+            self._streamed.resume()
+        else:
+            self._take_turn()
 
     # Called by the server.
 
     def close_idle(self) -> None:
         """Close when nothing is being read or answered."""
         if self.is_idle and self._transport is not None:
-            self._transport.close()
+            self._end(self._transport)
 
-    def close_slow(self) -> None:
-        """Refuse a request that does not arrive."""
-        self._reader.refuse(message_reply(408, "The request did not arrive in time."))
-        self._take_turn()
+    def check(self, now: float) -> None:
+        """Close when the client has taken too long; ``now`` is by the loop's clock."""
+        transport, limits = self._transport, self._limits
+        if transport is None:
+            return
+        if not self._writable:
+            taken = max(self._stuck_by - transport.get_write_buffer_size(), 0)
+            if limits.is_late(now - self._stuck_at, taken):
+                transport.abort()
+        elif self._closed_at is not None:
+            if now - self._closed_at > limits.read_s:
+                transport.abort()
+        elif self.is_reading:
+            if not self._reader.fresh and limits.is_late(now - self._begun_at, self._reader.body_size):
+                self._reader.refuse(message_reply(408, "The request did not arrive in time."))
+                self._take_turn()
+        elif self.is_idle and now - self._free_since > limits.idle_s:
+            self._end(transport)
 
     def abort(self) -> None:
         """Close at once, whatever is lost."""
@@ -177,6 +219,8 @@ class Connection(asyncio.Protocol):
             self._current = exchange
             if exchange.refusal is not None:
                 self._reply(exchange, exchange.refusal)
+            elif exchange.coding:
+                self._decode(exchange)
             else:
                 self._answering.answer(exchange.request, partial(self._reply, exchange))
         if self._waiting or self._paused or not self._writable:
@@ -185,9 +229,16 @@ class Connection(asyncio.Protocol):
     def _reply(self, exchange: Exchange, reply: Reply) -> None:
         transport = self._transport
         if transport is None or self._current is not exchange:
+            if reply.stream is not None:
+                reply.stream.close()
+            return
+        if reply.stream is not None:
+            self._stream(exchange, reply)
+            return
+        if len(reply.body) >= LEAST_COMPRESSED and self._is_compressed_later(exchange, reply):
             return
         self._current = None
-        self.last_active = self._loop.time()
+        self._free_since = self._loop.time()
         last = not exchange.keep_alive or self._is_last()
         self._out.append(
             encode(
@@ -198,15 +249,119 @@ class Connection(asyncio.Protocol):
             )
         )
         if last:
-            self._reader.ended = True
-            self._waiting.clear()
-            self._flush()
-            self._close(transport)
+            self._leave(transport)
         elif self._waiting:
             if not self._in_turn:
                 self._take_turn()
         elif not self._in_turn:
             self._flush()
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        """Close after what was answered."""
+        self._reader.ended = True
+        self._waiting.clear()
+        self._flush()
+        self._close(transport)
+
+    def _stream(self, exchange: Exchange, reply: Reply) -> None:
+        """Send a reply whose body comes in parts; nothing else is answered meanwhile."""
+        exchange.keep_alive = exchange.keep_alive and not exchange.legacy
+        keep_alive = exchange.keep_alive and not self._is_last()
+        finished = self._answering.finish(reply, exchange.request)
+        self._out.append(encode(finished, keep_alive=keep_alive, legacy=exchange.legacy))
+        self._flush()
+        stream = reply.stream
+        if stream is None or exchange.request.method == "HEAD" or reply.status in BODILESS:
+            if stream is not None:
+                stream.close()
+            self._streamed_to_end(exchange, keep_alive=keep_alive, complete=True)
+            return
+        self._streamed = StreamedBody(
+            stream,
+            self._write,
+            lambda complete: self._streamed_to_end(exchange, keep_alive=keep_alive, complete=complete),
+            chunked=not exchange.legacy,
+        )
+        if not self._writable:
+            self._streamed.pause()
+        self._streamed.start()
+
+    def _streamed_to_end(self, exchange: Exchange, *, keep_alive: bool, complete: bool) -> None:
+        self._streamed = None
+        transport = self._transport
+        if transport is None or self._current is not exchange:
+            return
+        self._current = None
+        self._free_since = self._loop.time()
+        if not complete:
+            # Without the last chunk the client sees that something is missing; HTTP/1.0 sees only a reset.
+            self._reader.ended = True
+            self._waiting.clear()
+            if exchange.legacy:
+                transport.abort()
+            else:
+                self._end(transport)
+        elif not keep_alive:
+            self._leave(transport)
+        else:
+            self._loop.call_soon(self._take_turn)
+
+    def _decode(self, exchange: Exchange) -> None:
+        """Answer a request once its body is decoded; large ones are on another thread."""
+        request, limit = exchange.request, self._limits.max_body
+        work = partial(decoded, request.body, exchange.coding, limit=limit)
+
+        def done(body: bytes | BaseException) -> None:
+            if isinstance(body, ValueError):
+                self._reply(exchange, refusal_of(body, limit))
+                return
+            if isinstance(body, BaseException):
+                raise body
+            request.body = body
+            request.headers = {**request.headers, b"content-length": b"%d" % len(body)}
+            self._answering.answer(request, partial(self._reply, exchange))
+
+        if len(request.body) > MOST_DECODED_AT_ONCE:
+            self._elsewhere(work, done)
+            return
+        try:
+            body = work()
+        except ValueError as error:
+            done(error)
+        else:
+            done(body)
+
+    def _is_compressed_later(self, exchange: Exchange, reply: Reply) -> bool:
+        """Compress a reply where the client takes that; return whether that is done on another thread."""
+        if not is_compressible(reply):
+            return False
+        reply.headers = (*reply.headers, (b"vary", b"Accept-Encoding"))
+        accepted = exchange.request.headers.get(b"accept-encoding")
+        coding = reply_coding(accepted) if accepted is not None else ""
+        if not coding:
+            return False
+        reply.headers = (*reply.headers, (b"content-encoding", coding.encode("ascii")))
+        if len(reply.body) <= MOST_AT_ONCE:
+            reply.body = compressed(reply.body, coding)
+            return False
+
+        def done(body: bytes | BaseException) -> None:
+            if isinstance(body, BaseException):
+                raise body
+            reply.body = body
+            self._reply(exchange, reply)
+
+        self._elsewhere(partial(compressed, reply.body, coding), done)
+        return True
+
+    def _elsewhere(self, work: Callable[[], bytes], done: Callable[[bytes | BaseException], None]) -> None:
+        """Do something on another thread; ``done`` gets the result, or the exception, on the loop."""
+
+        def finished(future: asyncio.Future[bytes]) -> None:
+            if not future.cancelled():
+                done(future.exception() or future.result())
+
+        self._loop.run_in_executor(None, work).add_done_callback(finished)
 
     def _is_last(self) -> bool:
         """Return whether no request can follow the one being answered."""
@@ -216,11 +371,19 @@ class Connection(asyncio.Protocol):
 
     def _close(self, transport: asyncio.Transport) -> None:
         """Close so that the client still gets the reply: what it goes on sending is thrown away for a while."""
-        if not transport.is_closing():
-            if transport.can_write_eof():
-                transport.write_eof()
-            self._resume()
-            self._loop.call_later(_LINGER_S, transport.close)
+        if transport.is_closing():
+            return
+        if not transport.can_write_eof():  # TLS, which says itself that no more comes
+            self._end(transport)
+            return
+        self._closed_at = self._loop.time()
+        transport.write_eof()
+        self._resume()
+        self._loop.call_later(_LINGER_S, transport.close)
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        self._closed_at = self._loop.time()
+        transport.close()
 
     def _flush(self) -> None:
         if self._out:
@@ -243,4 +406,5 @@ class Connection(asyncio.Protocol):
     def _resume(self) -> None:
         if self._paused and self._transport is not None:
             self._paused = False
+            self._begun_at = self._loop.time()  # what it could not send meanwhile is not its fault
             self._transport.resume_reading()

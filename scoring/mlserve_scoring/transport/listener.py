@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import select
 import socket
-from typing import TYPE_CHECKING, Final
+import weakref
+from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.transport.connection import Answering, Connection
+from mlserve_scoring.transport.limits import Limits, most_connections
 from mlserve_scoring.transport.reader import Heads
 
 if TYPE_CHECKING:
     from mlserve_scoring.settings import Settings
+    from mlserve_scoring.transport.tls import Certificates
 
 _log = logging.getLogger("mlserve")
 _BACKLOG: Final = 1024
-_SWEEP_S: Final = 5.0
-_SLOW_S: Final = 60.0
-_IDLE_S: Final = 150.0
+_TLS_CLOSE_S: Final = 2.0
+_CERTIFICATE_S: Final = 1.0
+_CROWDED_S: Final = 60.0
+_LOOKS: Final = 3
+# After how many seconds of silence a client is asked whether it lives, how often then, and how often in vain.
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 _GRACE_S: Final = 5.0
 _LOOK_S: Final = 0.05
 
@@ -31,6 +39,7 @@ def listening_socket(settings: Settings) -> socket.socket:
     if settings.fd is not None:
         inherited = socket.socket(fileno=settings.fd)
         inherited.setblocking(False)
+        _keep_alive(inherited)
         return inherited
     family, kind, number, _, address = socket.getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -38,6 +47,7 @@ def listening_socket(settings: Settings) -> socket.socket:
     bound = socket.socket(family, kind, number)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _keep_alive(bound)
         bound.bind(address)
         bound.listen(_BACKLOG)
         bound.setblocking(False)
@@ -47,17 +57,37 @@ def listening_socket(settings: Settings) -> socket.socket:
     return bound
 
 
+def _keep_alive(sock: socket.socket) -> None:
+    """Find out about clients that have vanished; accepted sockets inherit it."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError as error:
+        _log.debug("vanished clients are not noticed on this kind of socket, %s", error)
+
+
 class Server:
     """Accepts connections on a socket that another process may share.
 
     Args:
         sock: Listens already.
-        max_body: Larger bodies are refused.
+        limits: What clients are held to.
+        certificates: Shown to clients; ``None`` speaks without TLS.
     """
 
-    def __init__(self, sock: socket.socket, *, max_body: int) -> None:
+    def __init__(self, sock: socket.socket, *, limits: Limits, certificates: Certificates | None = None) -> None:
         self._sock = sock
-        self._max_body = max_body
+        self._limits = limits
+        self._certificates = certificates
+        self._most = most_connections()
+        self._crowded_at = -_CROWDED_S
+        self._unaccepted = 0  # looks in a row at which somebody waited
+        self._shaking: weakref.WeakSet[Connection] = weakref.WeakSet()  # TLS handshakes that have begun
+        self._refresher: asyncio.TimerHandle | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._last_handshakes: asyncio.Future[list[Any]] | None = None
         self._heads: Heads = {}
         self._open: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -71,9 +101,12 @@ class Server:
         """Begin to accept; connections that waited are answered too."""
         self._answering = answering
         loop = asyncio.get_running_loop()
-        # A duplicate, so that closing it leaves the socket itself for a last look into its queue.
-        self._server = await loop.create_server(self._connection, sock=self._sock.dup(), backlog=_BACKLOG)
-        self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+        await self._listen()
+        self._sweeper = loop.call_later(self._limits.look_s, self._sweep)
+        if self._certificates is not None:
+            self._refresher = loop.call_later(_CERTIFICATE_S, self._refresh)
+        # What a script forks must not keep the port.
+        os.register_at_fork(after_in_child=self._sock.close)
 
     async def drain(self, seconds: float, *, take_rest: bool) -> None:
         """Stop accepting and answer what is there; every connection gets at most one more reply.
@@ -84,15 +117,11 @@ class Server:
                 that shares the socket.
         """
         self.draining = True
-        if self._server is not None:
-            self._server.close()
-        if take_rest and self._answering is not None:
-            await self._accept_rest()
-        self._sock.close()
+        await self._stop_listening(take_rest=take_rest)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         grace = min(_GRACE_S, seconds / 2)
-        while self._open and loop.time() - begun < seconds:
+        while (self._open or self._shaking) and loop.time() - begun < (seconds if self._open else grace):
             if loop.time() - begun >= grace:
                 for connection in tuple(self._open):
                     connection.close_idle()
@@ -108,9 +137,17 @@ class Server:
             self._sweeper.cancel()
 
     def opened(self, connection: Connection) -> None:
-        """Take note of a new connection."""
+        """Take note of a new connection; close it when there is no room for it."""
+        if self._certificates is not None:
+            self._shaking.discard(connection)
         self._open.add(connection)
         self._empty.clear()
+        if len(self._open) > self._most:
+            connection.abort()
+            now = asyncio.get_running_loop().time()
+            if now - self._crowded_at >= _CROWDED_S:
+                self._crowded_at = now
+                _log.error("more than %d connections are open, and more are turned away; raise nofile", self._most)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -121,27 +158,84 @@ class Server:
     def _connection(self) -> Connection:
         if self._answering is None:
             raise RuntimeError("a server must be started before it accepts")
-        return Connection(self._answering, self, max_body=self._max_body, heads=self._heads)
+        connection = Connection(self._answering, self, limits=self._limits, heads=self._heads)
+        if self._certificates is not None:
+            self._shaking.add(connection)
+        return connection
+
+    async def _listen(self) -> None:
+        # A duplicate, so that closing it leaves the socket itself for a last look into its queue.
+        duplicate = self._sock.dup()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, sock=duplicate, backlog=_BACKLOG, **self._tls())
+
+    def _tls(self) -> dict[str, Any]:
+        """Return how connections are accepted."""
+        if self._certificates is None:
+            return {}
+        return {
+            "ssl": self._certificates.context,
+            "ssl_handshake_timeout": self._limits.read_s,
+            "ssl_shutdown_timeout": _TLS_CLOSE_S,
+        }
+
+    async def _stop_listening(self, *, take_rest: bool) -> None:
+        if self._server is not None:
+            self._server.close()
+        if take_rest and self._answering is not None:
+            await self._accept_rest()
+        self._sock.close()
+        if self._refresher is not None:
+            self._refresher.cancel()
 
     async def _accept_rest(self) -> None:
         loop = asyncio.get_running_loop()
+        accepted = []
         while True:
             try:
                 client, _ = self._sock.accept()
             except (BlockingIOError, InterruptedError):
-                return
+                break
             except OSError as error:
                 _log.warning("a waiting connection could not be accepted, %s", error)
-                return
+                break
             client.setblocking(False)
-            await loop.connect_accepted_socket(self._connection, client)
+            accepted.append(loop.connect_accepted_socket(self._connection, client, **self._tls()))
+        if accepted and self._certificates is None:
+            await asyncio.gather(*accepted, return_exceptions=True)
+        elif accepted:  # a client that does not go on must not hold the others up
+            self._last_handshakes = asyncio.gather(*accepted, return_exceptions=True)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in tuple(self._open):
-            if connection.is_reading and now - connection.last_active > _SLOW_S:
-                connection.close_slow()
-            elif now - connection.last_active > _IDLE_S:
-                connection.close_idle()
-        self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+            connection.check(now)
+        if not self.draining:
+            self._look_at_queue(loop)
+        self._sweeper = loop.call_later(self._limits.look_s, self._sweep)
+
+    def _look_at_queue(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Listen again when nobody takes connections: the loop gives up after some errors, such as no free file."""
+        queue = select.poll()
+        queue.register(self._sock, select.POLLIN)
+        self._unaccepted = self._unaccepted + 1 if queue.poll(0) else 0
+        if self._unaccepted < _LOOKS:
+            return
+        self._unaccepted = 0
+        if self._server is not None:
+            self._server.close()
+        self._listening = loop.create_task(self._listen_again())
+
+    async def _listen_again(self) -> None:
+        try:
+            await self._listen()
+        except OSError as error:
+            _log.error("connections cannot be accepted, %s; it is tried again", error)
+        else:
+            _log.warning("connections waited and were not accepted; the service listens again")
+
+    def _refresh(self) -> None:
+        if self._certificates is not None:
+            self._certificates.refresh()
+            self._refresher = asyncio.get_running_loop().call_later(_CERTIFICATE_S, self._refresh)

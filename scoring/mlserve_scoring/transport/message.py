@@ -7,11 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlserve_scoring.scorers.results import Answer
 
 JSON: Final = b"application/json"
@@ -35,6 +37,7 @@ class Request:
         id: What the reply calls the request; set when the reply is made.
         handler: What answers it; set when it has passed the screen.
         answer: What a scorer answered; ``None`` for other routes and for failures.
+        trace: Its ids as traces know them; set when first asked for, see ``observing.trace_context``.
     """
 
     method: str
@@ -47,10 +50,32 @@ class Request:
     id: bytes = b""
     handler: object = None
     answer: Answer | None = None
+    trace: object = None
 
     def header(self, name: bytes) -> str:
         """Return a header's value as text; empty when it was not sent."""
         return self.headers.get(name, b"").decode("latin-1")
+
+
+class BodyStream(Protocol):
+    """A body that comes in parts. All methods are called on the loop."""
+
+    @property
+    def ended(self) -> bool:
+        """Return whether everything was taken."""
+
+    @property
+    def failed(self) -> bool:
+        """Return whether it ended before it was complete."""
+
+    def start(self, ready: Callable[[], None]) -> None:
+        """Begin; ``ready`` is called on the loop whenever there is more to take, and at the end."""
+
+    def take(self) -> bytes:
+        """Return what there is, maybe nothing; more is made only once this was called."""
+
+    def close(self) -> None:
+        """Make no more: nobody takes it."""
 
 
 @dataclass(slots=True)
@@ -63,6 +88,7 @@ class Reply:
         content_type: ``None`` writes no header.
         headers: Beside those that the transport adds.
         lines: More headers, written out already, each with its end of line.
+        stream: A body that comes in parts, instead of ``body``.
     """
 
     status: int
@@ -70,6 +96,7 @@ class Reply:
     content_type: bytes | None = JSON
     headers: HeaderList = ()
     lines: bytes = b""
+    stream: BodyStream | None = None
 
 
 def message_reply(status: int, text: str) -> Reply:
@@ -97,7 +124,10 @@ def encode(reply: Reply, *, keep_alive: bool, head_only: bool = False, legacy: b
     elif legacy:
         lines += b"connection: keep-alive\r\n"
     first = _STATUS_LINES.get(status) or _status_line(status)
-    if status in _BODILESS:
+    if reply.stream is not None:
+        chunked = b"" if legacy or status in BODILESS else b"transfer-encoding: chunked\r\n"
+        return b"%b%b%b%b\r\n" % (first, lines, _date(), chunked)
+    if status in BODILESS:
         return b"%b%b%b\r\n" % (first, lines, _date())
     return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
         first,
@@ -108,7 +138,7 @@ def encode(reply: Reply, *, keep_alive: bool, head_only: bool = False, legacy: b
     )
 
 
-_BODILESS: Final = frozenset({204, 304})
+BODILESS: Final = frozenset({204, 304})
 
 
 def _status_line(status: int) -> bytes:

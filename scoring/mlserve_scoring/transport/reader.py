@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import httptools
 
+from mlserve_scoring.transport.codings import coding_of, unknown_coding
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 _MAX_HEAD: Final = 65_536
@@ -18,6 +19,8 @@ _HEAD_END: Final = b"\r\n\r\n"
 _HEAD_END_SIZE: Final = len(_HEAD_END)
 _KNOWN_HEAD: Final = 2_048
 _KNOWN_HEADS: Final = 512
+_MANY_PARTS: Final = 1_024
+_VERSIONS: Final = ("1.1", "1.0")
 _UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"content-encoding"})
 
 
@@ -29,15 +32,17 @@ class Exchange:
         keep_alive: Whether the connection may stay open afterwards.
         legacy: Whether the client speaks HTTP/1.0.
         refusal: Sent instead of asking the dispatcher.
+        coding: How the body is compressed; empty when it is not.
     """
 
-    __slots__ = ("keep_alive", "legacy", "refusal", "request")
+    __slots__ = ("coding", "keep_alive", "legacy", "refusal", "request")
 
     def __init__(self, request: Request, *, keep_alive: bool, legacy: bool = False) -> None:
         self.request = request
         self.keep_alive = keep_alive
         self.legacy = legacy
         self.refusal: Reply | None = None
+        self.coding = ""
 
 
 class Head(NamedTuple):
@@ -87,6 +92,7 @@ class Reader:
 
     Attributes:
         begun: Whether a request has begun to arrive and is not complete.
+        fresh: Set when a request begins; whoever has taken note of it clears it.
         ended: Whether nothing more is read.
     """
 
@@ -105,7 +111,13 @@ class Reader:
         self._chunks: list[bytes] = []
         self._size = 0
         self.begun = False
+        self.fresh = False
         self.ended = False
+
+    @property
+    def body_size(self) -> int:
+        """Return how much of the body of the request that is read has come, in bytes."""
+        return self._size
 
     def feed(self, data: bytes) -> None:
         """Read what came; the receiver is called from here."""
@@ -165,6 +177,9 @@ class Reader:
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self.ended:
+            return
+        self.fresh = True
         self._url = b""
         self._headers = {}
         self._head_bytes = 0
@@ -177,7 +192,10 @@ class Reader:
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
-        """One header."""
+        """One header; what follows a chunked body changes nothing that was decided by the head."""
+        if not self._in_head:
+            self._count(len(name) + len(value or b""))
+            return
         key, text = name.lower(), value or b""
         before = self._headers.get(key)
         self._headers[key] = text if before is None else before + b", " + text
@@ -190,13 +208,20 @@ class Reader:
         self._in_head = False
         self._unread_head = 0
         request = self._request()
-        exchange = Exchange(
-            request,
-            keep_alive=self._parser.should_keep_alive(),
-            legacy=self._parser.get_http_version() == "1.0",
-        )
-        exchange.refusal = self._receiver.screened(request)
+        version = self._parser.get_http_version()
+        exchange = Exchange(request, keep_alive=self._parser.should_keep_alive(), legacy=version == "1.0")
+        wrong = self._wrong_head(version)
+        if wrong is not None:
+            self.refuse(wrong, exchange)
+            return
+        if self._url == b"*":
+            exchange.refusal = _options()
+        else:
+            exchange.refusal = self._receiver.screened(request)
         self._exchange = exchange
+        coding = self._headers.get(b"content-encoding")
+        if coding is not None and exchange.refusal is None:
+            self._note_coding(exchange, coding)
         length = int(self._headers.get(b"content-length", b"0"))
         waits = self._headers.get(b"expect", b"").lower() == b"100-continue"
         if exchange.refusal is not None:
@@ -215,8 +240,10 @@ class Reader:
         self._size += len(body)
         if self._size > self._max_body:
             self.refuse(self._too_large(), exchange)
-        else:
-            self._chunks.append(body)
+            return
+        self._chunks.append(body)
+        if len(self._chunks) >= _MANY_PARTS and self._size < _MANY_PARTS * len(self._chunks):
+            self._chunks = [b"".join(self._chunks)]  # an object for each few bytes is many times their memory
 
     def on_message_complete(self) -> None:
         """The request was read."""
@@ -236,11 +263,16 @@ class Reader:
     # Ours.
 
     def _parse(self, data: bytes) -> None:
+        rest: bytes | None = data
+        while rest is not None:
+            rest = self._parse_once(rest)
+
+    def _parse_once(self, data: bytes) -> bytes | None:
+        """Parse; return what must be parsed again by another parser, if anything."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if not self.ended:
-                self._parse_again(data[upgrade.args[0] :])
+            return None if self.ended else self._without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _HeadTooLargeError):
                 raise
@@ -248,9 +280,10 @@ class Reader:
         except httptools.HttpParserError as error:
             if not self.ended:
                 self.refuse(message_reply(400, f"The request is no HTTP/1.1: {error}"))
+        return None
 
-    def _parse_again(self, rest: bytes) -> None:
-        """Read a request that wishes for another protocol as if it did not (RFC 9110, 7.8).
+    def _without_upgrade(self, rest: bytes) -> bytes | None:
+        """Return a request that wishes for another protocol, and what follows, as if it did not (RFC 9110, 7.8).
 
         The parser has skipped its body.
         """
@@ -258,11 +291,38 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         if method == b"CONNECT":
             self.refuse(message_reply(405, "CONNECT is not allowed here."))
-            return
+            return None
         closing = b"close" in self._headers.get(b"connection", b"").lower()
         kept = {name: value for name, value in self._headers.items() if name not in {b"upgrade", b"connection"}}
         lines = [b"%s %s HTTP/1.1" % (method, self._url), *(b"%s: %s" % header for header in kept.items())]
-        self._parse(b"\r\n".join(lines) + (b"\r\nconnection: close" if closing else b"") + b"\r\n\r\n" + rest)
+        return b"\r\n".join(lines) + (b"\r\nconnection: close" if closing else b"") + b"\r\n\r\n" + rest
+
+    def _wrong_head(self, version: str) -> Reply | None:
+        """Return the refusal of a head that two readers could understand differently."""
+        headers = self._headers
+        if version not in _VERSIONS:
+            return message_reply(505, f"HTTP/{version} is not spoken here; use HTTP/1.1.")
+        host = headers.get(b"host")
+        if (host is None and version == "1.1") or (host is not None and b"," in host):
+            return message_reply(400, "A request over HTTP/1.1 needs exactly one Host header.")
+        transfer = headers.get(b"transfer-encoding")
+        if transfer is not None and version == "1.0":
+            return message_reply(400, "Transfer-Encoding is not part of HTTP/1.0.")
+        if transfer is not None and transfer.lower() != b"chunked":
+            return message_reply(501, "The only Transfer-Encoding that is read is chunked.")
+        if self._url == b"*" and self._parser.get_method() != b"OPTIONS":
+            return message_reply(400, "The target * is for OPTIONS alone.")
+        return None
+
+    def _note_coding(self, exchange: Exchange, value: bytes) -> None:
+        coding = coding_of(value)
+        if coding is None:
+            exchange.refusal = unknown_coding(value)
+            return
+        exchange.coding = coding
+        self._head_text = b""  # not to be remembered
+        # Whoever answers sees the body as it is after decoding.
+        self._headers.pop(b"content-encoding")
 
     def _request(self) -> Request:
         path, _, query = self._url.partition(b"?")
@@ -291,6 +351,11 @@ class Reader:
 
 class _HeadTooLargeError(Exception):
     pass
+
+
+def _options() -> Reply:
+    """Return the answer to ``OPTIONS *``, which asks about the server as a whole."""
+    return Reply(204, b"", None, ((b"allow", b"GET, HEAD, POST, OPTIONS"),))
 
 
 def _head_too_large() -> Reply:

@@ -1,0 +1,136 @@
+"""The certificate that a service shows: checked at start, and read again for new connections when its files change."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mlserve_scoring.errors import StartError
+
+if TYPE_CHECKING:
+    from mlserve_scoring.settings import Settings
+
+_log = logging.getLogger("mlserve.tls")
+_TODO: Final = "give PEM files: the certificate with its chain, and its private key without a passphrase"
+# Those of TLS 1.2 with forward secrecy and authenticated encryption; TLS 1.3 has no others.
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!MD5"
+
+
+class Certificates:
+    """The certificate and key of a service, as their files say.
+
+    Kubernetes swaps the links of a mount, and other tools write one file after the other: a pair that does not fit is
+    reported once, and the pair before is shown on until the files change again.
+
+    Args:
+        certificate: PEM file, the chain after the certificate.
+        key: PEM file.
+
+    Attributes:
+        context: What connections are accepted with; stays the same object.
+
+    Raises:
+        StartError: The files cannot be read, or do not fit.
+    """
+
+    def __init__(self, certificate: str, key: str) -> None:
+        self._certificate = Path(certificate).absolute()  # a script may change the working folder
+        self._key = Path(key).absolute()
+        self._seen = self._signature()
+        self._current = self._load()
+        self.context = self._current
+        # The callback comes with every handshake, also of clients that name no server.
+        self.context.sni_callback = self._choose
+
+    def refresh(self) -> None:
+        """Read the files again if they have changed."""
+        signature = self._signature()
+        if signature == self._seen:
+            return
+        self._seen = signature
+        try:
+            self._current = self._load()
+        except StartError as error:
+            _log.error("%s; the certificate before stays in use", error)
+        else:
+            _log.info("the certificate in %s was read again", self._certificate)
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        del name
+        if self._current is not context:
+            connection.context = self._current
+
+    def _signature(self) -> tuple[tuple[int, ...] | None, ...]:
+        return tuple(map(_signature, (self._certificate, self._key)))
+
+    def _load(self) -> ssl.SSLContext:
+        for setting, path in (("tls_certificate", self._certificate), ("tls_key", self._key)):
+            _check(setting, path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(_CIPHERS)
+        context.set_alpn_protocols(["http/1.1"])
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.options |= getattr(ssl, "OP_NO_RENEGOTIATION", 0) | getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+        try:
+            context.load_cert_chain(self._certificate, self._key, password=_no_passphrase)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise _wrong(f"tls_key: {self._key} does not belong to {self._certificate}") from error
+            reason = error.reason or "they are damaged"
+            raise _wrong(
+                f"tls_certificate, tls_key: {self._certificate} and {self._key} cannot be used, {reason}"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise _wrong(f"tls_key: {self._key} cannot be used, {error}") from error
+        return context
+
+
+def certificates_of(settings: Settings) -> Certificates | None:
+    """Return the certificate of a service; nothing where it speaks without TLS.
+
+    Raises:
+        StartError: The files cannot be read, or do not fit.
+    """
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Certificates(settings.tls_certificate, settings.tls_key)
+
+
+def _check(setting: str, path: Path) -> None:
+    """Refuse a file that cannot be what its setting says."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise _wrong(f"{setting}: {path} cannot be read, {error.strerror or error}") from error
+    if setting == "tls_key":
+        if b"PRIVATE KEY-----" not in text:
+            raise _wrong(f"{setting}: {path} holds no private key in PEM form")
+        if b"ENCRYPTED" in text:
+            raise _wrong(f"{setting}: {path} is protected by a passphrase")
+        return
+    if b"-----BEGIN CERTIFICATE-----" not in text:
+        raise _wrong(f"{setting}: {path} holds no certificate in PEM form")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except (ssl.SSLError, OSError) as error:
+        raise _wrong(f"{setting}: {path} is damaged, {error}") from error
+
+
+def _wrong(text: str) -> StartError:
+    return StartError(text, stage="init", todo=_TODO)
+
+
+def _no_passphrase() -> str:
+    raise ValueError("it is protected by a passphrase")  # rather than to ask on a terminal
+
+
+def _signature(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  # follows the links that a mount swaps
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
