@@ -13,17 +13,18 @@ from scoring_parts.load import Shot
 
 _SLOWER: Final = 0.9
 _LARGER: Final = 1.1
+_LEAST_ROUNDS: Final = 3
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one server did in one case; all figures are medians over rounds.
+    """What one server did in one case; all figures are medians over the calmer rounds.
 
     Attributes:
         case, server: What was measured.
         problem: Why there are no figures.
         ratio: Speed against the baseline, the median of the ratios within rounds; more is better.
-        ratios: Those of each round.
+        ratios: Those of each of these rounds.
         per_second: Requests, or calls.
         p50_us, p99_us: Latencies.
         cpu_us: Processor time of the server for each request.
@@ -50,21 +51,24 @@ class Row:
 
 
 def row(case: str, server: str, shots: Sequence[Shot], base: Sequence[Shot]) -> Row:
-    """Returns a row from a server's rounds and the same rounds of its baseline."""
-    ratios = [shot.per_second / other.per_second for shot, other in zip(shots, base, strict=bool(base))]
+    """Returns a row from a server's rounds and the same rounds of its baseline, if that has any.
+
+    Of many rounds only the half in which others took least of the machine counts.
+    """
+    pairs = sorted(zip(shots, base or shots, strict=True), key=lambda pair: max(shot.others for shot in pair))
+    calm = pairs[: max(_LEAST_ROUNDS, (len(pairs) + 1) // 2)]
+    ratios = [shot.per_second / other.per_second for shot, other in calm] if base else []
     return Row(
         case,
         server,
         ratio=median(ratios),
         ratios=ratios,
-        per_second=median(shot.per_second for shot in shots),
-        p50_us=median(shot.p50_us for shot in shots),
-        p99_us=median(shot.p99_us for shot in shots),
-        cpu_us=median(shot.cpu_us for shot in shots),
-        cpu_ratio=median(
-            other.cpu_us / shot.cpu_us for shot, other in zip(shots, base, strict=bool(base)) if shot.cpu_us
-        ),
-        others=median(shot.others for shot in shots),
+        per_second=median(shot.per_second for shot, _ in calm),
+        p50_us=median(shot.p50_us for shot, _ in calm),
+        p99_us=median(shot.p99_us for shot, _ in calm),
+        cpu_us=median(shot.cpu_us for shot, _ in calm),
+        cpu_ratio=median(other.cpu_us / shot.cpu_us for shot, other in calm if shot.cpu_us) if base else None,
+        others=median(max(shot.others, other.others) for shot, other in calm),
     )
 
 
