@@ -98,17 +98,16 @@ def _fitting(port: Port, tensor: Tensor) -> Array:
         len(shape) != len(port.shape)
         or any(want is not None and want != got for want, got in zip(port.shape, shape, strict=True))
     ):
-        expected = [-1 if length is None else length for length in port.shape]
-        raise InvalidRequestError(f"inputs[{tensor.number}].shape: expected {expected}, got {list(shape)}")
+        wanted = list(_lengths(port))
+        raise InvalidRequestError(f"inputs[{tensor.number}].shape: expected {wanted}, got {list(shape)}")
     if DTYPES[tensor.datatype] == port.dtype:
         return array
     if not port.dtype:  # cells of any kind
         return array.astype(object)
     fitting = widened(array, port.dtype)
     if fitting is None:
-        raise InvalidRequestError(
-            f"inputs[{tensor.number}].datatype: expected {datatype_of(port.dtype)}, got {tensor.datatype}"
-        )
+        expected = datatype_of(np.dtype(port.dtype))
+        raise InvalidRequestError(f"inputs[{tensor.number}].datatype: expected {expected}, got {tensor.datatype}")
     return fitting
 
 
@@ -211,7 +210,8 @@ def tensors_of(ports: Sequence[Port]) -> tuple[TensorForm, ...]:
 
     An input with cells of any kind is called ``BYTES``, and takes every type.
     """
-    return tuple(
-        TensorForm(port.name, datatype_of(port.dtype), tuple(-1 if length is None else length for length in port.shape))
-        for port in ports
-    )
+    return tuple(TensorForm(port.name, datatype_of(np.dtype(port.dtype or object)), _lengths(port)) for port in ports)
+
+
+def _lengths(port: Port) -> tuple[int, ...]:
+    return tuple(-1 if length is None else length for length in port.shape)
