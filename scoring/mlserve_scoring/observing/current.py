@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mlserve_scoring.observing.trace_context import trace_id_of
+from mlserve_scoring.routes.identity import id_of
 
 if TYPE_CHECKING:
     from mlserve_scoring.transport.message import Request
@@ -28,4 +29,4 @@ def current_ids() -> Ids:
 
 def ids_of(request: Request) -> Ids:
     """Return the ids of a request."""
-    return Ids(request.id.decode("latin-1"), trace_id_of(request))
+    return Ids(id_of(request).decode("latin-1"), trace_id_of(request))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from mlserve_scoring.routes.identity import identity_lines, new_id, too_long_id
+from mlserve_scoring.access.admission import Admission
+from mlserve_scoring.routes.identity import id_of, identity_lines, too_long_id
+from mlserve_scoring.routes.refused import refused
 from mlserve_scoring.routes.route import Handler, Route, Routes, Send
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 
@@ -19,7 +22,7 @@ Observer = Callable[[Request, Reply], None]
 class Gate(Protocol):
     """Says whether a request shows a key or token."""
 
-    def admit(self, authorization: bytes | None) -> bool | asyncio.Future[bool]:
+    def admit(self, authorization: bytes | None) -> Admission | asyncio.Future[Admission]:
         """Return whether an ``Authorization`` header opens; a future where that must first be found out."""
 
 
@@ -69,11 +72,12 @@ class Dispatcher:
         if handler is None:
             return _not_allowed(request, route)
         if self._gate is not None and not route.is_open:
-            admitted = self._gate.admit(headers.get(b"authorization"))
+            shown = headers.get(b"authorization")
+            admitted = self._gate.admit(shown)
             if isinstance(admitted, asyncio.Future):
-                handler = _after(admitted, handler, route)
+                handler = _after(admitted, handler, partial(refused, route, authorization=shown))
             elif not admitted:
-                return _unauthorised(route)
+                return refused(route, admitted, shown)
         request.handler = handler
         return None
 
@@ -84,9 +88,7 @@ class Dispatcher:
 
     def finish(self, reply: Reply, request: Request) -> Reply:
         """Return a reply with the ids of its request; every reply goes through here once, the transport's own too."""
-        headers = request.headers
-        request.id = own = headers.get(b"x-request-id") or new_id()
-        reply.lines += identity_lines(headers, own)
+        reply.lines += identity_lines(request.headers, id_of(request))
         if self._cross_origin is not None:
             reply.headers = (*reply.headers, *self._cross_origin.headers(request))
         for observe in self._observers:
@@ -110,21 +112,17 @@ def _not_allowed(request: Request, route: Route) -> Reply:
     return reply
 
 
-def _unauthorised(route: Route) -> Reply:
-    reply = route.refusal(401, "A valid key is required: send the header 'Authorization: Bearer KEY'.")
-    reply.headers = ((b"www-authenticate", b"Bearer"),)
-    return reply
-
-
-def _after(admitted: asyncio.Future[bool], handler: Handler, route: Route) -> Handler:
+def _after(admitted: asyncio.Future[Admission], handler: Handler, refuse: Callable[[Admission], Reply]) -> Handler:
     """Return a handler that waits until it is known whether the request may pass."""
 
     def answer(request: Request, send: Send) -> None:
-        def known(future: asyncio.Future[bool]) -> None:
-            if not future.cancelled() and future.exception() is None and future.result():
+        def known(future: asyncio.Future[Admission]) -> None:
+            failed = future.cancelled() or future.exception() is not None
+            admission = False if failed else future.result()
+            if admission:
                 handler(request, send)
             else:
-                send(_unauthorised(route))
+                send(refuse(admission))
 
         admitted.add_done_callback(known)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import binascii
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring import __version__
+
+if TYPE_CHECKING:
+    from mlserve_scoring.transport.message import Request
 
 _MAX_ID: Final = 100
 _POOL: Final = 256
@@ -27,7 +30,19 @@ def new_id() -> bytes:
     """Return a random UUID (version 4) as text; random bytes are asked for 256 ids at a time."""
     if not _Pool.ids:
         _Pool.fill()
-    return _Pool.ids.pop()
+    try:
+        return _Pool.ids.pop()
+    except IndexError:  # another thread took the last one
+        _Pool.fill()
+        return _Pool.ids.pop()
+
+
+def id_of(request: Request) -> bytes:
+    """Return what a request is called: as its client says, else by a new id; the same whenever asked."""
+    own = request.id
+    if not own:
+        request.id = own = request.headers.get(b"x-request-id") or new_id()
+    return own
 
 
 def identity_lines(headers: Mapping[bytes, bytes], own: bytes) -> bytes:
