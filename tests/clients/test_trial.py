@@ -468,3 +468,29 @@ def launchers(folder: Path) -> list[str]:
     """Return the launchers that work in a folder."""
     listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if str(folder) in line and "confined.py" in line]
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hinted"),
+    [
+        ("    key = os.environ['ACCOUNT']", "init raised KeyError: 'ACCOUNT'", True),
+        ("    key = environ.pop('ACCOUNT')", "KeyError: 'ACCOUNT'", True),
+        ("    key = settings['ACCOUNT']", "init raised KeyError: 'ACCOUNT'", False),
+        ("    key = os.environ['ACCOUNT']", "init raised ValueError: 'ACCOUNT'", False),
+        (None, "KeyError: 'ACCOUNT'", False),
+    ],
+)
+def test_a_variable_that_only_the_service_has_is_told_as_such(trial, root, line, message, hinted):
+    """The error alone would send the reader to look for a mistake in the script."""
+    problem = {"message": message, "file": "score.py", "line": 2, "stage": "init", "todo": "look"}
+    folder = root(f"write({GOOD | {'ok': False, 'problems': [problem]}!r})\nsys.exit(3)")
+    if line is not None:
+        (folder / "var" / "azureml-app").mkdir(parents=True)
+        (folder / "var" / "azureml-app" / "score.py").write_text(f"def init():\n{line}\n")
+    (found,) = trial.run(folder, PYTHON, "k").problems
+
+    assert found.message.startswith(f"score.py:2: {message}; look")
+    assert hinted == found.message.endswith(
+        "; the trial has the image's variables alone: give ACCOUNT in environment_variables of the image, read it with"
+        " a default, or set trial='off' when only the service can give it"
+    )

@@ -244,7 +244,8 @@ class ImageStore:
         image = self._records.get(digest)
         if image is None:
             raise OperationError(
-                f"image {digest}: not in the image store {self._places.folder}; build it on this machine first"
+                f"image {digest}: not in the image store {self._places.folder}; run pulumi up on this machine, which"
+                " builds it, or set MLSERVE_IMAGES to the folder that has it"
             )
         return image
 

@@ -7,6 +7,7 @@ that would be the same again is kept; what only this moment caused, such as a ti
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -26,6 +27,7 @@ __all__ = ["Trial", "TrialLimits", "TrialVerdict"]
 
 PACKAGES_FOLDER: Final = "opt/mlserve/site-packages"
 RUNTIME_FOLDER: Final = "opt/mlserve/runtime"
+CODE_FOLDER: Final = "var/azureml-app"
 
 # What a process needs from ours to find programs and speak the user's language; everything else may be a secret.
 _PASSED: Final = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")
@@ -38,6 +40,7 @@ _NETWORK_SIGNS: Final = (
     "Failed to resolve",
     "nodename nor servname",
 )
+_NO_VARIABLE: Final = re.compile(r"(?P<file>[^:]+\.py):(?P<line>\d+): .*?KeyError: '(?P<name>[A-Za-z_]\w*)'")
 _NOT_FINAL: Final = ("MemoryError", "Cannot allocate memory", "No space left on device", "Too many open files")
 _RUNTIME_REFUSED: Final = 2  # the runtime's exit status for a manifest or samples that it cannot read
 
@@ -125,6 +128,7 @@ class Trial:
                     cancelled=cancelled,
                 )
             verdict, final = _judge(folder / "verdict.json", end, limits)
+            verdict = _with_hint(verdict, lambda problem: _variable_hint(root, problem))
         finally:
             _remove(folder)
         if not end.network_closed:
@@ -195,6 +199,23 @@ def _with_hint(verdict: TrialVerdict, hint: Callable[[Problem], str]) -> TrialVe
     """Return the verdict with something added to each problem."""
     problems = tuple(Problem(problem.path, problem.message + hint(problem)) for problem in verdict.problems)
     return replace(verdict, problems=problems)
+
+
+def _variable_hint(root: Path, problem: Problem) -> str:
+    """Return what to do about a variable that the script wants and the trial has not, or an empty text."""
+    found = _NO_VARIABLE.match(problem.message)
+    if found is None:
+        return ""
+    try:
+        lines = (root / CODE_FOLDER / found["file"]).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    if "environ" not in "".join(lines[int(found["line"]) - 1 : int(found["line"])]):
+        return ""
+    return (
+        f"; the trial has the image's variables alone: give {found['name']} in environment_variables of the image, read"
+        " it with a default, or set trial='off' when only the service can give it"
+    )
 
 
 def _stage(verdict: TrialVerdict | None) -> str:
