@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,9 @@ from mlserve_scoring import manifest as manifests
 from mlserve_scoring import settings as settings_files
 from mlserve_scoring.contract import ContractError
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.observing import logs
 from mlserve_scoring.process import surroundings
+from mlserve_scoring.process.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -34,13 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve until told to stop")
     serve.add_argument("--settings", type=Path, required=True)
+    serve.add_argument("--worker", type=Worker.from_argument, help=argparse.SUPPRESS)
     trial = commands.add_parser("trial", help="load, answer the samples, write a verdict")
     trial.add_argument("--root", type=Path, required=True)
     trial.add_argument("--output", type=Path, required=True)
     trial.add_argument("--samples", type=Path)
     given = parser.parse_args(arguments)
     try:
-        status = _serve(given.settings) if given.command == "serve" else _trial(given.root, given.output, given.samples)
+        status = (
+            _serve(given.settings, given.worker)
+            if given.command == "serve"
+            else _trial(given.root, given.output, given.samples)
+        )
     except (settings_files.SettingsError, manifests.ManifestError, ContractError) as error:
         sys.stderr.write(f"{error}\n")
         status = EXIT_MISUSED
@@ -48,22 +56,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _serve(file: Path) -> int:
+def _serve(file: Path, worker: Worker | None) -> int:
     settings = settings_files.load(file)
     manifest = manifests.load(settings.root)
-    surroundings.start_logging(settings.log_level)
+    logs.start(settings.log_level, settings.log_format)
     surroundings.find_packages(settings.root, manifest)
     try:
         from mlserve_scoring.process.serving import Service  # noqa: PLC0415  # needs the image's packages
     except ImportError as error:
         logging.getLogger("mlserve").critical("the runtime's own packages are missing from the image, %s", error)
         return EXIT_FAILED
+    if settings.workers > 1 and worker is None:
+        return _in_loop(_supervise(settings, file.absolute()))
+    if worker is not None:
+        settings = replace(settings, fd=worker.listener)
     app_root = surroundings.enter(settings.root, manifest, service=settings.service, variables=settings.variables)
 
     async def run() -> int:
-        return await Service(settings, manifest, app_root).run()
+        return await Service(settings, manifest, app_root, worker).run()
 
     return _in_loop(run())
+
+
+async def _supervise(settings: settings_files.Settings, file: Path) -> int:
+    from mlserve_scoring.process.supervisor import Supervisor  # noqa: PLC0415  # most services have one process
+
+    return await Supervisor(settings, file).run()
 
 
 def _trial(root: Path, output: Path, samples: Path | None) -> int:

@@ -242,5 +242,8 @@ def services(folder):
     finally:
         for service in started:
             if service.process.poll() is None:
-                service.process.kill()
+                if service.settings.get("workers", 1) > 1:
+                    service.stop()  # killed, it would leave its workers to end by themselves, a little later
+                else:
+                    service.process.kill()
             service.process.wait()

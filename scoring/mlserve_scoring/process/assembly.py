@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlserve_scoring.collection import automatic
+from mlserve_scoring.models.model_scorer import ModelScorer
 from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
 from mlserve_scoring.routes.documents import document_routes, own_documents
 from mlserve_scoring.routes.health import health_routes
 from mlserve_scoring.routes.open_inference import open_inference_routes, served_model, unknown_model
+from mlserve_scoring.routes.openapi import Described, form_of
 from mlserve_scoring.routes.score import score_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mlserve_scoring.collection.collector import Collector
     from mlserve_scoring.contract import Contract
     from mlserve_scoring.manifest import Manifest
+    from mlserve_scoring.observing.observation import Observation
     from mlserve_scoring.routes.route import Routes
     from mlserve_scoring.scorers.scorer import Scorer
     from mlserve_scoring.settings import Settings
@@ -31,6 +36,8 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
     app_root: Path,
     state: Callable[[], str],
     gate: Gate | None,
+    observation: Observation | None = None,
+    collector: Collector | None = None,
 ) -> Dispatcher:
     """Return the dispatcher of a service.
 
@@ -42,16 +49,38 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         app_root: Where the user's own documents may lie.
         state: Returns ``ready``, or why the service is not.
         gate: Who may ask; ``None`` lets everybody in.
+        observation: Observes; ``None`` observes nothing.
+        collector: Keeps requests and answers; ``None`` keeps nothing.
     """
     health_is_open = settings.health == "open"
     model = served_model(scorer, contract, manifest, settings.service)
+    described = Described(
+        settings.service,
+        settings.revision,
+        settings.path_prefix,
+        form_of(contract, is_raw=scorer.takes_options),
+        model,
+        is_guarded=gate is not None,
+        has_tokens=settings.entra is not None,
+        health_is_open=health_is_open,
+        metrics=settings.metrics,
+        docs=settings.docs,
+    )
     routes: Routes = {
         **health_routes(state, is_open=health_is_open),
-        **document_routes(contract, service=settings.service, prefix=settings.path_prefix, own=own_documents(app_root)),
+        **document_routes(contract, described, own=own_documents(app_root)),
         **score_routes(scorer),
         **open_inference_routes(model, scorer, contract, state=state, health_is_open=health_is_open),
     }
     observers: list[Observer] = []
+    if observation is not None:
+        routes = {**routes, **observation.routes()}
+        observers += observation.observers(routes)
+        if isinstance(scorer, ModelScorer):
+            scorer.shared_run = observation.shared_run
+    if collector is not None and settings.collection is not None and settings.collection.automatic:
+        collector.form.use(contract)
+        observers.append(automatic.observer(collector))
     return Dispatcher(
         routes,
         gate=gate,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mlserve_scoring.access.keys import Keys
+from mlserve_scoring.access.gate import gate_for
+from mlserve_scoring.collection.starting import start_collector
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.observing.metrics import Metrics, attached
+from mlserve_scoring.observing.observation import Observation
 from mlserve_scoring.process.assembly import assemble
+from mlserve_scoring.process.channel import Channel
 from mlserve_scoring.process.control import Control
+from mlserve_scoring.process.status import EXIT_FAILED, TOLD_S, address_of, status
 from mlserve_scoring.scorers.checking import problems_of
 from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
 from mlserve_scoring.transport.limits import limits_of
@@ -24,13 +28,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
+    from mlserve_scoring.collection.collector import Collector
     from mlserve_scoring.manifest import Manifest
+    from mlserve_scoring.process.worker import Worker
     from mlserve_scoring.scorers.scorer import Scorer
     from mlserve_scoring.settings import Settings
 
 _log = logging.getLogger("mlserve")
-_TOLD_S: Final = 10.0
-EXIT_FAILED: Final = 3
+_FLUSH_S: Final = 5.0
+_LEAST_FLUSH_S: Final = 2.0
 
 
 class Service:
@@ -40,17 +46,23 @@ class Service:
         settings: How to serve.
         manifest: What to serve.
         app_root: Where the user's code is, entered already.
+        worker: Which of several this is; ``None`` when it is the only one.
     """
 
-    def __init__(self, settings: Settings, manifest: Manifest, app_root: Path) -> None:
+    def __init__(self, settings: Settings, manifest: Manifest, app_root: Path, worker: Worker | None = None) -> None:
         self._settings = settings
         self._manifest = manifest
         self._app_root = app_root
+        self._worker = worker
+        self._channel: Channel | None = None
         self._state = "starting"
         self._answered = 0
         self._error: dict[str, object] | None = None
         self._sock: socket.socket | None = None
         self._scorer: Scorer | None = None
+        self._observation: Observation | None = None
+        self._collector: Collector | None = None
+        self._drain_ends = 0.0
         self._handed_over = False
         self._told = asyncio.Event()
         self._stop = asyncio.Event()
@@ -61,6 +73,9 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        if self._worker is not None:
+            self._worker.end_with_parent()
+            self._channel = Channel(self._worker.connect(), heard=self._heard, ended=self._stop.set)
         try:
             control = self._open_control()
         except OSError:
@@ -82,26 +97,40 @@ class Service:
             await self._stop.wait()
             self._state = "draining"
             _log.info("draining")
+            self._drain_ends = loop.time() + self._settings.drain_seconds
             await server.drain(self._settings.drain_seconds, take_rest=self._take_rest)
             return 0
         finally:
             if control is not None:
                 await control.finish()
                 control.close()
+            if self._channel is not None:
+                self._channel.close()
             if self._scorer is not None:
                 self._scorer.close()
+            if self._collector is not None:
+                seconds = max(self._drain_ends - loop.time(), _LEAST_FLUSH_S)
+                await loop.run_in_executor(None, self._collector.close, seconds)
+            if self._observation is not None:
+                await self._observation.close(_FLUSH_S)
 
     async def _start(self) -> Server:
         settings, manifest = self._settings, self._manifest
         self._sock = listening_socket(settings)
         certificates = certificates_of(settings)
-        keys = None if settings.keys_file is None else Keys(settings.keys_file)
+        gate = gate_for(settings)
+        observation = self._observation = self._observed()
+        collector = self._collector = start_collector(settings, manifest)
+        if collector is not None:
+            observation.metrics.watch("mlserve_collection_rows_total", lambda: collector.written)
+            observation.metrics.watch("mlserve_collection_lost_total", lambda: collector.lost_in_all)
         load = Load(
             settings.max_concurrent_requests,
             settings.max_queue,
             settings.scoring_timeout_ms / 1000,
             settings.model_threads,
             settings.onnx_providers,
+            1 if self._worker is None else self._worker.of,
         )
         scorer = await load_scorer(Path(settings.root), self._app_root, manifest, load)
         self._scorer = scorer
@@ -120,27 +149,39 @@ class Service:
             manifest=manifest,
             app_root=self._app_root,
             state=lambda: self._state,
-            gate=keys,
+            gate=gate,
+            observation=observation,
+            collector=collector,
         )
         server = Server(self._sock, limits=limits_of(settings), certificates=certificates)
         await server.start(dispatcher)
+        observation.watch(server, scorer)
         self._state = "ready"
-        _log.info("ready on %s after %d samples", _address(self._sock), self._answered)
+        self._say()
+        _log.info("ready on %s after %d samples", address_of(self._sock), self._answered)
         return server
+
+    def _observed(self) -> Observation:
+        worker, image = self._worker, self._manifest.image
+        if worker is None:
+            return Observation(self._settings, image=image)
+        metrics = Metrics(attached(worker.metrics, worker.of), worker.number, worker.of)
+        return Observation(self._settings, image=image, metrics=metrics, shared=True)
 
     async def _fail(self, error: Exception, control: Control | None) -> int:
         self._state = "failed"
         self._error = _told(error)
+        self._say()
         _log.error("the service cannot start: %s", error, exc_info=error)
         if self._sock is not None:
             self._sock.close()
         if control is not None:
             waits = {asyncio.ensure_future(self._told.wait()), asyncio.ensure_future(self._stop.wait())}
-            await asyncio.wait(waits, timeout=_TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
         return EXIT_FAILED
 
     def _open_control(self) -> Control | None:
-        if self._settings.control is None:
+        if self._settings.control is None or self._worker is not None:
             return None
         operations = {"status": self._status, "handover": self._handover, "drain": self._drain}
         return Control(self._settings.control, operations)
@@ -148,16 +189,19 @@ class Service:
     def _status(self) -> tuple[Mapping[str, object], None]:
         if self._state == "failed":
             self._told.set()
-        host, port = _name(self._sock)
-        return {
-            "state": self._state,
-            "pid": os.getpid(),
-            "revision": self._settings.revision,
-            "samples_answered": self._answered,
-            "error": self._error,
-            "host": host,
-            "port": port,
-        }, None
+        return self._described(), None
+
+    def _described(self) -> Mapping[str, object]:
+        return status(self._state, self._settings.revision, self._answered, self._error, self._sock)
+
+    def _say(self) -> None:
+        if self._channel is not None:
+            self._channel.say(self._described())
+
+    def _heard(self, message: Mapping[str, object]) -> None:
+        if message.get("op") == "drain":
+            self._take_rest = bool(message.get("take_rest"))
+            self._stop.set()
 
     def _handover(self) -> tuple[Mapping[str, object], socket.socket | None]:
         if self._sock is None or self._state not in {"starting", "ready"}:
@@ -177,16 +221,3 @@ def _told(error: Exception) -> dict[str, object]:
     if isinstance(error, StartError):
         return {**error.to_json(), "output": output}
     return {"message": str(error), "file": None, "line": None, "stage": "init", "todo": "", "output": output}
-
-
-def _name(sock: socket.socket | None) -> tuple[str | None, int | None]:
-    try:
-        address = sock.getsockname() if sock is not None else None
-    except OSError:
-        return None, None
-    return (address[0], address[1]) if isinstance(address, tuple) else (None, None)
-
-
-def _address(sock: socket.socket) -> str:
-    host, port = _name(sock)
-    return f"{host}:{port}"

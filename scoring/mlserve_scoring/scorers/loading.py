@@ -30,6 +30,7 @@ class Load:
         timeout_s: Longest run, and longest wait.
         model_threads: Processors that one run of a model without a script may use.
         onnx_providers: What runs ONNX models, best first.
+        workers: Processes that share the processors.
     """
 
     concurrent: int | None = None
@@ -37,6 +38,7 @@ class Load:
     timeout_s: float = 60
     model_threads: int = 1
     onnx_providers: tuple[str, ...] = ("cpu",)
+    workers: int = 1
 
 
 async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load) -> Scorer:
@@ -71,7 +73,7 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
             inputs = None  # the replay says what is wrong with the sample
         is_short = inputs is not None and await loop.run_in_executor(None, scorer.settle, inputs)
     if not is_short:
-        scorer.use(lanes(processors()))
+        scorer.use(lanes(max(processors() // (load.workers * load.model_threads), 1)))
     return scorer
 
 

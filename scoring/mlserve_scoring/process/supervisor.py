@@ -1,0 +1,287 @@
+"""Keeps several workers serving one port: starts them, starts them again when they die, drains them together.
+
+The listening socket is held here and shared by all, so a worker's death loses only what it was answering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from mlserve_scoring.observing.metrics import attached, shared_memory
+from mlserve_scoring.process.channel import Channel
+from mlserve_scoring.process.control import Control
+from mlserve_scoring.process.status import EXIT_FAILED, TOLD_S, address_of, status
+from mlserve_scoring.process.worker import Worker
+from mlserve_scoring.transport.listener import listening_socket
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlserve_scoring.settings import Settings
+
+_log = logging.getLogger("mlserve.workers")
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 10.0
+_HEALTHY_S: Final = 30.0  # a worker that served so long is started again at once
+_GRACE_S: Final = 5.0
+
+
+class Supervisor:
+    """The process that workers belong to.
+
+    Args:
+        settings: As every worker reads them from the same file.
+        file: That file.
+    """
+
+    def __init__(self, settings: Settings, file: Path) -> None:
+        self._settings = settings
+        self._file = file
+        self._state = "starting"
+        self._error: Mapping[str, object] | None = None
+        self._handed_over = False
+        self._take_rest = True
+        self._told = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._sock: socket.socket | None = None
+        self._metrics = -1
+        self._places: list[_Place] = []
+
+    async def run(self) -> int:
+        """Supervise until told to stop; return the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            control = self._open_control()
+        except OSError:
+            _log.exception("the control socket %s cannot be opened; choose a shorter path", self._settings.control)
+            return EXIT_FAILED
+        try:
+            return await self._supervise(control)
+        finally:
+            if control is not None:
+                await control.finish()
+                control.close()
+
+    async def _supervise(self, control: Control | None) -> int:
+        settings = self._settings
+        try:
+            self._sock = sock = listening_socket(settings)
+        except OSError as error:
+            return await self._fail({"message": str(error), "stage": "init", "file": None, "line": None}, control)
+        self._metrics = shared_memory(settings.workers)
+        self._places = [_Place(number, self) for number in range(settings.workers)]
+        keeping = [asyncio.ensure_future(place.keep()) for place in self._places]
+        ready = asyncio.ensure_future(self._all_ready())
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
+            broken = next((place for place in self._places if place.error is not None), None)
+            if broken is not None and not self._stop.is_set():
+                await self._end_workers(take_rest=False)
+                return await self._fail(broken.error or {}, control)
+            if not self._stop.is_set():
+                self._state = "ready"
+                _log.info("ready on %s with %d workers", address_of(sock), settings.workers)
+            await stopped
+            self._state = "draining"
+            await self._end_workers(take_rest=self._take_rest)
+            return 0
+        finally:
+            for task in (*keeping, ready, stopped):
+                task.cancel()
+            sock.close()
+            os.close(self._metrics)
+
+    async def _all_ready(self) -> None:
+        """Wait until every worker was ready once, or one never will be."""
+        waits = {asyncio.ensure_future(place.first_state()) for place in self._places}
+        while waits and all(place.error is None for place in self._places):
+            _, waits = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _end_workers(self, *, take_rest: bool) -> None:
+        for place in self._places:
+            place.end(take_rest=take_rest)
+        waits = [place.gone() for place in self._places]
+        with contextlib.suppress(asyncio.TimeoutError):  # another class before Python 3.11
+            await asyncio.wait_for(asyncio.gather(*waits), self._settings.drain_seconds + _GRACE_S)
+        for place in self._places:
+            place.kill()
+
+    async def _fail(self, error: Mapping[str, object], control: Control | None) -> int:
+        self._state, self._error = "failed", error
+        _log.error("the service cannot start: %s", error.get("message"))
+        if control is not None:
+            waits = {asyncio.ensure_future(self._told.wait()), asyncio.ensure_future(self._stop.wait())}
+            await asyncio.wait(waits, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+        return EXIT_FAILED
+
+    # Asked by places.
+
+    @property
+    def ending(self) -> bool:
+        """Return whether workers are no longer started."""
+        return self._stop.is_set() or self._error is not None
+
+    def start_worker(self, number: int, line: socket.socket) -> _Command:
+        """Return the command that starts a worker, and the descriptors it needs."""
+        if self._sock is None:
+            raise RuntimeError("there is no socket to share yet")
+        worker = Worker(number, self._settings.workers, self._sock.fileno(), line.fileno(), self._metrics, os.getpid())
+        arguments = ["-m", "mlserve_scoring", "serve", "--settings", str(self._file), "--worker", worker.to_argument()]
+        return [sys.executable, *arguments], (worker.listener, worker.channel, worker.metrics)
+
+    def died(self, number: int) -> None:
+        """Clear what a worker that is gone had open."""
+        with contextlib.suppress(OSError):
+            from mlserve_scoring.observing.metrics import Metrics  # noqa: PLC0415
+
+            memory = attached(os.dup(self._metrics), self._settings.workers)
+            Metrics(memory, number, self._settings.workers).forget_gauges(number)
+
+    # The control socket.
+
+    def _open_control(self) -> Control | None:
+        if self._settings.control is None:
+            return None
+        operations = {"status": self._status, "handover": self._handover, "drain": self._drain}
+        return Control(self._settings.control, operations)
+
+    def _status(self) -> tuple[Mapping[str, object], None]:
+        if self._state == "failed":
+            self._told.set()
+        workers = [place.told() for place in self._places]
+        answered = min((int(str(entry.get("samples_answered", 0))) for entry in workers), default=0)
+        state = self._state
+        if state == "ready" and not any(entry["state"] == "ready" for entry in workers):
+            state = "starting"
+        return {
+            **status(state, self._settings.revision, answered, self._error, self._sock),
+            "workers": workers,
+        }, None
+
+    def _handover(self) -> tuple[Mapping[str, object], socket.socket | None]:
+        if self._sock is None or self._state not in {"starting", "ready"}:
+            return {"ok": False, "error": f"nothing to hand over, the service is {self._state}"}, None
+        self._handed_over = True
+        return {"ok": True}, self._sock
+
+    def _drain(self) -> tuple[Mapping[str, object], None]:
+        self._take_rest = not self._handed_over
+        self._stop.set()
+        return {"ok": True}, None
+
+
+_Command = tuple[list[str], tuple[int, ...]]
+
+
+class _Place:
+    """One worker, and those that come after it when it dies."""
+
+    def __init__(self, number: int, supervisor: Supervisor) -> None:
+        self._number = number
+        self._supervisor = supervisor
+        self._loop = asyncio.get_running_loop()
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: Channel | None = None
+        self._status: Mapping[str, object] = {"state": "starting"}
+        self._first = asyncio.Event()  # was ready once, or never will be
+        self._gone = asyncio.Event()
+        self._gone.set()
+        self._restarts = 0
+        self.error: Mapping[str, object] | None = None
+
+    async def first_state(self) -> None:
+        """Wait until the worker was ready for the first time, or never will be; then there is an ``error``."""
+        await self._first.wait()
+
+    async def gone(self) -> None:
+        """Wait until no process is left."""
+        await self._gone.wait()
+
+    def told(self) -> Mapping[str, object]:
+        """Return what the worker last said of itself."""
+        pid = None if self._process is None else self._process.pid
+        return {**self._status, "number": self._number, "pid": pid, "restarts": self._restarts}
+
+    def end(self, *, take_rest: bool) -> None:
+        """Tell the worker to drain."""
+        if self._channel is not None:
+            self._channel.say({"op": "drain", "take_rest": take_rest})
+
+    def kill(self) -> None:
+        """End what did not end by itself."""
+        if not self._gone.is_set() and self._process is not None:
+            _log.warning("worker %d did not end in time and is killed", self._number)
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def keep(self) -> None:
+        """Start the worker, and again whenever it dies, until the service ends."""
+        wait = _FIRST_WAIT_S
+        while not self._supervisor.ending:
+            begun = self._loop.time()
+            code = await self._one()
+            if not self._first.is_set():
+                self._fail(code)
+            if self._supervisor.ending or self.error is not None:
+                return
+            self._restarts += 1
+            self._supervisor.died(self._number)
+            wait = _FIRST_WAIT_S if self._loop.time() - begun > _HEALTHY_S else min(wait * 2, _LONGEST_WAIT_S)
+            _log.error("worker %d ended with %s and is started again in %.1f s", self._number, _how(code), wait)
+            await asyncio.sleep(wait)
+
+    async def _one(self) -> int:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command, descriptors = self._supervisor.start_worker(self._number, theirs)
+            self._status = {"state": "starting"}
+            self._process = await asyncio.create_subprocess_exec(*command, pass_fds=descriptors)
+        self._gone.clear()
+        self._channel = Channel(ours, heard=self._heard, ended=lambda: None)
+        if self._supervisor.ending:  # told while it was being started
+            self.end(take_rest=False)
+        code = await self._process.wait()
+        self._channel.close()
+        self._status = {"state": "ended"}
+        self._gone.set()
+        return code
+
+    def _heard(self, message: Mapping[str, object]) -> None:
+        self._status = message
+        if message.get("state") == "failed" and not self._first.is_set():
+            error = message.get("error")
+            self.error = error if isinstance(error, dict) else {"message": "a worker cannot start"}
+        if message.get("state") in {"ready", "failed"}:
+            self._first.set()
+
+    def _fail(self, code: int) -> None:
+        self.error = {
+            "message": f"a worker ended with {_how(code)} before it was ready",
+            "file": None,
+            "line": None,
+            "stage": "init",
+            "todo": "look at the log",
+            "output": "",
+        }
+        self._first.set()
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"status {code}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"
