@@ -1,4 +1,4 @@
-"""``/swagger.json``: what the service accepts and returns, ours or the user's own."""
+"""``/swagger.json`` and ``/openapi.json``: what the service accepts and returns, ours or the user's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.routes.openapi import openapi_for
 from mlserve_scoring.routes.route import Route, Routes, Send
 from mlserve_scoring.routes.swagger import swagger_for
 from mlserve_scoring.transport.message import Reply, Request, message_reply
@@ -17,17 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlserve_scoring.contract import Contract
+    from mlserve_scoring.routes.openapi import Described
 
 
-def document_routes(contract: Contract, *, service: str, prefix: str, own: Mapping[str, bytes]) -> Routes:
-    """Return the route of the Swagger document.
+def document_routes(contract: Contract, described: Described, *, own: Mapping[str, bytes]) -> Routes:
+    """Return the routes of the documents.
 
     Args:
-        contract: What it describes.
-        service: Its title.
-        prefix: Its paths begin with it.
-        own: Documents of the user's own, by version ``2`` and ``3``; they win.
+        contract: What they describe.
+        described: The service around it.
+        own: Swagger documents of the user's own, by version ``2`` and ``3``; they win.
     """
+    service, prefix = described.service, described.prefix
 
     def swagger(request: Request, send: Send) -> None:
         version = parse_qs(request.query).get("version", [""])[0]
@@ -42,7 +44,11 @@ def document_routes(contract: Contract, *, service: str, prefix: str, own: Mappi
             return
         send(Reply(200, orjson.dumps(made, option=orjson.OPT_NON_STR_KEYS)))
 
-    return {"/swagger.json": Route({"GET": swagger})}
+    def openapi(request: Request, send: Send) -> None:
+        del request
+        send(Reply(200, orjson.dumps(openapi_for(contract, described), option=orjson.OPT_NON_STR_KEYS)))
+
+    return {"/swagger.json": Route({"GET": swagger}), "/openapi.json": Route({"GET": openapi})}
 
 
 def own_documents(app_root: Path) -> dict[str, bytes]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.routes.schema_dialects import for_version
 
 if TYPE_CHECKING:
     from mlserve_scoring.contract import Contract, JsonObject
@@ -22,7 +22,7 @@ def swagger_for(contract: Contract, *, version: str, service: str, prefix: str) 
     full = VERSIONS.get(version)
     if full is None:
         raise InvalidRequestError(f"Swagger version [{version}] is not valid. Supported versions: [2, 3, 3.1].")
-    definitions = _definitions(contract)
+    definitions = _definitions(contract, full)
     if full == "2.0":
         if not _is_uniform([sample.input for sample in contract.samples]):
             raise InvalidRequestError(
@@ -32,9 +32,9 @@ def swagger_for(contract: Contract, *, version: str, service: str, prefix: str) 
     return _version_3(definitions, full, service, prefix)
 
 
-def _definitions(contract: Contract) -> dict[str, JsonObject]:
-    given: JsonObject = copy.deepcopy(contract.input) or {"type": "object"}
-    answered: JsonObject = copy.deepcopy(contract.output) or {"type": "object"}
+def _definitions(contract: Contract, version: str) -> dict[str, JsonObject]:
+    given = for_version(contract.input, version) or {"type": "object"}
+    answered = for_version(contract.output, version) or {"type": "object"}
     given["example"] = contract.samples[0].input if contract.samples else {}
     if contract.samples and contract.samples[0].has_output:
         answered["example"] = contract.samples[0].output
@@ -43,7 +43,11 @@ def _definitions(contract: Contract) -> dict[str, JsonObject]:
     return {
         "ServiceInput": given,
         "ServiceOutput": answered,
-        "ErrorResponse": {"type": "object", "properties": {"message": {"type": "string"}}},
+        "ErrorResponse": {
+            "type": "object",
+            "properties": {"message": {"type": "string"}},
+            "required": ["message"],
+        },
     }
 
 
