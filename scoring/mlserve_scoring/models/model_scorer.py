@@ -76,6 +76,7 @@ class ModelScorer:
         self._came: list[_Call] = []
         self._came_plain: list[_PlainCall] = []
         self.contract = _contract(model)
+        self.shared_run: Callable[[int], None] | None = None  # told how many requests shared a run
 
     def settle(self, sample: Mapping[str, Array]) -> bool:
         """Find out how long the model takes; return whether it is short. May take some milliseconds, on any thread."""
@@ -113,6 +114,11 @@ class ModelScorer:
         if not self._came:
             self._loop.call_soon(self._run_came)
         self._came.append(_Call(inputs, done))
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for their turn to run."""
+        return 0 if self._lanes is None else self._lanes.waiting
 
     def close(self) -> None:
         """Stop the threads."""
@@ -165,6 +171,8 @@ class ModelScorer:
             self._run_rows(came[group])
 
     def _run_rows(self, calls: list[_PlainCall]) -> None:
+        if self.shared_run is not None:
+            self.shared_run(len(calls))
         rows = calls[0].rows if len(calls) == 1 else [row for call in calls for row in call.rows]
         inputs = None if self._plain is None else self._plain.array(rows)
         outcome = None if inputs is None else _outcome(self.model, inputs)
@@ -195,6 +203,8 @@ class ModelScorer:
                 alike.setdefault(form, []).append(call)
         for calls in alike.values():
             for group in _groups([rows_of(call.inputs) or 0 for call in calls]):
+                if self.shared_run is not None:
+                    self.shared_run(len(calls[group]))
                 _run_together(self.model, calls[group])
 
 

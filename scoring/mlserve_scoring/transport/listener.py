@@ -136,6 +136,10 @@ class Server:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
+    def load(self) -> tuple[int, int]:
+        """Return how many connections are open, and on how many of them a request is read or answered."""
+        return len(self._open), sum(not connection.is_idle for connection in self._open)
+
     def opened(self, connection: Connection) -> None:
         """Take note of a new connection; close it when there is no room for it."""
         if self._certificates is not None:
