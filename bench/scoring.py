@@ -40,6 +40,7 @@ class Case:
         servers: Who is asked, the baseline first.
         raw_threads: Threads of plain onnxruntime where that takes part.
         goals: What each server should reach.
+        longer: How many times longer than others it is loaded, for models that answer a few times a second.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     servers: Sequence[str] = EVERYBODY
     raw_threads: int = 0
     goals: dict[str, str] = field(default_factory=dict)
+    longer: int = 1
 
 
 CASES = (
@@ -221,15 +223,14 @@ def loaded(bench: Bench, case: Case) -> list[Row]:
             for name in turned([name for name in targets if name not in problems], turn):
                 with noted(problems, name):
                     if turn:
-                        shots[name].append(targets[name].shoot(bench.seconds))
+                        shots[name].append(targets[name].shoot(bench.seconds * case.longer))
                     else:
-                        targets[name].warm(bench.seconds)
-        for name, target in targets.items():
-            with noted(problems, name):
-                base = [] if case.servers[0] in problems else shots[case.servers[0]]
-                rows[name] = figures.row(case.name, name, shots[name], base)
-                rss, pss = processes.memory_mb(target.process.pid)
-                rows[name] = replace(rows[name], rss_mb=rss, pss_mb=pss, start_s=target.start_s)
+                        targets[name].warm(bench.seconds * case.longer)
+        base = [] if case.servers[0] in problems else shots[case.servers[0]]
+        for name in [name for name in targets if name not in problems]:
+            found = figures.row(case.name, name, shots[name], base)
+            rss, pss = processes.memory_mb(targets[name].process.pid)
+            rows[name] = replace(found, rss_mb=rss, pss_mb=pss, start_s=targets[name].start_s)
     return [Row(case.name, name, problems[name]) if name in problems else rows[name] for name in case.servers]
 
 

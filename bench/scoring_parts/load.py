@@ -112,7 +112,7 @@ class Loaded:
             raise ServerError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
         count, duration, failed, p50, p99 = map(int, lines[0].split()[1:])
         if failed or not count:
-            raise ServerError(f"{failed} of {count} requests failed under load")
+            raise ServerError(f"{failed} requests failed and {count} were answered in {duration / 1e6:.1f} s of load")
         return Shot(count / duration * 1e6, cpu / count * 1e6, others, p50, p99)
 
     def warm(self, seconds: float) -> None:
