@@ -37,7 +37,7 @@ def run(data):
         (INIT + "def run(data, **more): pass", "import", "run() cannot take positional-only", 3, "name its parameters"),
         (INIT + "def run(request_headers): pass", "import", "run() takes nothing but request_headers", 3, "add a "),
         (INIT + "def run(a, b): pass", "import", "run() needs a second argument 'b'", 3, "give it a default"),
-        (INIT + "async def run(data): pass", "import", "run() is asynchronous", 3, "define it with def"),
+        ("async def init(): pass\ndef run(data): pass", "import", "init() is asynchronous", 1, "define it with def"),
         (
             "from azureml.contrib.services.aml_request import rawhttp\n"
             "from inference_schema.schema_decorators import input_schema\n"

@@ -39,4 +39,4 @@ def _reply(answer: Answer) -> Reply:
     lines = b"x-ms-run-function-failed: True\r\n" if answer.run_failed else b"x-ms-run-function-failed: False\r\n"
     if answer.run_ms is not None:
         lines += b"x-ms-run-fn-exec-ms: %.3f\r\n" % answer.run_ms
-    return Reply(answer.status, answer.body, answer.content_type, answer.headers, lines)
+    return Reply(answer.status, answer.body, answer.content_type, answer.headers, lines, answer.stream)

@@ -1,12 +1,14 @@
 """Threads on which user code runs, so that health and timeouts always answer. First come, first served.
 
-A call that takes too long is answered for and interrupted, as v1's alarm did; code that never returns to Python
-keeps its lane until it does.
+A call that takes too long is answered for and interrupted, as v1's alarm did. Code that never returns to Python keeps
+its thread; after a while another thread takes its place, as long as not too many are lost so.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
+import os
 import threading
 import time
 from collections import deque
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 Work = Callable[[], object]
 Done = Callable[[object], None]
 
+_log = logging.getLogger("mlserve.script")
+PATIENCE_S: Final = 5.0  # for a call to end after it was interrupted
+MOST_LOST: Final = 8
 _TELL_S: Final = 0.000_25  # short calls end in groups: each group wakes the loop once
 _LOOK_S: Final = 0.005
 _LEAST_SWEEP: Final = 0.005
@@ -40,6 +45,9 @@ class Lanes:
         count: How many calls run at a time.
         max_waiting: How many more may wait.
         timeout_s: Longest run, and longest wait for a lane; ``None`` for no limit.
+
+    Attributes:
+        lost: Threads whose call does not end; others have taken their places.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, count: int, max_waiting: int, timeout_s: float) -> None:
@@ -51,19 +59,27 @@ class Lanes:
         self._new: list[_Job] = []  # of this turn of the loop
         self._ended: deque[tuple[_Job, object]] = deque()
         self._open: deque[_Job] = deque()
+        self._late: list[_Job] = []  # interrupted, and not ended yet
+        self._is_stuck = False
+        self.lost = 0
         self._in_flight = 0
         self._sweep: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         for number in range(count):
             threading.Thread(target=self._serve, name=f"run-{number}", daemon=True).start()
 
-    def submit(self, work: Work, done: Done, *, limited: bool = True) -> None:
+    @property
+    def is_stuck(self) -> bool:
+        """Return whether a call does not end and no other thread may take its place."""
+        return self._is_stuck
+
+    def submit(self, work: Work, done: Done, *, limited: bool = True, admitted: bool = False) -> None:
         """Run a call; ``done`` gets its result, or the exception it raised, exactly once, on the loop.
 
         Raises:
-            QueueFullError: Too many wait already.
+            QueueFullError: Too many wait already, and this one was not ``admitted`` before.
         """
-        if limited and self._in_flight >= self._limit:
+        if limited and not admitted and self._in_flight >= self._limit:
             raise QueueFullError("The service is busy and its queue is full. Try again later.")
         self._in_flight += 1
         job = _Job(work, done)
@@ -75,6 +91,11 @@ class Lanes:
         if not self._new:
             self._loop.call_soon(self._hand_out)
         self._new.append(job)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many calls wait for their turn."""
+        return max(self._in_flight - self._count, 0)
 
     def close(self) -> None:
         """Let the threads end when they are done with what they have."""
@@ -105,6 +126,9 @@ class Lanes:
         told = 0.0
         while (job := self._jobs.get()) is not None:
             self._ended.append((job, job.run()))
+            if _Forked.is_child:  # run() forked, and this is the copy: nobody waits for it
+                os._exit(0)
+            lost = job.lost
             del job  # nothing of a request outlives its answer
             now = time.monotonic()
             if now - told > _TELL_S or self._jobs.empty():
@@ -113,12 +137,17 @@ class Lanes:
                     self._loop.call_soon_threadsafe(self._finish)
                 except RuntimeError:  # the loop is gone, and with it whoever waited
                     return
+            if lost:
+                return
 
     def _finish(self) -> None:
         ended = self._ended
         while ended:
             job, result = ended.popleft()
-            self._in_flight -= 1
+            if job.lost:
+                self.lost -= 1
+            else:
+                self._in_flight -= 1
             job.answer(result)
 
     def _check_times(self) -> None:
@@ -133,11 +162,39 @@ class Lanes:
                 job.answer(QueueFullError(f"The request waited {milliseconds} ms for its turn. Try again later."))
             elif job.started is not None and now - job.started > self._timeout_s:
                 job.interrupt()
+                self._late.append(job)
                 job.answer(ScoringTimeoutError(f"Scoring timeout after {milliseconds} ms"))
             else:
                 still.append(job)
         self._open = still
-        self._sweep = self._loop.call_later(self._sweep_s, self._check_times) if still else None
+        if self._late:
+            self._replace_lost(now - self._timeout_s - min(self._timeout_s, PATIENCE_S))
+        again = still or self._late
+        self._sweep = self._loop.call_later(self._sweep_s, self._check_times) if again else None
+
+    def _replace_lost(self, before: float) -> None:
+        """Put other threads in the place of those whose calls began before a time, and do not end."""
+        stuck = False
+        for job in tuple(self._late):
+            if not job.is_running:
+                self._late.remove(job)
+            elif (job.started or 0) < before:
+                if self.lost >= MOST_LOST:
+                    stuck = True
+                elif job.give_up():
+                    self._late.remove(job)
+                    self.lost += 1
+                    self._in_flight -= 1
+                    name = f"run-again-{self.lost}"
+                    threading.Thread(target=self._serve, name=name, daemon=True).start()
+                    _log.error(
+                        "a call of run() does not end in time; another thread takes its place, %d of %d",
+                        self.lost,
+                        MOST_LOST,
+                    )
+        if stuck and not self._is_stuck:
+            _log.critical("%d calls of run() never ended; restart the service", self.lost + 1)
+        self._is_stuck = stuck
 
 
 class _Job:
@@ -149,12 +206,23 @@ class _Job:
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._interrupted = False
+        self.lost = False
         self.submitted = time.monotonic()
         self.started: float | None = None
 
     @property
     def answered(self) -> bool:
         return self._done is None
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None
+
+    def give_up(self) -> bool:
+        """Return whether the thread must not be waited for; then it ends when the call does."""
+        with self._lock:
+            self.lost = self._thread is not None
+            return self.lost
 
     def answer(self, result: object) -> None:
         done, self._done = self._done, None
@@ -195,6 +263,22 @@ class _Job:
             thread, self._thread = self._thread, None
             if self._interrupted and thread is not None:
                 _raise_in(thread, None)  # takes back what has not come yet
+
+
+def interrupt_thread(thread: int) -> None:
+    """Raise ``InterruptedRun`` in a thread as soon as it is back in Python."""
+    _raise_in(thread, InterruptedRun)
+
+
+class _Forked:
+    is_child = False
+
+
+def _note_fork() -> None:
+    _Forked.is_child = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

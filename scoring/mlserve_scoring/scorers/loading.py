@@ -31,6 +31,7 @@ class Load:
         model_threads: Processors that one run of a model without a script may use.
         onnx_providers: What runs ONNX models, best first.
         workers: Processes that share the processors.
+        strict_v1: Give scripts what v1's server gave them where ours is better but differs.
     """
 
     concurrent: int | None = None
@@ -39,6 +40,7 @@ class Load:
     model_threads: int = 1
     onnx_providers: tuple[str, ...] = ("cpu",)
     workers: int = 1
+    strict_v1: bool = False
 
 
 async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load) -> Scorer:
@@ -53,9 +55,16 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
         return Lanes(loop, count=load.concurrent or count, max_waiting=load.waiting, timeout_s=load.timeout_s)
 
     if manifest.entry_script is not None:
-        from mlserve_scoring.scripts.script_scorer import start_script  # noqa: PLC0415  # an image has one of the two
+        from mlserve_scoring.scorers.tasks import AT_A_TIME, Tasks  # noqa: PLC0415  # an image has one of the two
+        from mlserve_scoring.scripts.starting import start_script  # noqa: PLC0415
 
-        return await start_script(app_root, manifest.entry_script, lanes(1), loop)
+        def tasks() -> Tasks:
+            count = load.concurrent or AT_A_TIME
+            return Tasks(loop, count=count, max_waiting=load.waiting, timeout_s=load.timeout_s)
+
+        return await start_script(
+            app_root, manifest.entry_script, loop, lanes=lambda: lanes(1), tasks=tasks, strict_v1=load.strict_v1
+        )
     from mlserve_scoring.models.files import load_model  # noqa: PLC0415
     from mlserve_scoring.models.inputs import read_inputs  # noqa: PLC0415
     from mlserve_scoring.models.model_scorer import ModelScorer  # noqa: PLC0415

@@ -13,9 +13,12 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import orjson
+
+if TYPE_CHECKING:
+    from mlserve_scoring.scorers.streams import PartStream
 
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
@@ -86,6 +89,7 @@ class Answer(NamedTuple):
         headers: Those of the script.
         run_ms: How long ``run()`` took; ``None`` when it did not.
         run_failed: Whether a script said that it failed.
+        stream: The body where it comes in parts; ``body`` is empty then.
     """
 
     body: bytes
@@ -94,3 +98,4 @@ class Answer(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     run_ms: float | None = None
     run_failed: bool = False
+    stream: PartStream | None = None

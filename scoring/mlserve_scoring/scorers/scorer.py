@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Final, Protocol
 
 import orjson
 
 from mlserve_scoring.contract import Contract, Sample
+from mlserve_scoring.errors import ScoringError
 from mlserve_scoring.scorers.results import Answer
+from mlserve_scoring.scorers.streams import collected
 from mlserve_scoring.transport.message import Request
 
-if TYPE_CHECKING:
-    from mlserve_scoring.errors import ScoringError
-
 Done = Callable[[object], None]
+_MOST_COLLECTED: Final = 16 << 20
+_LINES: Final = b"application/x-ndjson"
 
 
 class Scorer(Protocol):
@@ -34,6 +35,10 @@ class Scorer(Protocol):
     def run_line(self) -> int | None:
         """Return where ``run()`` begins in the entry script; nothing without one."""
 
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for their turn to run."""
+
     def score(self, request: Request, done: Done) -> None:
         """Answer a request: ``done`` gets an ``Answer`` or a ``ScoringError``, once, on the loop, maybe at once."""
 
@@ -48,7 +53,7 @@ class Replayed:
     Attributes:
         sample: As declared.
         answer: What came back.
-        value: The answer's body read as JSON; ``None`` when it is none or there was an error.
+        value: The answer's body read as JSON, lines of JSON as a list; ``None`` when it is none or there was an error.
         error: Why there is no answer.
     """
 
@@ -71,7 +76,14 @@ async def replay(scorer: Scorer, sample: Sample) -> Replayed:
     result = await future
     if not isinstance(result, Answer):
         return Replayed(sample, error=result)  # type: ignore[arg-type]  # it is an Answer or a ScoringError
+    if result.stream is not None:
+        try:
+            result = result._replace(body=await collected(result.stream, limit=_MOST_COLLECTED), stream=None)
+        except ScoringError as error:
+            return Replayed(sample, error=error)
     try:
+        if result.content_type == _LINES:
+            return Replayed(sample, answer=result, value=[orjson.loads(line) for line in result.body.splitlines()])
         return Replayed(sample, answer=result, value=orjson.loads(result.body))
     except orjson.JSONDecodeError:
         return Replayed(sample, answer=result)

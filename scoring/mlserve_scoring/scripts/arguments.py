@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 import orjson
@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from mlserve_scoring.scripts.entry import Entry
     from mlserve_scoring.transport.message import Request
 
+_FORMS: Final = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data"})
 
-def arguments_for(entry: Entry, request: Request) -> dict[str, object]:
+
+def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) -> dict[str, object]:
     """Return the keyword arguments of one call.
+
+    Args:
+        entry: Whose ``run()`` is called.
+        request: What came.
+        strict_v1: Give an undecorated ``run()`` an empty text for a form, as v1's server did.
 
     Raises:
         InvalidRequestError: The request does not hold what ``run()`` needs.
@@ -29,7 +36,7 @@ def arguments_for(entry: Entry, request: Request) -> dict[str, object]:
     if entry.form == "raw":
         arguments = {first: AMLRequest(request)}
     elif entry.form == "text":
-        arguments = {first: _text(request)}
+        arguments = {first: "" if strict_v1 and _is_form(request) else _text(request)}
     else:
         arguments = _parameters(entry.parameters, request)
     if entry.takes_headers:
@@ -46,6 +53,11 @@ def _text(request: Request) -> str:
         return request.body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"Input cannot be decoded as UTF-8: {error}") from error
+
+
+def _is_form(request: Request) -> bool:
+    kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return request.method != "GET" and kind in _FORMS
 
 
 def _parameters(parameters: Mapping[str, bool], request: Request) -> dict[str, object]:

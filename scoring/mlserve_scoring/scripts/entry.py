@@ -34,6 +34,7 @@ class Entry:
         form: ``text`` takes the body as text, ``schema`` JSON parameters, ``raw`` the request itself.
         parameters: Names of ``run()``'s parameters but ``request_headers``; which of them have a default.
         takes_headers: Whether ``run()`` wants ``request_headers``.
+        is_async: Whether ``run()`` is to be awaited, or is an asynchronous generator.
     """
 
     file: str
@@ -42,6 +43,7 @@ class Entry:
     form: Form
     parameters: Mapping[str, bool]
     takes_headers: bool
+    is_async: bool = False
 
 
 def load_entry(app_root: Path, file: str) -> Entry:
@@ -56,7 +58,23 @@ def load_entry(app_root: Path, file: str) -> Entry:
     init = _function(module, "init", file, "define init() that loads the model; it is called once at start")
     run = _function(scoring, "run", file, "define run(data) that answers one request")
     form, parameters, takes_headers = _form_of(run, file)
-    return Entry(file, init, run, form, parameters, takes_headers)
+    is_async = _is_async(run)
+    if _is_async(init) and not is_async:
+        raise StartError(
+            "init() is asynchronous, which nobody would await",
+            stage="import",
+            file=file,
+            line=line_of(init),
+            todo="define it with def, or run() with async def too",
+        )
+    return Entry(file, init, run, form, parameters, takes_headers, is_async)
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    """Return whether a function, below its decorators, is defined with ``async def``."""
+    inner = inspect.unwrap(function)
+    called = inner if inspect.isroutine(inner) else getattr(type(inner), "__call__", inner)  # noqa: B004  # of a class
+    return inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
 
 
 def _import(app_root: Path, file: str) -> ModuleType:
@@ -115,14 +133,6 @@ def _function(module: ModuleType, name: str, file: str, todo: str) -> Callable[.
         raise StartError(f"has no {name}()", stage="import", file=file, todo=todo)
     if not callable(function):
         raise StartError(f"{name} is no function, got {type(function).__name__}", stage="import", file=file, todo=todo)
-    if inspect.iscoroutinefunction(function):
-        raise StartError(
-            f"{name}() is asynchronous, which nobody would await",
-            stage="import",
-            file=file,
-            line=line_of(function),
-            todo="define it with def; for asynchronous work call asyncio.run inside",
-        )
     return cast("Callable[..., object]", function)
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from _typeshed import SupportsWrite
 
 
 class Headers(MutableMapping[str, str]):
@@ -69,60 +74,106 @@ class Values(dict[str, str]):
         """Return all values of a name."""
         return list(self._lists.get(name, ()))
 
-    def to_dict(self) -> dict[str, str]:
-        """Return the first value of each name."""
-        return dict(self)
+    def to_dict(self, flat: bool = True) -> dict[str, str] | dict[str, list[str]]:  # noqa: FBT001, FBT002  # Flask's
+        """Return the first value of each name, or all of them."""
+        return dict(self) if flat else {name: list(values) for name, values in self._lists.items()}
 
 
 class UploadedFile(io.BytesIO):
     """A file of a multipart form: itself a binary stream."""
 
-    def __init__(self, content: bytes, name: str, filename: str, content_type: str) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        name: str,
+        filename: str,
+        content_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(content)
         self.name = name
         self.filename = filename
-        self.content_type = self.mimetype = content_type
+        self.content_type = content_type
+        self.mimetype = content_type.partition(";")[0].strip().lower()
+        self.content_length = len(content)
+        self.headers = Headers((headers or {}).items())
 
     @property
     def stream(self) -> UploadedFile:
         """Return the stream of the content."""
         return self
 
-    def save(self, destination: str | PathLike[str] | io.BufferedIOBase) -> None:
+    def save(self, destination: str | PathLike[str] | SupportsWrite[bytes]) -> None:
         """Write the content to a path or a binary stream."""
-        if isinstance(destination, io.BufferedIOBase):
+        if isinstance(destination, (str, os.PathLike)):
+            with open(destination, "wb") as file:  # noqa: PTH123  # v1 scripts pass any path-like
+                shutil.copyfileobj(self, file)
+        else:
             shutil.copyfileobj(self, destination)
-            return
-        with open(destination, "wb") as file:  # noqa: PTH123  # v1 scripts pass any path-like
-            shutil.copyfileobj(self, file)
 
 
-def read_multipart(body: bytes, content_type: str) -> tuple[Values, dict[str, UploadedFile]]:
+class Files(dict[str, UploadedFile]):
+    """Files of a form; ``getlist`` gives all files of one name."""
+
+    def __init__(self, lists: Mapping[str, list[UploadedFile]]) -> None:
+        super().__init__({name: files[0] for name, files in lists.items()})
+        self._lists = lists
+
+    def getlist(self, name: str) -> list[UploadedFile]:
+        """Return all files of a name."""
+        return list(self._lists.get(name, ()))
+
+
+def read_multipart(body: bytes, content_type: str) -> tuple[Values, Files]:
     """Return the fields and the files of a ``multipart/form-data`` body."""
-    boundary = _parameter(content_type, "boundary")
+    boundary = parameters_of(content_type).get("boundary", "")
     fields: dict[str, list[str]] = {}
-    files: dict[str, UploadedFile] = {}
-    if not boundary:
-        return Values(fields), files
-    for part in (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1"))[1:]:
-        head, separator, content = part.partition(b"\r\n\r\n")
-        if not separator or part.startswith(b"--"):
-            continue
-        lines = [line.partition(":") for line in head.decode("utf-8", "replace").split("\r\n")]
-        headers = {name.strip().lower(): value.strip() for name, _, value in lines}
-        disposition = headers.get("content-disposition", "")
-        name, filename = _parameter(disposition, "name"), _parameter(disposition, "filename")
-        if filename:
+    files: dict[str, list[UploadedFile]] = {}
+    for content, headers in _parts(body, boundary):
+        given = parameters_of(headers.get("content-disposition", ""))
+        name = given.get("name", "")
+        if "filename" in given:
             kind = headers.get("content-type", "application/octet-stream")
-            files[name] = UploadedFile(content, name, filename, kind)
+            files.setdefault(name, []).append(UploadedFile(content, name, given["filename"], kind, headers))
         else:
             fields.setdefault(name, []).append(content.decode("utf-8", "replace"))
-    return Values(fields), files
+    return Values(fields), Files(files)
 
 
-def _parameter(value: str, name: str) -> str:
-    for part in value.split(";")[1:]:
-        key, _, text = part.strip().partition("=")
-        if key.strip().lower() == name:
-            return text.strip().strip('"')
-    return ""
+def parameters_of(value: str) -> dict[str, str]:
+    """Return the parameters of a header such as ``form-data; name="image"; filename="a;b.png"``."""
+    found: dict[str, str] = {}
+    extended: dict[str, str] = {}
+    for name, quoted, plain in _PARAMETER.findall(value):
+        # Browsers escape quotes alone; a backslash before anything else is part of a Windows path.
+        text = quoted.replace('\\"', '"') if quoted else plain.strip()
+        key = name.lower()
+        if key.endswith("*"):
+            charset, _, rest = text.partition("'")
+            try:
+                extended[key[:-1]] = unquote(rest.partition("'")[2], encoding=charset or "utf-8")
+            except LookupError:
+                continue
+        else:
+            found.setdefault(key, text)
+    return {**found, **extended}
+
+
+_PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+
+
+def _parts(body: bytes, boundary: str) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """Yield the content and the headers of each part."""
+    if not boundary:
+        return
+    line = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary.encode("latin-1", "replace")) + rb"(--)?[ \t]*(?:\r\n|\Z)")
+    start: int | None = None
+    for found in line.finditer(body):
+        if start is not None:
+            head, separator, content = (b"\r\n" + body[start : found.start()]).partition(b"\r\n\r\n")
+            if separator:
+                pairs = [text.partition(":") for text in head.decode("utf-8", "replace").split("\r\n")]
+                yield content, {name.strip().lower(): value.strip() for name, _, value in pairs if name}
+        if found[1]:
+            return
+        start = found.end()

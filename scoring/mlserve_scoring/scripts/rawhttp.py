@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from http.cookies import SimpleCookie
-from typing import TypeVar
-from urllib.parse import parse_qs
+from typing import Final, NamedTuple, TypeVar
+from urllib.parse import parse_qs, quote
 
+from mlserve_scoring.errors import SchemaMismatchError
 from mlserve_scoring.scripts.declared import RAW_MARK
-from mlserve_scoring.scripts.form_data import Headers, UploadedFile, Values, read_multipart
-from mlserve_scoring.transport.message import Reply, Request
+from mlserve_scoring.scripts.form_data import Files, Headers, Values, parameters_of, read_multipart
+from mlserve_scoring.transport.message import HeaderList, Request
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -31,7 +33,8 @@ class AMLRequest:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._form: tuple[Values, dict[str, UploadedFile]] | None = None
+        self._form: tuple[Values, Files] | None = None
+        self._stream: io.BytesIO | None = None
         self.method = request.method
         self.path = request.path
         self.query_string = request.query.encode("latin-1")
@@ -42,11 +45,14 @@ class AMLRequest:
         self.args = Values(parse_qs(request.query, keep_blank_values=True))
         self.content_type: str | None = self.headers.get("Content-Type")
         self.content_length = len(request.body)
+        self.remote_addr: str | None = request.peer or None
+        self.host = self.headers.get("Host", "")
+        self.scheme = "http"  # as a service behind a front end sees it
 
     def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> bytes | str:  # noqa: FBT001, FBT002  # Flask's signature
         """Return the body as bytes, or as text when asked."""
         del cache, parse_form_data
-        return self._request.body.decode("utf-8") if as_text else self._request.body
+        return self._request.body.decode("utf-8", "replace") if as_text else self._request.body
 
     @property
     def data(self) -> bytes:
@@ -55,8 +61,25 @@ class AMLRequest:
 
     @property
     def stream(self) -> io.BytesIO:
-        """Return the body as a stream."""
-        return io.BytesIO(self._request.body)
+        """Return the body as a stream; the same one each time."""
+        if self._stream is None:
+            self._stream = io.BytesIO(self._request.body)
+        return self._stream
+
+    @property
+    def base_url(self) -> str:
+        """Return the URL without the query."""
+        return f"{self.scheme}://{self.host}{quote(self.path)}"
+
+    @property
+    def url(self) -> str:
+        """Return the URL."""
+        return f"{self.base_url}?{self._request.query}" if self._request.query else self.base_url
+
+    @property
+    def host_url(self) -> str:
+        """Return the URL of the service's root."""
+        return f"{self.scheme}://{self.host}/"
 
     @property
     def mimetype(self) -> str:
@@ -64,21 +87,30 @@ class AMLRequest:
         return (self.content_type or "").partition(";")[0].strip().lower()
 
     @property
+    def mimetype_params(self) -> dict[str, str]:
+        """Return the parameters of the content type."""
+        return parameters_of(self.content_type or "")
+
+    @property
     def is_json(self) -> bool:
         """Return whether the content type says JSON."""
         return self.mimetype == "application/json" or self.mimetype.endswith("+json")
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> object:  # noqa: FBT001, FBT002  # Flask's signature
-        """Return the body read as JSON; ``None`` when it says it is something else, unless forced."""
+        """Return the body read as JSON; ``None`` when it says it is something else, unless forced.
+
+        Raises:
+            SchemaMismatchError: It is none; unless caught, the client is told so with status 400.
+        """
         del cache
         if not (force or self.is_json):
             return None
         try:
             return json.loads(self._request.body)
-        except ValueError:
+        except ValueError as error:
             if silent:
                 return None
-            raise
+            raise SchemaMismatchError("", f"The body could not be decoded as JSON: {error}") from error
 
     @property
     def json(self) -> object:
@@ -96,24 +128,25 @@ class AMLRequest:
         return self._parts()[0]
 
     @property
-    def files(self) -> dict[str, UploadedFile]:
+    def files(self) -> Files:
         """Return the files of a multipart form."""
         return self._parts()[1]
 
     @property
     def values(self) -> Values:
-        """Return the parameters of query and form together."""
-        return Values({name: [value] for name, value in {**self.form, **self.args}.items()})
+        """Return the parameters of query and form together, the query's first."""
+        names = dict.fromkeys((*self.args, *self.form))
+        return Values({name: self.args.getlist(name) + self.form.getlist(name) for name in names})
 
-    def _parts(self) -> tuple[Values, dict[str, UploadedFile]]:
+    def _parts(self) -> tuple[Values, Files]:
         if self._form is None:
             if self.mimetype == "application/x-www-form-urlencoded":
-                fields = parse_qs(self._request.body.decode("utf-8"), keep_blank_values=True)
-                self._form = Values(fields), {}
+                fields = parse_qs(self._request.body.decode("utf-8", "replace"), keep_blank_values=True)
+                self._form = Values(fields), Files({})
             elif self.mimetype == "multipart/form-data":
                 self._form = read_multipart(self._request.body, self.content_type or "")
             else:
-                self._form = Values({}), {}
+                self._form = Values({}), Files({})
         return self._form
 
 
@@ -150,17 +183,36 @@ class AMLResponse:
         self.response = value
 
 
-def reply_from(response: object) -> tuple[Reply, bool] | None:
-    """Return the reply that a response object stands for and whether it says that ``run()`` failed.
+class Head(NamedTuple):
+    """What a response object says before its body.
 
-    Objects like Flask's responses count; ``None`` means that the value is none.
+    Attributes:
+        status: Of HTTP.
+        content_type: ``None`` when it has none.
+        headers: The others, but those that are the transport's.
+        run_failed: Whether ``run()`` is to count as failed.
+    """
+
+    status: int
+    content_type: bytes | None
+    headers: HeaderList
+    run_failed: bool
+
+
+def head_of(response: object) -> Head | None:
+    """Return the head of a response; objects like Flask's responses count, ``None`` means that the value is none.
+
+    Raises:
+        ValueError: Its status is none of HTTP.
     """
     headers = getattr(response, "headers", None)
     status = getattr(response, "status_code", None)
-    if not isinstance(status, int) or headers is None or not hasattr(response, "get_data"):
+    if status is None or headers is None or not hasattr(response, "get_data"):
         return None
+    status = int(status)
+    if not _FIRST_STATUS <= status <= _LAST_STATUS:
+        raise ValueError(f"a response's status is a number from {_FIRST_STATUS} to {_LAST_STATUS}, got {status}")
     pairs = headers.pairs() if isinstance(headers, Headers) else list(headers.items())
-    names = {"content-length", "connection", "transfer-encoding", "date", "x-ms-run-function-failed"}
     content_type, kept, failed = None, [], getattr(response, "run_function_failed", False)
     for name, value in pairs:
         key = str(name).lower()
@@ -168,13 +220,49 @@ def reply_from(response: object) -> tuple[Reply, bool] | None:
             failed = str(value).lower() == "true"
         if key == "content-type":
             content_type = _field(value)
-        elif key not in names:
+        elif key not in _TRANSPORTS and _TOKEN.fullmatch(key):
             kept.append((_field(key), _field(value)))
-    return Reply(status, _bytes(response.get_data()), content_type, tuple(kept)), bool(failed) or status >= 500  # noqa: PLR2004  # HTTP's server errors
+    return Head(status, content_type, tuple(kept), bool(failed) or status >= _FIRST_ERROR)
+
+
+def body_of(response: object) -> bytes:
+    """Return the body of a response, all of it.
+
+    Raises:
+        TypeError: It holds something else than text and bytes.
+    """
+    return _bytes(response.get_data())  # type: ignore[attr-defined]  # it has a head
+
+
+def parts_of(response: object) -> Iterator[object] | AsyncIterator[object] | None:
+    """Return what a response's body is made of where that comes in parts; nothing where it is there already."""
+    if isinstance(response, AMLResponse):
+        body = response.response
+        if isinstance(body, (Iterator, AsyncIterator)):
+            return body
+        return iter(body) if isinstance(body, Iterable) and not isinstance(body, _WHOLE) else None
+    encoded = getattr(response, "iter_encoded", None)
+    if callable(encoded) and getattr(response, "is_streamed", False) is True:
+        items: Iterable[object] = encoded()
+        return iter(items)
+    return None
+
+
+_FIRST_STATUS: Final = 200
+_FIRST_ERROR: Final = 500
+_LAST_STATUS: Final = 599
+_TRANSPORTS: Final = frozenset(
+    {"content-length", "connection", "transfer-encoding", "keep-alive", "upgrade", "date", "x-ms-run-function-failed"}
+)
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")  # RFC 9110, 5.6.2
+_WHOLE: Final = (str, bytes, bytearray, memoryview, list, tuple)
 
 
 def _field(value: object) -> bytes:
-    return str(value).replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
+    return "".join(" " if ord(sign) < _SPACE else sign for sign in str(value)).encode("latin-1", "replace")
+
+
+_SPACE: Final = 0x20
 
 
 def _bytes(value: object) -> bytes:

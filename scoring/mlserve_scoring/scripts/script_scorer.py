@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlserve_scoring.errors import QueueFullError
-from mlserve_scoring.observing.current import CURRENT
+from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.streams import IteratorMaker, PartStream
 from mlserve_scoring.scripts.answers import END, failure, part, parts_in, streamed, whole
 from mlserve_scoring.scripts.arguments import arguments_for
@@ -77,11 +77,11 @@ class ScriptScorer:
 
     def _within(self, request: Request, work: Callable[[], object]) -> object:
         """Do something for a request; what is logged and printed meanwhile belongs to it."""
-        CURRENT.set(request)
+        enter(request)
         try:
             return work()
         finally:
-            CURRENT.set(None)
+            enter(None)
 
     def _answer(self, request: Request) -> Answer:
         arguments = arguments_for(self._entry, request, strict_v1=self._strict_v1)
