@@ -78,7 +78,7 @@ class Telemetry:
         dimensions: Added to everything.
     """
 
-    connection_string: str | None = None
+    connection_string: str | None = field(default=None, repr=False)  # whoever has it can send
     otlp_endpoint: str | None = None
     sample: float = 1
     log_answers: bool = True
@@ -262,7 +262,8 @@ def _record_problems(kind: type, value: Mapping[str, object], place: str) -> lis
             continue
         wrong = _wrong(place + name, str(entry.type), value[name])
         if wrong:
-            found.append(f"{place}{name}: {wrong}, got {value[name]!r}")
+            secret = place + name in _SECRETS
+            found.append(f"{place}{name}: {wrong}" + ("" if secret else f", got {value[name]!r}"))
     return found
 
 
@@ -294,6 +295,7 @@ def _wrong(name: str, kind: str, value: object) -> str:
     return "" if fits else text
 
 
+_SECRETS: Final = ("telemetry.connection_string", "collection.options")
 _PARTS: Final[dict[str, type]] = {"entra": Entra, "collection": Collection, "telemetry": Telemetry}
 _WORDS: Final[dict[str, tuple[str, ...]]] = {
     "log_level": LOG_LEVELS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,6 +13,18 @@ if TYPE_CHECKING:
     from mlserve_scoring.transport.message import Request
 
 CURRENT: Final[ContextVar[Request | None]] = ContextVar("mlserve_request", default=None)
+
+
+def enter(request: Request | None) -> None:
+    """Let what this thread or task does from now on belong to a request, or to none."""
+    CURRENT.set(request)
+    if _Entering.told is not None:
+        _Entering.told(request)
+
+
+def on_enter(told: Callable[[Request | None], None]) -> None:
+    """Let somebody know whenever a thread or task enters a request."""
+    _Entering.told = staticmethod(told)
 
 
 class Ids(NamedTuple):
@@ -30,3 +43,7 @@ def current_ids() -> Ids:
 def ids_of(request: Request) -> Ids:
     """Return the ids of a request."""
     return Ids(id_of(request).decode("latin-1"), trace_id_of(request))
+
+
+class _Entering:
+    told: Callable[[Request | None], None] | None = None

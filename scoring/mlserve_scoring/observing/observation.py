@@ -56,9 +56,7 @@ class Observation:
         StartError: Telemetry needs packages that the image lacks, or its settings cannot work.
     """
 
-    def __init__(
-        self, settings: Settings, *, image: str, metrics: Metrics | None = None, shared: bool = False
-    ) -> None:
+    def __init__(self, settings: Settings, *, image: str, metrics: Metrics | None = None, shared: bool = False) -> None:
         self._settings = settings
         self._image = image
         self.metrics = Metrics() if metrics is None else metrics
@@ -106,6 +104,8 @@ class Observation:
         self.metrics.watch("mlserve_connections_open", lambda: server.load()[0])
         self.metrics.watch("mlserve_requests_in_flight", lambda: server.load()[1])
         self.metrics.watch("mlserve_requests_waiting", lambda: scorer.waiting)
+        if self._telemetry is not None:
+            self._telemetry.provide()
         if self._shared:
             self._publish()
 

@@ -1,0 +1,161 @@
+"""The destinations of telemetry: Application Insights and OpenTelemetry collectors, through their makers' exporters.
+
+Everything that those packages would contact or write by themselves is switched off before they are imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from mlserve_scoring.errors import StartError
+
+# Usage reports of the Azure exporter, its remote configuration, and its look for the machine's metadata (1.0.0b58).
+_QUIET: Final = {
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "",
+}
+os.environ.update(_QUIET)
+
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter  # noqa: E402
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: E402
+from opentelemetry.sdk._logs.export import LogRecordExportResult  # noqa: E402
+from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: E402
+
+from mlserve_scoring.observing.spans import Translator  # noqa: E402
+from mlserve_scoring.observing.told import LogTold, RequestTold  # noqa: E402
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs.export import LogRecordExporter
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from mlserve_scoring.observing.sending import Destination, Told
+    from mlserve_scoring.settings import Settings
+
+_TIMEOUT_S: Final = 5.0
+_KEY: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Exporting:
+    """A destination that exporters of OpenTelemetry reach.
+
+    Args:
+        name: For messages.
+        spans: Sends requests.
+        logs: Sends log records.
+        translator: Makes what they take.
+    """
+
+    def __init__(self, name: str, spans: SpanExporter, logs: LogRecordExporter, translator: Translator) -> None:
+        self.name = name
+        self._spans = spans
+        self._logs = logs
+        self._translator = translator
+
+    def send(self, batch: list[Told]) -> bool:
+        """Send records; return whether all arrived."""
+        requests = [
+            self._translator.span(told) if isinstance(told, RequestTold) else self._translator.own(told)
+            for told in batch
+            if not isinstance(told, LogTold)
+        ]
+        records = [self._translator.log(told) for told in batch if isinstance(told, LogTold)]
+        arrived = not requests or self._spans.export(requests) is SpanExportResult.SUCCESS
+        return (not records or self._logs.export(records) is LogRecordExportResult.SUCCESS) and arrived
+
+    def stop(self) -> None:
+        """End the exporters; they retry no more."""
+        self._spans.shutdown()
+        self._logs.shutdown()  # type: ignore[no-untyped-call]  # of 1.45
+
+
+def destinations_for(settings: Settings) -> list[Destination]:
+    """Return the destinations that the settings name.
+
+    Raises:
+        StartError: One of them cannot be; all problems at once.
+    """
+    wanted = settings.telemetry
+    if wanted is None:
+        return []
+    problems = []
+    if wanted.connection_string and (wrong := _wrong_string(wanted.connection_string)):
+        problems.append(f"telemetry.connection_string: {wrong}")
+    if wanted.otlp_endpoint and (wrong := _wrong_address(wanted.otlp_endpoint)):
+        problems.append(f"telemetry.otlp_endpoint: {wrong}")
+    if problems:
+        raise StartError("; ".join(problems), stage="init", todo="correct the settings")
+    # What they would say of every failure, with the address, our own one line says.
+    for noisy in ("opentelemetry", "azure", "urllib3", "requests", "msrest", "msal"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    found: list[Destination] = []
+    if wanted.otlp_endpoint:
+        found.append(_collector(settings, wanted.otlp_endpoint))
+    if wanted.connection_string:
+        found.append(_application_insights(settings, wanted.connection_string))
+    return found
+
+
+def _collector(settings: Settings, endpoint: str) -> Destination:
+    base = endpoint.rstrip("/").removesuffix("/v1/traces").removesuffix("/v1/logs")
+    return Exporting(
+        f"the collector at {urlsplit(base).hostname}",
+        OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_TIMEOUT_S),
+        OTLPLogExporter(endpoint=f"{base}/v1/logs", timeout=_TIMEOUT_S),
+        Translator(settings),
+    )
+
+
+def _application_insights(settings: Settings, connection_string: str) -> Destination:
+    try:
+        from azure.monitor.opentelemetry.exporter import (  # noqa: PLC0415  # slow, and not everybody sends there
+            AzureMonitorLogExporter,
+            AzureMonitorTraceExporter,
+        )
+    except ImportError as error:
+        raise StartError(
+            f"telemetry.connection_string: needs packages that the image lacks, {error}",
+            stage="init",
+            todo="build the image with the feature 'telemetry'",
+        ) from error
+    options = {
+        "connection_string": connection_string,
+        "disable_offline_storage": True,  # a full disk is no place for what could not be sent
+        "timeout": _TIMEOUT_S,
+        "connection_timeout": _TIMEOUT_S,
+        "read_timeout": _TIMEOUT_S,
+        "retry_total": 1,
+        "retry_backoff_factor": 0.5,
+    }
+    return Exporting(
+        "Application Insights",
+        AzureMonitorTraceExporter(**options),
+        AzureMonitorLogExporter(**options),
+        Translator(settings, with_sample_rate=True),
+    )
+
+
+def _wrong_string(text: str) -> str:
+    """Return what is wrong with a connection string, without a word of it."""
+    parts = dict(part.partition("=")[::2] for part in text.split(";") if part)
+    folded = {name.strip().lower(): value.strip() for name, value in parts.items()}
+    if not _KEY.fullmatch(folded.get("instrumentationkey", "")):
+        return "has no InstrumentationKey=GUID; copy it from the resource's overview page"
+    endpoint = folded.get("ingestionendpoint")
+    return "" if endpoint is None else _wrong_address(endpoint, "its IngestionEndpoint")
+
+
+def _wrong_address(address: str, what: str = "") -> str:
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    subject = f"{what} must" if what else "must"
+    return "" if fits else f"{subject} be an http or https address, such as http://127.0.0.1:4318"
