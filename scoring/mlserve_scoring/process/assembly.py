@@ -8,6 +8,7 @@ from mlserve_scoring.collection import automatic
 from mlserve_scoring.models.model_scorer import ModelScorer
 from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
+from mlserve_scoring.routes.docs_page import docs_routes
 from mlserve_scoring.routes.documents import document_routes, own_documents
 from mlserve_scoring.routes.health import health_routes
 from mlserve_scoring.routes.open_inference import open_inference_routes, served_model, unknown_model
@@ -72,6 +73,8 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         **score_routes(scorer),
         **open_inference_routes(model, scorer, contract, state=state, health_is_open=health_is_open),
     }
+    if settings.docs:
+        routes = {**routes, **docs_routes()}
     observers: list[Observer] = []
     if observation is not None:
         routes = {**routes, **observation.routes()}

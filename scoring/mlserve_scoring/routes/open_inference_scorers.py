@@ -191,16 +191,12 @@ def _is_same(cast: Array, array: Array) -> bool:
 
 def _value(tensor: Tensor, form: TensorForm) -> object:
     array = tensor.array
-    if form.is_text:
-        if array.size != 1 or tensor.datatype != "BYTES":
-            raise InvalidRequestError(
-                f"inputs[{tensor.number}]: {form.name!r} is no tensor; send its JSON as one text of BYTES"
-            )
+    if form.is_text and array.size == 1 and tensor.datatype == "BYTES":
         try:
             return orjson.loads(array.item())
         except orjson.JSONDecodeError as error:
             raise InvalidRequestError(f"inputs[{tensor.number}].data[0]: is no JSON: {error}") from error
-    if not form.shape and array.size == 1:
+    if array.size == 1 and (form.is_text or not form.shape):
         return array.item()
     return array.tolist()
 

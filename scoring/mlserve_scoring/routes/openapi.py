@@ -113,6 +113,8 @@ def openapi_for(contract: Contract, described: Described) -> JsonObject:
             **({"securitySchemes": {"Key": _scheme(described)}} if described.is_guarded else {}),
         },
         "x-server": f"mlserve/{__version__}",
+        "x-revision": described.revision,
+        "x-contract-source": contract.source,
     }
 
 
