@@ -26,9 +26,12 @@ def wanted_store(call: Call, identity: StoreIdentity) -> str | None:
         OperationError: The store cannot be asked.
     """
     here = identity.get()
-    if here is None and (store_of(call) is not None or not call.olds):
-        return NEW
-    return here
+    return NEW if here is None and ("store" in call.olds or not call.olds) else here
+
+
+def is_surely_the_same(call: Call, wanted: object) -> bool:
+    """Return whether the store is the last run's as far as a check knows, which is not told the outputs."""
+    return call.olds.get("store") != NEW and not is_moved(call, wanted)
 
 
 def is_moved(call: Call, wanted: object) -> bool:

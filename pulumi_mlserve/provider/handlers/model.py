@@ -11,7 +11,14 @@ from pulumi_mlserve.clients.models.model_files import HashedModel, hash_model
 from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, framework_of, property_problems
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
-from pulumi_mlserve.provider.store_change import NEW, is_moved, store_before, store_then, wanted_store
+from pulumi_mlserve.provider.store_change import (
+    NEW,
+    is_moved,
+    is_surely_the_same,
+    store_before,
+    store_then,
+    wanted_store,
+)
 from pulumi_mlserve.provider.values import UNKNOWN, RefusedAsset, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -150,12 +157,14 @@ class ModelHandler:
 
     def _has(self, call: Call, inputs: Mapping[str, Any], digest: str) -> bool:
         """Return whether the store has the content, which it does unless it is another one than the last run's."""
-        moved = is_moved(call, inputs.get("store"))
-        return not moved or workplace(call.settings).models.find(inputs["name"], digest) is not None
+        if is_surely_the_same(call, inputs.get("store")):
+            return True
+        return workplace(call.settings).models.find(inputs["name"], digest) is not None
 
     def _forecast(self, call: Call, inputs: dict[str, Any]) -> list[Problem]:
         same = call.olds.get("digest") == inputs["digest"] and call.olds.get("name") == inputs["name"]
-        if same and isinstance(call.olds.get("version"), int) and not is_moved(call, inputs.get("store")):
+        kept = same and is_surely_the_same(call, inputs.get("store"))
+        if kept and isinstance(call.olds.get("version"), int):
             inputs["version"] = call.olds["version"]
             if call.olds.get("properties") == inputs.get("properties"):
                 return []
@@ -190,6 +199,7 @@ class ModelHandler:
         registered = store.register(
             news["name"], hashed, meta, call.claimant, owner=owner, progress=call.status, cancelled=call.cancelled
         )
+        call.status("")  # else the last step stays beside a finished model
         if registered.existed:
             store.update_meta(registered.name, registered.version, meta)
         return _outputs(news, registered.version, registered.uri, hashed.size, owner, store.identity.make())
