@@ -152,6 +152,8 @@ class ImageInputs(TypedDict, total=False):
     """``auto``, ``required`` or ``off``: whether preview runs the script once in a throw-away process."""
     upgrade: Sequence[str]
     """Which pinned parts to resolve anew: ``lock``, ``runtime``."""
+    standins: bool
+    """Whether the runtime's small modules take the place of Azure ML v1's packages; true by default."""
     tags: Mapping[str, str]
     """Words to find the image by."""
     properties: Mapping[str, str]

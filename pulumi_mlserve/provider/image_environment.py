@@ -19,6 +19,7 @@ from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
 
+_REAL_PACKAGES: Final = "MLSERVE_REAL_PACKAGES"
 _MADE_FOR: Final = re.compile(r"^# made for Python \S+ on (\S+)", re.MULTILINE)
 
 
@@ -35,6 +36,11 @@ class Environment:
         return [f"python=={self.spec.python}.*", *self.spec.requirements]
 
 
+def has_committed_lock(inputs: Mapping[str, Any]) -> bool:
+    """Return whether the program gives a lock, so that every stack has the same packages."""
+    return "lock_text" in _files(inputs)[0]
+
+
 def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     """Return the environment of an image, its lock kept while the requirements are the same.
 
@@ -42,13 +48,17 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
         InvalidInputError: The files cannot be read, ask for what cannot be had, or contradict each other.
     """
     texts, name = _files(inputs)
+    standins = inputs.get("standins") is not False
+    # Without stand-ins the runtime must not put its own in front of the packages that are really there.
+    variables = {**(inputs.get("environment_variables") or {}), **({} if standins else {_REAL_PACKAGES: "1"})}
     spec = environment_from(
         conda_text=texts.get("conda_text"),
         requirements_text=texts.get("requirements_text"),
         lock_text=texts.get("lock_text"),
         file_name=name,
         python=inputs.get("python_version"),
-        variables=inputs.get("environment_variables"),
+        variables=variables,
+        standins=standins,
     )
     models = [model for model in inputs.get("models") or () if isinstance(model, Mapping)]
     frameworks = [str(model["framework"]) for model in models if model.get("framework")]
@@ -66,7 +76,7 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
             spec, _platform(kept), previous=kept, upgrade=moving, progress=call.status, cancelled=call.cancelled
         )
     except OfflineError as failure:
-        call.warn(f"the packages cannot be resolved now, so the image is not known yet: {failure}")
+        call.warn(f"the image is not known yet: {failure}")
         return unlocked
     return Environment(spec, lock)
 

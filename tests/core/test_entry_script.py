@@ -365,3 +365,12 @@ def test_checking_is_fast():
 
     assert problems == []
     assert time.process_time() - started < 0.5  # generous: other tests share the processor's caches
+
+
+def test_modules_of_azure_ml_are_there_unless_the_stand_ins_are_not():
+    """Then only the real packages bring them."""
+    text = "import azureml.core" + REST
+
+    assert check(text) == []
+    assert check(text, standins=False)[0].startswith("score.py:1: no module named 'azureml' in the environment")
+    assert check(text, standins=False, modules={"azureml"}) == []

@@ -241,6 +241,7 @@ class ImageSpec(_Strict):
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
     upgrade: tuple[Literal["lock", "runtime"], ...] = Field(default=(), strict=False)
+    standins: bool = True
     tags: dict[str, str] = Field(default_factory=dict)
     properties: dict[str, str] = Field(default_factory=dict)
     description: str | None = None

@@ -16,6 +16,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Finding = tuple[int, str]
 """The line to look at, and what is wrong there."""
 
+_INPUT_SCHEMA: Final = "input_schema"
 _HEADERS: Final = "request_headers"
 _KNOWN_DECORATORS: Final = frozenset({"input_schema", "output_schema", "rawhttp"})
 _MISSING: Final = {
@@ -44,6 +45,16 @@ def check_functions(tree: ast.Module, *, lines: int) -> Iterator[Finding]:
             yield node.lineno, f"{name} is no function, got {node.value!r}; {advice}"
         elif isinstance(node, Function):
             yield from _check_init(node) if name == "init" else _check_run(node)
+
+
+def has_input_schema(tree: ast.Module) -> bool:
+    """Return whether ``run`` has the decorator that declares an input, under whatever name it was imported."""
+    run = dict(_bound(tree.body)).get("run")
+    if not isinstance(run, Function):
+        return False
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    aliases = {alias.asname for one in imports for alias in one.names if alias.name == _INPUT_SCHEMA}
+    return any(name in {_INPUT_SCHEMA, *aliases} for name, _ in map(_decorator, run.decorator_list))
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pulumi_mlserve.core.environments.standins import STANDIN_MODULES
 from pulumi_mlserve.core.problems import Problem
-from pulumi_mlserve.core.scripts.entry_functions import Finding, check_functions
+from pulumi_mlserve.core.scripts.entry_functions import Finding, check_functions, has_input_schema
 from pulumi_mlserve.core.scripts.model_requests import asked_models
 from pulumi_mlserve.core.scripts.module_names import missing_module, removed_in, standard_modules
 from pulumi_mlserve.core.scripts.script_imports import Import, certain_imports
@@ -32,6 +32,7 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
     models: Collection[str] | None = None,
     python: str = "3.11",
     packages_file: str = "",
+    standins: bool = True,
 ) -> list[Problem]:
     """Return every problem of an entry script, each with file and line and what to do.
 
@@ -42,6 +43,7 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
         models: Names of the models given to the image; None leaves ``get_model_path`` unchecked.
         python: The minor version of Python that will run the script.
         packages_file: The file in which packages are asked for, for the advice; ``env.yml``.
+        standins: Whether the runtime brings the modules of Azure ML v1.
     """
     entry = PurePosixPath(entry.replace("\\", "/")).as_posix()
     wrong = _check_name(entry)
@@ -59,7 +61,8 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
     if models is not None:
         findings += _check_models(tree, models, local)
     problems = [_problem(entry, finding) for finding in findings]
-    imports = _Imports(local, modules, python, packages_file)
+    brought = {*standard_modules(python), *(STANDIN_MODULES if standins else ())}
+    imports = _Imports(local, modules, brought, python, packages_file)
     problems += imports.check(entry, tree)
     return sorted(problems, key=lambda problem: _order(problem, entry))
 
@@ -67,9 +70,17 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
 class _Imports:
     """Follows a script's imports through the source directory and finds those that nothing provides."""
 
-    def __init__(self, local: SourceModules, modules: Collection[str] | None, python: str, packages_file: str) -> None:
+    def __init__(
+        self,
+        local: SourceModules,
+        modules: Collection[str] | None,
+        brought: Collection[str],
+        python: str,
+        packages_file: str,
+    ) -> None:
         self._local = local
         self._modules = modules
+        self._brought = brought
         self._python = python
         self._packages_file = packages_file
         self._standard = standard_modules(python)
@@ -114,7 +125,7 @@ class _Imports:
         """Return whether Python, the runtime or the environment brings a module."""
         if self._modules is None:
             return removed_in(top, self._python) is None
-        return top in self._standard or top in STANDIN_MODULES or top in self._modules
+        return top in self._brought or top in self._modules
 
     def _advice(self, top: str) -> str:
         """Return what is wrong with a missing module and what to do."""
@@ -122,6 +133,16 @@ class _Imports:
         if removed is not None:
             return f"module {top!r} left Python in {removed}; replace it, or set an older Python"
         return missing_module(top, modules=self._modules or (), packages_file=self._packages_file)
+
+
+def declares_input(source: Path | Mapping[str, str], entry: str) -> bool:
+    """Return whether the script's ``run`` declares its input by a decorator, which holds a sample of it.
+
+    A script that cannot be read declares nothing here; ``check_entry_script`` says what is wrong with it.
+    """
+    text = SourceModules(source, entry).text(entry)
+    tree = _parse(text, f"3.{sys.version_info.minor}") if text is not None else None
+    return isinstance(tree, ast.Module) and has_input_schema(tree)
 
 
 def _check_name(entry: str) -> str | None:

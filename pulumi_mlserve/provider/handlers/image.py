@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,8 +19,14 @@ from pulumi_mlserve.core.pickles.library_fit import Libraries
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 from pulumi_mlserve.provider.call import Call, Checked, Found
-from pulumi_mlserve.provider.image_environment import Environment, read_environment
+from pulumi_mlserve.provider.image_changes import (
+    say_that_the_lock_is_the_stacks,
+    say_what_changes,
+    say_what_is_newer,
+)
+from pulumi_mlserve.provider.image_environment import Environment, has_committed_lock, read_environment
 from pulumi_mlserve.provider.image_pickles import importable_names, pickle_problems
+from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.image_trial import try_image
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, is_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
@@ -35,9 +40,9 @@ _DECIDES: Final = (
     "python_version",
     "requirements_file",
     "samples",
+    "standins",
     "upgrade",
 )
-_PACKAGE: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime"})
 
 
@@ -65,9 +70,9 @@ class ImageHandler:
         problems = _spec_problems(given, call)
         if not _here(call):
             kept = {name: call.olds[name] for name in (*_COMPUTED, "samples") if name in call.olds}
-            given = {"samples": _samples(call)} if "samples" in call.news else {}
+            given = {"samples": samples_of(call.news)} if "samples" in call.news else {}
             return Checked({**call.news, **kept, **given}, problems)
-        inputs = {**call.news, "samples": _samples(call)}
+        inputs = {**call.news, "samples": samples_of(call.news)}
         environment = None
         unknown_server = has_unknown(_digests(call)) and "entry_script" not in call.news
         if unknown_server or has_unknown([call.news.get(name) for name in _DECIDES]):
@@ -99,12 +104,18 @@ class ImageHandler:
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Try it, then build it."""
-        return str(call.news["name"]), self._make(call)
+        outputs = self._make(call)
+        if not call.preview and not has_committed_lock(call.news):
+            say_that_the_lock_is_the_stacks(call)
+        call.status("")  # else the last line said stays beside a finished image
+        return str(call.news["name"]), outputs
 
     def update(self, call: Call) -> dict[str, Any]:
         """Try and build the new image; the old one stays while a service runs it."""
-        _say_what_changes(call)
-        return self._make(call)
+        say_what_changes(call)
+        outputs = self._make(call)
+        call.status("")
+        return outputs
 
     def read(self, call: Call) -> Found:
         """Look whether the image is still in the store."""
@@ -208,27 +219,6 @@ def _here(call: Call) -> bool:
     return not isinstance(source, str) or Path(source).is_dir()
 
 
-def _samples(call: Call) -> Any:
-    """Return the samples to replay: the given ones, else the decorators' (none here), else the model's own."""
-    given = call.news.get("samples")
-    if given is not None:
-        return given if has_unknown(given) else [_sample(one) for one in given]
-    models, entry = _models(call), call.news.get("entry_script")
-    source = call.news.get("source_directory")
-    if isinstance(entry, str) and isinstance(source, str):
-        script = Path(source) / entry
-        if script.is_file() and "input_schema" in script.read_text(encoding="utf-8", errors="replace"):
-            return None
-    samples = [model["sample"] for model in models if isinstance(model, Mapping) and model.get("sample")]
-    return samples if len(models) == 1 and samples else None
-
-
-def _sample(one: Any) -> dict[str, Any]:
-    if isinstance(one, Mapping) and "input" in one and set(one) <= {"input", "output"}:
-        return dict(one)
-    return {"input": one}
-
-
 def _models(call: Call) -> Sequence[Any]:
     models = call.news.get("models") or ()
     return (UNKNOWN,) if is_unknown(models) else models
@@ -265,6 +255,7 @@ def _script_problems(call: Call, environment: Environment | None) -> list[Proble
         models=None if has_unknown(names) else [str(name) for name in names],
         python=environment.spec.python if environment is not None else DEFAULT_PYTHON,
         packages_file=packages_file,
+        standins=call.news.get("standins") is not False,
     )
     if lock is not None and importable is not None and not has_unknown(digests):
         local = frozenset(importable_names(Path(source)))
@@ -283,7 +274,10 @@ def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan
     if kept in (None, now) or "runtime" in call.news.get("upgrade", ()):
         return plan, now
     before = plan_layers(dataclasses.replace(inputs, runtime_digest=str(kept)))
-    return (before, str(kept)) if before.recipe == call.olds.get("recipe") else (plan, now)
+    if before.recipe != call.olds.get("recipe"):
+        return plan, now
+    say_what_is_newer(call, str(kept), now)
+    return before, str(kept)
 
 
 def _inputs(  # noqa: PLR0913, PLR0917  each is one thing that goes in
@@ -330,23 +324,3 @@ def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
     if plan.recipe != news["recipe"]:
         raise OperationError("source_directory: files changed while this ran; run pulumi up again")
     return plan, content
-
-
-def _say_what_changes(call: Call) -> None:
-    olds, news = call.olds.get("layers"), call.news.get("layers")
-    if not isinstance(olds, Mapping) or not isinstance(news, Mapping) or olds == news:
-        return
-    changed = [name for name in sorted(news) if olds.get(name) != news[name]]
-    same = [name for name in sorted(news) if name not in changed]
-    kept = f"; unchanged: {', '.join(same)}" if same else ""
-    verb = "changes" if len(changed) == 1 else "change"
-    call.info(f"{len(changed)} of {len(news)} layers {verb}: {', '.join(changed)}{kept}")
-    before, after = _packages(call.olds.get("lock")), _packages(call.news.get("lock"))
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    moved = [f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names]
-    if moved:
-        call.info(f"packages: {', '.join(moved)}")
-
-
-def _packages(lock: Any) -> dict[str, str]:
-    return dict(_PACKAGE.findall(lock)) if isinstance(lock, str) else {}

@@ -1,0 +1,53 @@
+"""What a person is told about an image's parts: which move, which are kept, and what is newer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pulumi_mlserve.provider.call import Call
+
+_PACKAGE: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+_SHORT: Final = 12
+
+
+def say_what_changes(call: Call) -> None:
+    """Tell which layers and packages an update moves."""
+    olds, news = call.olds.get("layers"), call.news.get("layers")
+    if not isinstance(olds, Mapping) or not isinstance(news, Mapping) or olds == news:
+        return
+    changed = [name for name in sorted(news) if olds.get(name) != news[name]]
+    same = [name for name in sorted(news) if name not in changed]
+    kept = f"; unchanged: {', '.join(same)}" if same else ""
+    verb = "changes" if len(changed) == 1 else "change"
+    call.info(f"{len(changed)} of {len(news)} layers {verb}: {', '.join(changed)}{kept}")
+    before, after = _packages(call.olds.get("lock")), _packages(call.news.get("lock"))
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    moved = [f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names]
+    if moved:
+        call.info(f"packages: {', '.join(moved)}")
+
+
+def say_that_the_lock_is_the_stacks(call: Call) -> None:
+    """Tell, when an image is made, that nobody else has its lock."""
+    call.info(
+        "the packages are locked in this stack's state alone, and another stack may get other versions: keep the"
+        " output 'lock' as a file and give it as requirements_file"
+    )
+
+
+def say_what_is_newer(call: Call, pinned: str, here: str) -> None:
+    """Tell that the image keeps a runtime that is not the one at hand."""
+    call.info(
+        f"the image keeps the runtime it was made with, {_digits(pinned)}, and this plugin brings another one,"
+        f" {_digits(here)}: it comes with the image's next change, or with upgrade=['runtime']"
+    )
+
+
+def _packages(lock: Any) -> dict[str, str]:
+    return dict(_PACKAGE.findall(lock)) if isinstance(lock, str) else {}
+
+
+def _digits(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:_SHORT]

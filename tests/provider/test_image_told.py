@@ -1,0 +1,175 @@
+"""What a person is told of an image beside its problems: once, with what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from pulumi_mlserve.clients.environments.resolver import OfflineError
+from pulumi_mlserve.provider import image_environment
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.handlers import image
+from pulumi_mlserve.provider.handlers.image import ImageHandler
+from pulumi_mlserve.provider.image_changes import say_what_changes
+from pulumi_mlserve.provider.image_environment import has_committed_lock, read_environment
+from pulumi_mlserve.provider.image_samples import samples_of
+from pulumi_mlserve.provider.values import UNKNOWN
+
+URN = "urn:pulumi:dev::shop::mlserve:index:ScoringImage$mlserve:index:Image::price"
+SAMPLE = {"input": [1], "output": [2]}
+DECORATED = "from inference_schema.schema_decorators import input_schema{}\ndef init(): ...\n{}\ndef run(data): ...\n"
+
+
+class Heard:
+    """What was said."""
+
+    def __init__(self):
+        self.lines = []
+
+    def __call__(self, text, kind):
+        """Take one line."""
+        self.lines.append(f"{kind}: {text}")
+
+
+class NoIndex:
+    """A resolver without a package index."""
+
+    def lock(self, *_arguments, **_keywords):
+        """Fail as the real one does."""
+        raise OfflineError("the packages cannot be resolved: the package index cannot be reached (dns error); connect")
+
+
+class Remembering:
+    """A resolver that remembers what it is asked."""
+
+    def __init__(self):
+        self.spec = None
+
+    def lock(self, spec, *_arguments, **_keywords):
+        """Remember the question."""
+        self.spec = spec
+
+
+@pytest.fixture
+def resolver(monkeypatch):
+    """Return a function that sets the resolver."""
+
+    def set_to(one):
+        place = type("Place", (), {"resolver": one})
+        monkeypatch.setattr(image_environment, "workplace", lambda _settings: place)
+        return one
+
+    return set_to
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Return a source directory with a script."""
+    (tmp_path / "score.py").write_text("def init(): ...\ndef run(data): ...\n")
+    return tmp_path
+
+
+def inputs(source, **more):
+    """Return an image's inputs."""
+    models = [{"name": "price", "digest": "sha256:0", "sample": SAMPLE}]
+    return {"entry_script": "score.py", "source_directory": str(source), "models": models, **more}
+
+
+def test_an_unreachable_index_is_told_once_with_its_reason(resolver):
+    """One sentence for one cause."""
+    resolver(NoIndex())
+    heard = Heard()
+    found = read_environment(Call(URN, say=heard), {"entry_script": "score.py"})
+
+    assert found.lock is None
+    (line,) = heard.lines
+    assert line == (
+        "warning: the image is not known yet: the packages cannot be resolved: the package index cannot be reached"
+        " (dns error); connect"
+    )
+
+
+@pytest.mark.parametrize("preview", [True, False])
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_lock_that_only_the_state_has_is_told_when_the_image_is_made(monkeypatch, tmp_path, preview, committed):
+    """Once in a resource's life: neither by a preview nor by later updates."""
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"tiny==1.0{' --hash=sha256:' + '0' * 64 if committed else ''}\n")
+    monkeypatch.setattr(image.ImageHandler, "_make", lambda _self, _call: {})
+    heard = Heard()
+    call = Call(URN, news={"name": "price", "requirements_file": str(lock)}, preview=preview, say=heard)
+    ImageHandler().create(call)
+    told = [*heard.lines, "status: "]
+    ImageHandler().update(call)
+
+    assert committed == has_committed_lock(call.news)
+    assert told == heard.lines
+    assert (not preview and not committed) == any("keep the output 'lock' as a file" in line for line in told)
+
+
+def test_a_kept_runtime_is_told_with_what_takes_the_other_one():
+    """By both digests, as nothing else tells runtimes apart."""
+    heard = Heard()
+    image.say_what_is_newer(Call(URN, say=heard), "sha256:" + "1" * 64, "sha256:" + "2" * 64)
+
+    (line,) = heard.lines
+    assert ["111111111111", "222222222222", "upgrade=['runtime']"] == [
+        part for part in ("111111111111", "222222222222", "upgrade=['runtime']") if part in line
+    ]
+
+
+def test_moved_layers_and_packages_are_told():
+    """And nothing when the layers are the same."""
+    heard = Heard()
+    before = {"layers": {"code": "1", "runtime": "1"}, "lock": "numpy==1.0 \\\n"}
+    say_what_changes(Call(URN, olds=before, news=before, say=heard))
+    assert [] == heard.lines
+    say_what_changes(
+        Call(URN, olds=before, news={"layers": {"code": "2", "runtime": "1"}, "lock": "numpy==2.0"}, say=heard)
+    )
+
+    assert ["info: 1 of 2 layers changes: code; unchanged: runtime", "info: packages: numpy 1.0 → 2.0"] == heard.lines
+
+
+@pytest.mark.parametrize(
+    ("script", "declared"),
+    [
+        (DECORATED.format("", "@input_schema('data', t)"), True),
+        (DECORATED.format(" as declares", "@declares('data', t)"), True),
+        ("import inference_schema as s\ndef init(): ...\n@s.input_schema('data', t)\ndef run(data): ...\n", True),
+        (DECORATED.format("", "# @input_schema('data', t)"), False),
+        ("def init(): 'input_schema'\ndef run(data): ...\n", False),
+        ("def run(:  # input_schema\n", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_only_a_decorator_of_run_takes_the_place_of_the_models_sample(source, script, declared):
+    """A comment, a text or a broken script that merely names it does not."""
+    (source / "score.py").unlink() if script is None else (source / "score.py").write_text(script)
+
+    assert (None if declared else [SAMPLE]) == samples_of(inputs(source))
+
+
+def test_given_samples_win_and_unknown_ones_stay_unknown(source):
+    """Bare inputs are completed; two models have no sample in common."""
+    two = [{"name": name, "digest": "d", "sample": SAMPLE} for name in ("a", "b")]
+
+    assert [{"input": [1]}, SAMPLE] == samples_of(inputs(source, samples=[[1], SAMPLE]))
+    assert [UNKNOWN] == samples_of(inputs(source, samples=[UNKNOWN]))
+    assert samples_of(inputs(source, models=two)) is None
+    assert samples_of(inputs(source, models=UNKNOWN)) is None
+
+
+@pytest.mark.parametrize("standins", [None, True, False])
+def test_without_stand_ins_the_real_packages_are_asked_for(resolver, source, standins):
+    """They stay in the environment, and the runtime leaves the import path to them."""
+    (source / "requirements.txt").write_text("azureml-defaults\n")
+    asked = resolver(Remembering())
+    heard = Heard()
+    given = {} if standins is None else {"standins": standins}
+    read_environment(Call(URN, say=heard), inputs(source, requirements_file="requirements.txt", **given))
+    real = standins is False
+
+    assert real == any(text.startswith("azureml-defaults") for text in asked.spec.requirements)
+    assert ({"MLSERVE_REAL_PACKAGES": "1"} if real else {}) == asked.spec.variables
+    assert real != any("stand-ins" in line for line in heard.lines)
