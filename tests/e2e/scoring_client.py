@@ -18,7 +18,7 @@ from typing_extensions import Self
 ROW = [0.038, 0.051, 0.062, 0.022, -0.044, -0.035, -0.043, -0.003, 0.02, -0.018]
 """A patient of the diabetes set."""
 SECONDS = 20
-PAUSE = 0.01
+PAUSE = 0.03  # ten clients of one process must leave the machine to what they watch
 
 
 @dataclass(frozen=True)

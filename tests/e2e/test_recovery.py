@@ -1,4 +1,4 @@
-"""Services that die and sources that vanish: what refresh says, and how `up` brings everything back."""
+"""A stack that serves while things happen to it: dead processes, vanished sources, bad candidates, new tags."""
 
 from __future__ import annotations
 
@@ -87,6 +87,34 @@ def test_services_survive_everything_that_started_them(serving):
 
         assert os.getsid(pid) != os.getsid(0)
         assert os.getpgid(pid) == os.getsid(pid)
+
+
+def test_empty_file_of_the_state_backend_is_removed_as_documented(serving, repository):
+    """A killed engine may leave the attributes of a state empty: what the docs say brings the stack back."""
+    stack, port = serving
+    (attributes,) = stack.workspace.backend.glob(".pulumi/stacks/*/*.json.attrs")
+    attributes.write_bytes(b"")
+    assert "failed to load checkpoint: EOF" in stack.up().failed().output
+
+    home = {"HOME": str(stack.workspace.backend)}
+    documented = (repository / "docs" / "local-services.md").read_text(encoding="utf-8")
+    command = next(line.strip() for line in documented.splitlines() if "-name '*.attrs'" in line)
+    stack.workspace.start("sh", "-c", command, variables=home).finish().ok()
+    assert not attributes.exists()
+    assert {} == stack.preview().ok().changes
+    assert 200 == ask(f"http://127.0.0.1:{port}/score").status
+
+
+def test_tags_change_no_version_and_restart_nothing(serving):
+    """Tags are beside a version, never part of what it is: the services do not move."""
+    stack, _ = serving
+    pid = stack.resources()["LocalProcess first"]["outputs"]["pid"]
+    replaced(stack.program / "__main__.py", 'path="weights.json"', 'path="weights.json", tags={"area": "sums"}')
+
+    assert {"Model tiny": "update"} == stack.preview().ok().changes
+    stack.up().ok()
+    assert pid == stack.resources()["LocalProcess first"]["outputs"]["pid"]
+    assert {} == stack.preview().ok().changes
 
 
 def test_machine_that_restarted_is_healed_by_one_up(serving):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from programs import free_port, quickstart, replaced, tiny
+from programs import free_port, quickstart
 from scoring_client import Load, prediction
 
 CLIENTS = 10
@@ -66,17 +66,3 @@ def test_retraining_moves_version_layer_and_services_and_nothing_else(workspace,
     versions = workspace.store / "models" / "diabetes" / "versions"
     assert ["1.json", "2.json"] == sorted(path.name for path in versions.glob("[0-9].json"))
     assert before["Image diabetes"]["outputs"]["digest"] == stack.resources()["Image diabetes"]["outputs"]["digest"]
-
-
-def test_tags_change_no_version_and_restart_nothing(workspace):
-    """Tags are beside a version, never part of what it is: the services do not move."""
-    program = tiny(workspace.folder / "program", (free_port(), free_port()))
-    stack = workspace.stack(program)
-    stack.up().ok()
-    pid = stack.resources()["LocalProcess first"]["outputs"]["pid"]
-    replaced(program / "__main__.py", 'path="weights.json"', 'path="weights.json", tags={"area": "sums"}')
-
-    assert {"Model tiny": "update"} == stack.preview().ok().changes
-    stack.up().ok()
-    assert pid == stack.resources()["LocalProcess first"]["outputs"]["pid"]
-    assert {} == stack.preview().ok().changes

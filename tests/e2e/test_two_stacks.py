@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from programs import free_port, program, tiny
 from scoring_client import prediction
 
-REGISTER = 'model = RegisteredModel("shared", path="model.bin")\npulumi.export("version", model.version)\n'
+REGISTER = """
+RegisteredModel("shared", path="own.bin")
+RegisteredModel("equal", path="equal.bin")
+"""
 
 
-@pytest.mark.parametrize("same", [False, True])
-def test_registering_at_the_same_moment(workspace, same):
-    """Different contents become versions 1 and 2; the same content is version 1 for both."""
+def test_registering_at_the_same_moment(workspace):
+    """Under one name, different contents become versions 1 and 2; the same content is version 1 for both."""
     pair = []
     for name in ("one", "two"):
         folder = program(workspace.folder / name, REGISTER, name)
-        (folder / "model.bin").write_bytes(b"x" * 1_000_000 + (b"" if same else name.encode()))
+        (folder / "own.bin").write_bytes(b"x" * 1_000_000 + name.encode())
+        (folder / "equal.bin").write_bytes(b"y" * 1_000_000)
         pair.append(workspace.stack(folder))
     started = [stack.start_up() for stack in pair]
     for command in started:
         command.finish().ok()
 
-    assert ([1, 1] if same else [1, 2]) == sorted(stack.outputs()["version"] for stack in pair)
-    versions = workspace.store / "models" / "shared" / "versions"
-    assert (1 if same else 2) == len(list(versions.glob("[0-9].json")))
+    def versions(model: str) -> list[int]:
+        return sorted(stack.resources()[f"Model {model}"]["outputs"]["version"] for stack in pair)
+
+    def numbers(model: str) -> list[str]:
+        folder = workspace.store / "models" / model / "versions"
+        return sorted(path.stem for path in folder.glob("[0-9].json"))
+
+    assert ([1, 2], [1, 1]) == (versions("shared"), versions("equal"))
+    assert (["1", "2"], ["1"]) == (numbers("shared"), numbers("equal"))
     assert [{}, {}] == [stack.preview().ok().changes for stack in pair]
 
     # The bytes go with the last claim, not with the first.
