@@ -74,6 +74,7 @@ CASES = (
         (RAW, *EVERYBODY),
         2,
         {"ours": ">= 0.9 x"},
+        longer=2,
     ),
     Case(
         "frame", "scikit-learn pipeline on a table, v1 script, 16 connections", "frame", 16, ("azureml", "ours-script")
