@@ -88,6 +88,7 @@ class Dispatcher:
 
     def finish(self, reply: Reply, request: Request) -> Reply:
         """Return a reply with the ids of its request; every reply goes through here once, the transport's own too."""
+        reply.lines += _FAILED if reply.run_failed else _FINE
         reply.lines += identity_lines(request.headers, id_of(request))
         if self._cross_origin is not None:
             reply.headers = (*reply.headers, *self._cross_origin.headers(request))
@@ -102,6 +103,8 @@ class Dispatcher:
         return message_reply(404, f"There is no {path}; this service answers {known}.")
 
 
+_FAILED: Final = b"x-ms-run-function-failed: True\r\n"
+_FINE: Final = b"x-ms-run-function-failed: False\r\n"
 _IDS: Final = frozenset({b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id"})
 
 

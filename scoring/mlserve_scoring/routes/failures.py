@@ -32,9 +32,7 @@ def failed(result: object) -> Reply:
         return message_reply(500, "An unexpected internal error occurred. Check the logs for more info.")
     status = next((status for kind, status in _STATUSES.items() if isinstance(result, kind)), 500)
     reply = message_reply(status, str(result))
-    is_scripts = isinstance(result, (ScriptFailedError, ScoringTimeoutError))
-    reply.headers = (
-        (b"x-ms-run-function-failed", b"True" if is_scripts else b"False"),
-        *(((b"retry-after", b"1"),) if isinstance(result, QueueFullError) else ()),
-    )
+    reply.run_failed = isinstance(result, (ScriptFailedError, ScoringTimeoutError))
+    if isinstance(result, QueueFullError):
+        reply.headers = ((b"retry-after", b"1"),)
     return reply

@@ -13,6 +13,7 @@ from mlserve_scoring.routes.failures import failed
 from mlserve_scoring.routes.open_inference_request import Asked, Wanted, read_request
 from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScript
 from mlserve_scoring.routes.open_inference_tensors import datatype_of, to_bytes, to_values
+from mlserve_scoring.routes.score import run_time
 from mlserve_scoring.scorers.results import to_json
 from mlserve_scoring.transport.message import JSON, Reply
 
@@ -56,7 +57,8 @@ def _send(asked: Asked, names: Mapping[str, str], send: Send, result: object) ->
         elif isinstance(result, RefusedByScript):
             answer = result.answer
             text = answer.body.decode("utf-8", "replace")
-            send(Reply(answer.status, orjson.dumps({"error": text}), JSON, (), _lines(answer.run_ms, failed=True)))
+            lines = run_time(answer.run_ms)
+            send(Reply(answer.status, orjson.dumps({"error": text}), JSON, (), lines, run_failed=True))
         else:
             send(refused(result))
     except (ScoringError, TypeError) as error:
@@ -83,13 +85,8 @@ def _reply(asked: Asked, names: Mapping[str, str], inferred: Inferred) -> Reply:
             one["data"] = to_values(array)
         described.append(one)
     head = to_json({**names, **({} if asked.id is None else {"id": asked.id}), "outputs": described})
-    lines = _lines(inferred.run_ms, failed=False)
+    lines = run_time(inferred.run_ms)
     if not parts:
         return Reply(200, head, JSON, (), lines)
     lines += b"inference-header-content-length: %d\r\n" % len(head)
     return Reply(200, b"".join((head, *parts)), _OCTETS, (), lines)
-
-
-def _lines(run_ms: float | None, *, failed: bool) -> bytes:
-    lines = b"x-ms-run-function-failed: True\r\n" if failed else b"x-ms-run-function-failed: False\r\n"
-    return lines if run_ms is None else lines + b"x-ms-run-fn-exec-ms: %.3f\r\n" % run_ms

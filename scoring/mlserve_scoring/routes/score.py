@@ -35,8 +35,19 @@ def score_routes(scorer: Scorer) -> Routes:
     return {"/score": Route({"POST": score, "GET": score, "OPTIONS": options})}
 
 
+def run_time(run_ms: float | None) -> bytes:
+    """Return the header line that tells how long a run took; nothing when there was none."""
+    return b"" if run_ms is None else b"x-ms-run-fn-exec-ms: %.3f\r\n" % run_ms
+
+
 def _reply(answer: Answer) -> Reply:
-    lines = b"x-ms-run-function-failed: True\r\n" if answer.run_failed else b"x-ms-run-function-failed: False\r\n"
-    if answer.run_ms is not None:
-        lines += b"x-ms-run-fn-exec-ms: %.3f\r\n" % answer.run_ms
-    return Reply(answer.status, answer.body, answer.content_type, answer.headers, lines, answer.stream)
+    lines = run_time(answer.run_ms)
+    return Reply(
+        answer.status,
+        answer.body,
+        answer.content_type,
+        answer.headers,
+        lines,
+        answer.stream,
+        answer.run_failed,
+    )

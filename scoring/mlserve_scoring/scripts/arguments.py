@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
@@ -48,7 +49,7 @@ def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) ->
 
 def _text(request: Request) -> str:
     if request.method == "GET":
-        return orjson.dumps(_query(request.query)).decode("utf-8")
+        return json.dumps(_query(request.query))  # in the form that v1 gave it
     try:
         return request.body.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -88,6 +88,7 @@ class Reply:
         content_type: ``None`` writes no header.
         headers: Beside those that the transport adds.
         lines: More headers, written out already, each with its end of line.
+        run_failed: Whether user code failed, which v1 tells in a header of every reply.
         stream: A body that comes in parts, instead of ``body``.
     """
 
@@ -97,6 +98,7 @@ class Reply:
     headers: HeaderList = ()
     lines: bytes = b""
     stream: BodyStream | None = None
+    run_failed: bool = False
 
 
 def message_reply(status: int, text: str) -> Reply:

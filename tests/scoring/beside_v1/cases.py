@@ -1,0 +1,303 @@
+"""What both servers are asked, script by script."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request.
+
+    Attributes:
+        name: Of the case, unique in all.
+        body: A text or bytes as they are, anything else as JSON.
+    """
+
+    name: str
+    body: object = None
+    method: str = "POST"
+    path: str = "/score"
+    headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
+
+    @property
+    def data(self) -> bytes | None:
+        """The body as bytes."""
+        if self.body is None:
+            return None
+        if isinstance(self.body, bytes):
+            return self.body
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
+
+
+RESULTS = """
+import datetime
+import json
+
+import numpy as np
+import pandas as pd
+
+
+def init():
+    pass
+
+
+class Own:
+    pass
+
+
+KINDS = {
+    "text": lambda: "words",
+    "text with marks": lambda: 'a "quote", é and \\n',
+    "encoded": lambda: json.dumps({"a": [1]}),
+    "dict": lambda: {"a": 1, "b": [True, None, 1.5]},
+    "list": lambda: [1, 2, 3],
+    "empty list": lambda: [],
+    "tuple": lambda: (1, "two"),
+    "int": lambda: 7,
+    "big int": lambda: 2**60,
+    "float": lambda: 0.1,
+    "true": lambda: True,
+    "none": lambda: None,
+    "nested none": lambda: {"a": None},
+    "float64": lambda: np.float64(2.5),
+    "flask form": lambda: ("text", 418),
+    "number keys": lambda: {1: "a"},
+    "unicode": lambda: {"ключ": "värde"},
+    "nan": lambda: float("nan"),
+    "infinity": lambda: [float("inf")],
+    "array": lambda: np.array([[1.5, 2.0]]),
+    "float32": lambda: np.float32(1.5),
+    "int64": lambda: np.int64(3),
+    "bool_": lambda: np.bool_(True),
+    "frame": lambda: pd.DataFrame({"a": [1, 2]}),
+    "series": lambda: pd.Series([1, 2]),
+    "datetime": lambda: datetime.datetime(2019, 5, 31, 12, 30),
+    "bytes": lambda: b"abc",
+    "set": lambda: {1},
+    "own": Own,
+    "raises": lambda: 1 / 0,
+    "raises with a secret": lambda: (_ for _ in ()).throw(RuntimeError("password 1234")),
+}
+
+
+def run(data):
+    return KINDS[data]()
+"""
+
+TEXT = """
+def init():
+    pass
+
+
+def run(data):
+    return {"got": data, "kind": type(data).__name__}
+"""
+
+HEADERS = """
+def init():
+    pass
+
+
+def run(data, request_headers):
+    wanted = ("X-Own", "Content-Type", "X-Ms-Client-Request-Id")
+    return {name: request_headers.get(name) for name in wanted}
+"""
+
+NUMPY = """
+import numpy as np
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema, output_schema
+
+
+def init():
+    pass
+
+
+@input_schema("data", NumpyParameterType(np.array([[1.0, 2.0, 3.0]])))
+@input_schema("scale", StandardPythonParameterType(2.0))
+@output_schema(NumpyParameterType(np.array([6.0])))
+def run(data, scale=2.0):
+    return (data.sum(axis=1) * scale).tolist()
+"""
+
+PANDAS = """
+import pandas as pd
+from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema, output_schema
+
+FRAME = pd.DataFrame({"age": [40], "income": [10.5], "sex": ["f"]})
+
+
+def init():
+    pass
+
+
+@input_schema("Inputs", StandardPythonParameterType({"rows": PandasParameterType(FRAME, enforce_shape=False)}))
+@input_schema("GlobalParameters", StandardPythonParameterType({"method": "predict"}))
+@output_schema(StandardPythonParameterType({"Results": [1.5]}))
+def run(Inputs, GlobalParameters):
+    frame = Inputs["rows"]
+    return {"Results": (frame["age"] + frame["income"]).tolist(), "columns": list(frame.columns)}
+"""
+
+RAW = """
+from azureml.contrib.services.aml_request import AMLRequest, rawhttp
+from azureml.contrib.services.aml_response import AMLResponse
+
+
+def init():
+    pass
+
+
+@rawhttp
+def run(request):
+    how = request.args.get("how", "")
+    if how == "status":
+        return AMLResponse("teapot", 418)
+    if how == "json":
+        return AMLResponse({"a": [1]}, 200, json_str=True)
+    if how == "none":
+        return AMLResponse(None, 200)
+    if how == "headers":
+        return AMLResponse("x", 200, response_headers={"X-Answer": "42"})
+    if how == "failed":
+        return AMLResponse("x", 503)
+    if how == "said":
+        return AMLResponse("x", 200, run_function_failed=True)
+    if how == "value":
+        return {"plain": request.method}
+    if how == "raise":
+        raise ValueError("no")
+    body = request.get_data(False)
+    return AMLResponse(
+        {"method": request.method, "size": len(body), "query": request.query_string.decode(), "path": request.path},
+        200,
+        json_str=True,
+    )
+"""
+
+RESULT_KINDS = [line.split('"')[1] for line in RESULTS.splitlines() if line.startswith('    "') and '": ' in line]
+
+SCRIPTS: dict[str, tuple[str, list[Case]]] = {
+    "results": (RESULTS, [Case(f"result: {kind}", kind) for kind in RESULT_KINDS]),
+    "text": (
+        TEXT,
+        [
+            Case("text: json", {"data": [1]}),
+            Case("text: no json", "words", headers={}),
+            Case("text: empty", ""),
+            Case("text: no body"),
+            Case("text: unicode", "schön"),
+            Case("text: no utf-8", b"\xff\xfe"),
+            Case("text: another type", "<a/>", headers={"Content-Type": "application/xml"}),
+            Case("text: form", "a=1&b=2", headers={"Content-Type": "application/x-www-form-urlencoded"}),
+            Case("text: get", method="GET", path="/score?a=1&b=x&a=2", headers={}),
+            Case("text: get without query", method="GET", headers={}),
+            Case("text: get json values", method="GET", path="/score?a=[1,2]&b=true&c=null&d=1.5", headers={}),
+            Case("text: options", method="OPTIONS", headers={}),
+            Case("health", method="GET", path="/", headers={}),
+            Case("health: head", method="HEAD", path="/", headers={}),
+            Case("health: post", method="POST", path="/", headers={}),
+            Case("unknown path", method="GET", path="/nothing", headers={}),
+            Case("slash behind", "x", path="/score/"),
+            Case("put", "x", method="PUT"),
+            Case("delete", method="DELETE"),
+            Case("head of score", method="HEAD", headers={}),
+            Case("swagger", method="GET", path="/swagger.json", headers={}),
+            Case("swagger 3", method="GET", path="/swagger.json?version=3", headers={}),
+            Case("swagger 3.1", method="GET", path="/swagger.json?version=3.1", headers={}),
+            Case("swagger 9", method="GET", path="/swagger.json?version=9", headers={}),
+            Case("ids: own", "x", headers={**JSON, "x-request-id": "own"}),
+            Case("ids: client", "x", headers={**JSON, "x-ms-client-request-id": "client", "x-request-id": "own"}),
+            Case("ids: old", "x", headers={**JSON, "x-ms-request-id": "old", "x-request-id": "own"}),
+            Case(
+                "ids: all",
+                "x",
+                headers={
+                    **JSON,
+                    "x-ms-request-id": "old",
+                    "x-ms-client-request-id": "client",
+                    "x-request-id": "own",
+                    "TraceId": "trace",
+                },
+            ),
+            Case("ids: own too long", "x", headers={**JSON, "x-request-id": "a" * 101}),
+            Case("ids: client too long", "x", headers={**JSON, "x-ms-client-request-id": "a" * 101}),
+            Case("ids: longest", "x", headers={**JSON, "x-request-id": "a" * 100}),
+        ],
+    ),
+    "headers": (
+        HEADERS,
+        [
+            Case("request_headers", "x", headers={**JSON, "X-Own": "1", "X-Ms-Client-Request-Id": "c"}),
+            Case("request_headers: odd case", "x", headers={**JSON, "x-oWN": "1"}),
+        ],
+    ),
+    "numpy": (
+        NUMPY,
+        [
+            Case("numpy", {"data": [[1, 2, 3], [4, 5, 6]]}),
+            Case("numpy: all parameters", {"data": [[1, 2, 3]], "scale": 3.0}),
+            Case("numpy: whole number for a fraction", {"data": [[1, 2, 3]], "scale": 3}),
+            Case("numpy: an extra key", {"data": [[1, 2, 3]], "more": 1}),
+            Case("numpy: charset", {"data": [[1, 2, 3]]}, headers={"Content-Type": "application/json; charset=utf-8"}),
+            Case("numpy: json of another name", {"data": [[1, 2, 3]]}, headers={"Content-Type": "application/x+json"}),
+            Case("numpy: no type", {"data": [[1, 2, 3]]}, headers={}),
+            Case("numpy: text", {"data": [[1, 2, 3]]}, headers={"Content-Type": "text/plain"}),
+            Case("numpy: no json", "{"),
+            Case("numpy: empty", ""),
+            Case("numpy: a list", [[1, 2, 3]]),
+            Case("numpy: missing", {"scale": 1.0}),
+            Case("numpy: width", {"data": [[1, 2]]}),
+            Case("numpy: axes", {"data": [1, 2, 3]}),
+            Case("numpy: words", {"data": [["a", "b", "c"]]}),
+            Case("numpy: ragged", {"data": [[1, 2, 3], [1]]}),
+            Case("numpy: null", {"data": None}),
+            Case("numpy: wrong scale", {"data": [[1, 2, 3]], "scale": "x"}),
+            Case("numpy: no rows", {"data": []}),
+            Case("numpy: swagger", method="GET", path="/swagger.json", headers={}),
+            Case("numpy: swagger 3", method="GET", path="/swagger.json?version=3", headers={}),
+        ],
+    ),
+    "pandas": (
+        PANDAS,
+        [
+            Case(
+                "pandas: records",
+                {
+                    "Inputs": {"rows": [{"age": 1, "income": 2.5, "sex": "m"}]},
+                    "GlobalParameters": {"method": "predict"},
+                },
+            ),
+            Case(
+                "pandas: two records in another order",
+                {
+                    "Inputs": {"rows": [{"income": 2.5, "sex": "m", "age": 1}, {"income": 3, "sex": "f", "age": 2}]},
+                    "GlobalParameters": {"method": "predict"},
+                },
+            ),
+            Case("pandas: missing parameter", {"Inputs": {"rows": []}}),
+            Case("pandas: wrong kind", {"Inputs": {"rows": 3}, "GlobalParameters": {"method": "predict"}}),
+            Case("pandas: swagger", method="GET", path="/swagger.json", headers={}),
+        ],
+    ),
+    "raw": (
+        RAW,
+        [
+            Case("raw", b"\x00\x01\xff", headers={"Content-Type": "application/octet-stream"}),
+            Case("raw: query", b"x", path="/score?a=1&a=2"),
+            Case("raw: get", method="GET", path="/score?a=1", headers={}),
+            Case("raw: options", method="OPTIONS", headers={}),
+            *(
+                Case(f"raw: {how}", b"x", path=f"/score?how={how}")
+                for how in ("status", "json", "none", "headers", "failed", "said", "value", "raise")
+            ),
+        ],
+    ),
+}

@@ -1,0 +1,41 @@
+"""Where our server answers otherwise than the real one, and why; docs/azure-ml-v1.md says the same to users.
+
+Under each reason are cases and what differs in them. A case that is not named must be answered alike, and one that is
+named must not.
+"""
+
+from __future__ import annotations
+
+DIFFERENCES: dict[str, dict[str, set[str]]] = {
+    "NaN and the infinities are no JSON; they become `null`": {
+        "result: nan": {"body"},
+        "result: infinity": {"body"},
+    },
+    "arrays, frames, dates, bytes and sets are written as JSON": {
+        f"result: {kind}": {"status", "body", "timed"}
+        for kind in ("array", "float32", "int64", "bool_", "frame", "series", "datetime", "bytes", "set")
+    },
+    "a form body reaches `run(data)` as it was sent": {"text: form": {"body"}},
+    "an error says which route or method there is": {
+        "health: post": {"body", "ids"},
+        "unknown path": {"body", "ids"},
+        "slash behind": {"body", "ids"},
+        "put": {"body", "ids"},
+        "delete": {"body", "ids"},
+    },
+    "a reply to an id that is too long carries ids too": {
+        "ids: own too long": {"ids"},
+        "ids: client too long": {"ids"},
+    },
+    "the parser's own words about wrong JSON differ": {"numpy: no json": {"body"}},
+    "what does not fit a declared sample is the caller's error, with its place": {
+        f"numpy: {name}": {"status", "body", "failed"}
+        for name in ("width", "axes", "words", "ragged", "null", "wrong scale", "no rows")
+    }
+    | {"pandas: wrong kind": {"status", "body", "failed"}},
+    "the Swagger document says which parameters are required, in words of ours": {
+        name: {"body"}
+        for name in ("swagger", "swagger 3", "swagger 3.1", "numpy: swagger", "numpy: swagger 3", "pandas: swagger")
+    },
+    "health carries `x-ms-run-function-failed` too": {"health": {"failed"}, "health: head": {"failed"}},
+}
