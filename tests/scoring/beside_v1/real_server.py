@@ -56,7 +56,6 @@ def real_server(python: Path, folder: Path, script: str):
         "AZUREML_MODEL_DIR": str(folder),
         "OTEL_SDK_DISABLED": "true",
         "SERVICE_NAME": "diabetes",
-        **(variables or {}),
     }
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
     log = folder / "log.txt"
