@@ -154,7 +154,8 @@ class Lanes:
         now = time.monotonic()
         milliseconds = round(self._timeout_s * 1000)
         still = deque[_Job]()
-        for job in self._open:
+        looked_at, self._open = self._open, deque()  # who is answered may submit again
+        for job in looked_at:
             if job.answered:
                 continue
             if job.started is None and now - job.submitted > self._timeout_s:
@@ -166,10 +167,10 @@ class Lanes:
                 job.answer(ScoringTimeoutError(f"Scoring timeout after {milliseconds} ms"))
             else:
                 still.append(job)
-        self._open = still
+        self._open.extendleft(reversed(still))
         if self._late:
             self._replace_lost(now - self._timeout_s - min(self._timeout_s, PATIENCE_S))
-        again = still or self._late
+        again = self._open or self._late
         self._sweep = self._loop.call_later(self._sweep_s, self._check_times) if again else None
 
     def _replace_lost(self, before: float) -> None:

@@ -6,6 +6,9 @@ Reading is the reader's, deciding the dispatcher's, and when to end the server's
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -298,7 +301,7 @@ class Connection(asyncio.Protocol):
             self._reader.ended = True
             self._waiting.clear()
             if exchange.legacy:
-                transport.abort()
+                _reset(transport)
             else:
                 self._end(transport)
         elif not keep_alive:
@@ -408,3 +411,13 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._begun_at = self._loop.time()  # what it could not send meanwhile is not its fault
             self._transport.resume_reading()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection so that the client takes it for broken, not for complete."""
+    sock = transport.get_extra_info("socket")
+    try:
+        with socket.socket(fileno=os.dup(sock.fileno())) as same:  # the loop's own has no options
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    finally:
+        transport.abort()
