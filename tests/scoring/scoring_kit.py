@@ -207,7 +207,7 @@ def services(folder):
     """Yield a function that starts services; end them all afterwards."""
     started = []
 
-    def start(root, *, wait=True, fds=(), **settings):
+    def start(root, *, wait=True, fds=(), within=(), **settings):
         number = len(started)
         control = folder / f"c{number}"
         values = {
@@ -224,7 +224,7 @@ def services(folder):
         file.write_text(json.dumps(values), encoding="utf-8")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mlserve_scoring", "serve", "--settings", str(file)],
+                [*within, sys.executable, "-m", "mlserve_scoring", "serve", "--settings", str(file)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=runtime_environment(),

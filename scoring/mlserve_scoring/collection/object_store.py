@@ -1,0 +1,172 @@
+"""A container of an object store as target: parts are small blobs, written whole again whenever they grow."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from mlserve_scoring.collection.places import stamp
+from mlserve_scoring.collection.target import new_token
+from mlserve_scoring.errors import StartError
+
+if TYPE_CHECKING:
+    from mlserve_scoring.collection.records import Lines
+
+SCHEMES: Final = ("az", "azure", "adl", "abfs", "abfss", "s3", "s3a", "gs")
+STORAGE_VARIABLE: Final = "AML_MODEL_DC_STORAGE"
+_AZURE: Final = frozenset({"az", "azure", "adl", "abfs", "abfss"})
+_CONNECTION_STRINGS: Final = (STORAGE_VARIABLE, "AZURE_STORAGE_CONNECTION_STRING")
+_PART_BYTES: Final = 1 << 20
+_MOST_OPEN: Final = 32
+_IDLE_S: Final = 60.0
+_TIMES: Final = {"timeout": timedelta(seconds=20), "connect_timeout": timedelta(seconds=5)}
+_RETRY: Final = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+
+Put = Callable[[str, bytes], object]
+
+
+class ObjectStore:
+    """Writes blobs that nobody else writes; each holds whole lines and its own header.
+
+    Args:
+        put: Writes one blob whole, whatever was there.
+        most_bytes: Memory for blobs that may still grow.
+        clock: Seconds since 1970, for names.
+        monotonic: Seconds that never jump.
+    """
+
+    def __init__(
+        self,
+        put: Put,
+        *,
+        most_bytes: int,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._put = put
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._monotonic = monotonic
+        self._token = new_token()
+        self._count = 0
+        self._parts: dict[tuple[str, str, bytes], _Part] = {}
+
+    def append(self, lines: Lines) -> None:
+        """Write the blob anew with more lines; readers see it as it was or as it is now."""
+        key = (lines.folder, lines.name, lines.header)
+        part = self._parts.get(key)
+        if part is None or len(part.content) + len(lines.text) > _PART_BYTES:
+            self._count += 1
+            suffix = PurePosixPath(lines.name).suffix
+            name = f"{stamp(self._clock())}-{self._token}-{self._count:04d}{suffix}"
+            part = _Part(f"{lines.folder}/{lines.name}/{name}", lines.header)
+        content = part.content + lines.text
+        self._put(part.path, content)
+        # An attempt that failed may have arrived all the same: then the next one writes the same lines over it.
+        part.content = content
+        part.used = self._monotonic()
+        self._parts.pop(key, None)
+        self._parts[key] = part
+
+    def settle(self) -> None:
+        """Forget blobs that are not added to any more, and the oldest while they take too much memory."""
+        since = self._monotonic() - _IDLE_S
+        self._parts = {key: part for key, part in self._parts.items() if part.used >= since}
+        while len(self._parts) > _MOST_OPEN or sum(len(part.content) for part in self._parts.values()) > (
+            self._most_bytes
+        ):
+            del self._parts[next(iter(self._parts))]
+
+    def close(self) -> None:
+        """Do nothing: what was written is there."""
+
+
+class _Part:
+    def __init__(self, path: str, content: bytes) -> None:
+        self.path = path
+        self.content = content
+        self.used = 0.0
+
+
+def connected(address: str, options: Mapping[str, str]) -> Put:
+    """Return what writes blobs at an address.
+
+    Credentials come from the options, else for Azure from v1's connection string in ``AML_MODEL_DC_STORAGE`` or
+    ``AZURE_STORAGE_CONNECTION_STRING``, else from where the cloud's own tools take them: the environment, then the
+    managed identity.
+
+    Raises:
+        StartError: The feature is missing from the image, or the address or an option cannot work.
+    """
+    try:
+        import obstore  # noqa: PLC0415  # an extra
+        from obstore.exceptions import BaseError  # noqa: PLC0415
+        from obstore.store import from_url  # noqa: PLC0415
+    except ImportError as error:
+        raise StartError(
+            f"collection.target: {shown(address)} needs the feature 'collection', which the image lacks",
+            stage="init",
+            todo="give the image features=['collection'], or collect to a folder",
+        ) from error
+    config = dict(options)
+    if address.partition("://")[0] in _AZURE:
+        config = _from_connection_string() | config
+    plain = config.pop("allow_http", "") or str(config.get("endpoint", "")).startswith("http://")
+    client: dict[str, object] = {**_TIMES, "allow_http": _is_true(plain) or _http_is_allowed()}
+    try:
+        store = from_url(address, config=config, client_options=client, retry_config=_RETRY)  # type: ignore[call-overload]  # options are any texts
+    except (BaseError, ValueError, TypeError) as error:
+        raise StartError(
+            f"collection.target: {shown(address)} cannot be used, {without_secrets(error)}",
+            stage="init",
+            todo="correct the address or collection.options; the account may also stand in AZURE_STORAGE_ACCOUNT_NAME",
+        ) from error
+
+    def put(path: str, data: bytes) -> object:
+        return obstore.put(store, path, data, use_multipart=False)
+
+    return put
+
+
+def shown(address: str) -> str:
+    """Return an address without what may be a signature."""
+    return re.sub(r"//[^/@]*@", "//", address.partition("?")[0])
+
+
+def without_secrets(error: BaseException) -> str:
+    """Return the first line of an error; queries of URLs, which may hold signatures, are left out."""
+    return re.sub(r"\?[^\s\"')]*", "?…", (str(error).strip() or type(error).__name__).splitlines()[0])
+
+
+def _from_connection_string() -> dict[str, str]:
+    text = next((os.environ[name] for name in _CONNECTION_STRINGS if os.environ.get(name)), "")
+    pairs = (part.partition("=") for part in text.split(";") if "=" in part)
+    given = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    config = {
+        key: given[name]
+        for name, key in (
+            ("accountname", "account_name"),
+            ("accountkey", "account_key"),
+            ("sharedaccesssignature", "sas_key"),
+            ("blobendpoint", "endpoint"),
+        )
+        if given.get(name)
+    }
+    suffix, account = given.get("endpointsuffix"), given.get("accountname")
+    if "endpoint" not in config and suffix and account:
+        config["endpoint"] = f"{given.get('defaultendpointsprotocol', 'https')}://{account}.blob.{suffix}"
+    return config
+
+
+def _http_is_allowed() -> bool:
+    # For emulators; the names are those that obstore documents. Options given in code replace them all.
+    return any(_is_true(os.environ.get(f"{cloud}_ALLOW_HTTP", "")) for cloud in ("AZURE", "AWS", "GOOGLE"))
+
+
+def _is_true(value: object) -> bool:
+    return str(value).lower() in {"1", "true"}

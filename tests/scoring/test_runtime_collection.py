@@ -1,0 +1,395 @@
+"""Collected data of real services: both formats, drain, kills, several processes, samples, and v1's classes."""
+
+from __future__ import annotations
+
+import csv
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+MODEL = """
+    import json
+    import numpy as np
+    from inference_schema.schema_decorators import input_schema, output_schema
+    from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+    from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+    import pandas as pd
+
+    def init(): pass
+
+    @input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5], "note": ["x"]})))
+    @output_schema(NumpyParameterType(np.array([1.5])))
+    def run(data):
+        return (data["age"] * 2).to_numpy()
+"""
+ECHO = """
+    import json
+    def init(): pass
+    def run(data):
+        value = json.loads(data)
+        if value == "fail":
+            raise ValueError("inside")
+        return value
+"""
+
+
+def settings(target, **changes):
+    """Collection to a folder, written often."""
+    return {"collection": {"target": str(target), "flush_s": 0.1, **changes}}
+
+
+def parts(target, designation, name="data.csv"):
+    """The parts of a designation, oldest first."""
+    return sorted(target.glob(f"modeldata/*/*/*/*/*/*/{designation}/*/*/*/{name}/*"))
+
+
+def rows(target, designation, name="data.csv"):
+    """All rows of a designation as dictionaries; every line fits its header."""
+    found = []
+    for part in parts(target, designation, name):
+        with part.open(newline="", encoding="utf-8") as file:
+            header, *lines = list(csv.reader(file))
+        assert all(len(line) == len(header) for line in lines), part
+        found += [dict(zip(header, line, strict=True)) for line in lines]
+    return found
+
+
+def objects(target, designation="requests"):
+    """All objects of a designation kept as JSON lines."""
+    found = []
+    for part in parts(target, designation, "data.jsonl"):
+        text = part.read_text(encoding="utf-8")
+        assert text.endswith("\n")
+        found += [json.loads(line) for line in text.splitlines()]
+    return found
+
+
+def until(look, seconds=20):
+    """Wait until a look returns something true, and return that."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("did not come true")
+
+
+def test_inputs_and_predictions_are_kept_without_code(image, start, tmp_path):
+    """Rows have the contract's columns behind v1's, with the ids of real requests, in v1's path."""
+    service = start(image({"score.py": MODEL}), **settings(tmp_path, workspace="Sub/RG/Ws", version="7"))
+    one = service.score({"data": [{"age": 3, "note": "=1+1"}]}, headers={"x-request-id": "first"})
+    service.score({"data": [{"age": 4, "note": 'é,"\n'}, {"age": 5, "note": None}]}, headers={"x-request-id": "second"})
+    assert service.stop() == 0
+    inputs, predictions = rows(tmp_path, "inputs"), rows(tmp_path, "predictions")
+    path = parts(tmp_path, "inputs")[0].relative_to(tmp_path)
+
+    assert [6.0] == one.json
+    assert f"modeldata/sub/rg/ws/diabetes/test/7/inputs/{time.strftime('%Y/%m', time.gmtime())}" in str(path)
+    assert [("3", "'=1+1"), ("4", 'é,"\n'), ("5", "")] == [(row["age"], row["note"]) for row in inputs]
+    assert ["6.0", "8.0", "10.0"] == [row["prediction"] for row in predictions]
+    assert ["first", "second/0", "second/1"] == [row["$aml_dc_correlation_id"] for row in inputs]
+    assert [row["$aml_dc_correlation_id"] for row in inputs] == [row["$aml_dc_correlation_id"] for row in predictions]
+    assert ["first", "second", "second"] == [row["$aml_request_id"] for row in predictions]
+    assert list(inputs[0])[:8] == [
+        "$aml_dc_correlation_id",
+        "$aml_dc_scoring_timestamp",
+        "$aml_dc_boundary",
+        "$aml_workspace",
+        "$aml_service_name",
+        "$aml_model_name",
+        "$aml_model_version",
+        "$aml_request_id",
+    ]
+    assert ("1440", "sub/rg/ws", "diabetes", "test", "7") == tuple(list(inputs[0].values())[2:7])
+
+
+def test_json_lines_hold_a_request_and_its_answer(image, start, tmp_path):
+    """One object a request: ids, trace, what was asked and answered, how long and with which status."""
+    service = start(image({"score.py": ECHO}), **settings(tmp_path, format="jsonl"))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    service.score({"a": [1, None]}, headers={"x-request-id": "r", "traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    service.score("fail")
+    service.request("POST", "/score", b"NaN")
+    service.request("POST", "/score", b"\xff\xfe")
+    service.get("/score?x=1&y=a")
+    service.get("/swagger.json")
+    service.stop()
+    found = objects(tmp_path)
+
+    assert [{"a": [1, None]}, "fail", None, {"x": "1", "y": "a"}] == [entry["input"] for entry in found]
+    assert [200, 500, 200, 200] == [entry["status"] for entry in found]
+    assert ("r", trace, "diabetes", "r0") == tuple(
+        found[0][name] for name in ("request_id", "trace_id", "service", "revision")
+    )
+    assert {"a": [1, None]} == found[0]["prediction"]
+    assert found[1]["request_id"]
+    assert found[0]["ms"] > 0
+
+
+def test_what_was_refused_is_not_kept(image, start, tmp_path):
+    """Whoever has no key cannot fill the disk."""
+    keys = tmp_path / "keys.json"
+    keys.write_text('{"primary": "first-key", "secondary": "second-key"}', encoding="utf-8")
+    service = start(image({"score.py": ECHO}), keys_file=str(keys), **settings(tmp_path / "kept", format="jsonl"))
+    refused = service.score(1)
+    service.score(2, headers={"Authorization": "Bearer first-key"})
+    service.stop()
+
+    assert 401 == refused.status
+    assert [2] == [entry["input"] for entry in objects(tmp_path / "kept")]
+
+
+def test_large_and_binary_bodies_are_cut_with_a_note(image, start, tmp_path):
+    """Of what is too large the first part stays as text; what is no text is left out."""
+    script = """
+        from azureml.contrib.services.aml_request import AMLRequest, rawhttp
+        from azureml.contrib.services.aml_response import AMLResponse
+        def init(): pass
+        @rawhttp
+        def run(request):
+            return AMLResponse(b"\\x89PNG\\x00", 201, {"Content-Type": "image/png"})
+    """
+    service = start(image({"score.py": script}), **settings(tmp_path, format="jsonl"))
+    service.score("é" * 1_000_000)
+    service.request("POST", "/score", b"\x00\x01", {"Content-Type": "application/octet-stream"})
+    service.stop()
+    large, binary = objects(tmp_path)
+
+    assert '"' + "\\u00e9" * 10 == large["input"][:61]
+    assert "truncated, 6000002 bytes" == large["input_note"]
+    assert "binary, application/octet-stream, 2 bytes left out" == binary["input_note"]
+    assert (None, "binary, image/png, 5 bytes left out", 201) == (
+        binary["prediction"],
+        binary["prediction_note"],
+        binary["status"],
+    )
+
+
+def test_a_drain_writes_what_waits(image, start, tmp_path):
+    """Nothing of what was answered is missing, though nothing was due to be written yet."""
+    service = start(image({"score.py": ECHO}), **settings(tmp_path, format="jsonl", flush_s=3600))
+    for number in range(50):
+        service.score(number)
+    before = objects(tmp_path)
+    service.stop()
+
+    assert [] == before
+    assert list(range(50)) == [entry["input"] for entry in objects(tmp_path)]
+
+
+def test_after_a_kill_every_line_is_whole(image, start, tmp_path):
+    """What was written stays; a torn last line is cut off by the next process, which never writes to the same part."""
+    root = image({"score.py": ECHO})
+    service = start(root, **settings(tmp_path, format="csv"))
+    service.score({"a": 1})
+    part = until(lambda: parts(tmp_path, "inputs"))[0]
+    until(lambda: len(rows(tmp_path, "predictions")))
+    service.process.send_signal(signal.SIGKILL)
+    service.process.wait()
+    whole = part.read_bytes()
+    part.write_bytes(whole + b'torn,"with\r\n a line end')
+    again = start(root, **settings(tmp_path))
+    again.score({"a": 2})
+    again.stop()
+
+    assert whole == part.read_bytes()
+    assert ['{"a":1}', '{"a":2}'] == [row["input"] for row in rows(tmp_path, "inputs")]
+    assert 2 == len(parts(tmp_path, "inputs"))
+    assert "a torn last line was cut off" in again.log
+    assert [] == list((tmp_path / ".mlserve-open").iterdir())
+
+
+def test_kills_under_load_tear_no_line_of_others(image, start, tmp_path):
+    """Two processes write at once to parts of their own; the one that lives loses nothing."""
+    root = image({"score.py": ECHO})
+    first, second = (start(root, **settings(tmp_path, format="jsonl")) for _ in range(2))
+    sent = {first: 0, second: 0}
+
+    def load(service):
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+        try:
+            for number in range(300):
+                connection.request("POST", "/score", json.dumps([service.settings["revision"], number, "x" * 999]))
+                connection.getresponse().read()
+                sent[service] += 1
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=load, args=(service,)) for service in sent]
+    for thread in threads:
+        thread.start()
+    until(lambda: sent[first] > 50)
+    first.process.kill()
+    for thread in threads:
+        thread.join()
+    second.stop()
+    start(root, **settings(tmp_path, format="jsonl")).stop()
+    kept = [tuple(entry["input"][:2]) for entry in objects(tmp_path)]
+
+    assert 300 == sent[second]
+    assert [("r1", number) for number in range(300)] == [entry for entry in kept if entry[0] == "r1"]
+    assert len(kept) == len(set(kept))
+
+
+def test_a_sample_keeps_the_whole_of_some_requests(image, start, tmp_path):
+    """Inputs and predictions are of the same requests, about as many as asked for."""
+    service = start(image({"score.py": ECHO}), **settings(tmp_path, sample=0.25))
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+    for number in range(400):
+        connection.request("POST", "/score", str(number), {"x-request-id": "always the same"})
+        connection.getresponse().read()
+    connection.close()
+    service.stop()
+    inputs, predictions = rows(tmp_path, "inputs"), rows(tmp_path, "predictions")
+
+    assert [row["input"] for row in inputs] == [row["prediction"] for row in predictions]
+    assert 50 <= len(inputs) <= 160  # 100 expected; outside once in many millions
+
+
+def test_v1s_collector_keeps_what_a_script_gives(image, start, tmp_path):
+    """Correlation columns of the running request tie predictions to inputs; samples before readiness are not kept."""
+    script = """
+        import json
+        import numpy as np, pandas as pd
+        from azureml.monitoring import ModelDataCollector
+
+        def init():
+            global inputs, predictions, table, signals
+            inputs = ModelDataCollector("best", designation="inputs", feature_names=["a", "b"], model_version="3")
+            predictions = ModelDataCollector("best", identifier="predictions", feature_names=["y"], model_version="3")
+            table = ModelDataCollector("best", collection_name="mine")
+            signals = ModelDataCollector("best", "signals")
+
+        def run(data):
+            values = np.array(json.loads(data)["data"])
+            given = inputs.collect(values)
+            result = values.sum(axis=1)
+            predictions.collect(predictions.add_correlations(result, given))
+            table.collect(table.add_correlations(pd.DataFrame({"n": [1], "t": ["@x"]}), given))
+            signals.collect(object())
+            return {"correlations": given, "result": result}
+    """
+    root = image({"score.py": script}, samples=[{"input": {"data": [[0, 0]]}}])
+    service = start(root, **settings(tmp_path, workspace="s/g/w"))
+    answer = service.score({"data": [[1, 2], [3, 4]]}, headers={"x-request-id": "mine"}).json
+    service.stop()
+    inputs, predictions, table = (
+        rows(tmp_path, "inputs"),
+        rows(tmp_path, "predictions"),
+        rows(tmp_path, "general", "mine.csv"),
+    )
+
+    assert [3, 7] == answer["result"]
+    assert [("1", "2"), ("3", "4")] == [(row["a"], row["b"]) for row in inputs]
+    assert ["3", "7"] == [row["value[0]"] if "y" not in row else row["y"] for row in predictions]
+    assert [("1", "'@x")] == [(row["n"], row["t"]) for row in table]
+    for row in [*inputs, *predictions, *table]:
+        assert answer["correlations"] == {name: row[name] for name in answer["correlations"]}
+    assert ("mine", "3", "best", "s/g/w", "diabetes") == tuple(
+        answer["correlations"][f"$aml_{name}"]
+        for name in ("request_id", "model_version", "model_name", "workspace", "service_name")
+    )
+    assert 1 == service.log.count("object cannot be written and is not kept")
+
+
+def test_v2s_collector_keeps_what_a_script_gives(image, start, tmp_path):
+    """The context ties both tables together; what cannot be kept is told to on_error."""
+    script = """
+        import json
+        import pandas as pd
+        from azureml.ai.monitoring import Collector
+        errors = []
+
+        def init():
+            global inputs, outputs
+            inputs, outputs = Collector(name="model_inputs"), Collector(name="model_outputs", on_error=errors.append)
+
+        def run(data):
+            frame = pd.DataFrame(json.loads(data))
+            context = inputs.collect(frame)
+            outputs.collect(frame * 2, context)
+            outputs.collect(pd.DataFrame({"x": [object()]}), context)
+            return [context.get_id(), len(errors)]
+    """
+    service = start(image({"score.py": script}), **settings(tmp_path, format="jsonl"))
+    answer = service.score([{"a": 1}, {"a": 2}], headers={"x-request-id": "mine"}).json
+    service.stop()
+    (asked,), (answered,) = objects(tmp_path, "model_inputs"), objects(tmp_path, "model_outputs")
+
+    assert ["mine", 1] == answer
+    assert [{"a": 1}, {"a": 2}] == asked["data"]
+    assert [{"a": 2}, {"a": 4}] == answered["data"]
+    assert ("mine", "mine") == (asked["correlation_id"], answered["correlation_id"])
+
+
+@pytest.mark.parametrize("given", [{}, {"AML_MODEL_DC_STORAGE_ENABLED": "false"}, {"AML_MODEL_DC_DEBUG": "true"}])
+def test_collectors_work_where_nothing_is_kept(image, start, tmp_path, given):
+    """Off, switched off by v1's variable, or printed: run() goes on and correlations come back."""
+    script = """
+        from azureml.monitoring import ModelDataCollector
+        def init():
+            global inputs
+            inputs = ModelDataCollector("m", "inputs", ["a"])
+        def run(data):
+            return sorted(inputs.collect([[5]], user_correlation_id="own"))
+    """
+    wanted = settings(tmp_path) if given else {}
+    service = start(image({"score.py": script}), variables=given, **wanted)
+    answer = service.score(1).json
+    service.stop()
+
+    assert "$aml_dc_correlation_id" in answer
+    assert [] == rows(tmp_path, "inputs")
+    assert ("AML_MODEL_DC_DEBUG" in given) == ("own," in service.log)
+
+
+def test_an_hourly_boundary_makes_a_folder_for_each_hour(image, start, tmp_path):
+    """The variable is v1's."""
+    service = start(image({"score.py": ECHO}), variables={"AML_MODEL_DC_BOUNDARY": "hour"}, **settings(tmp_path))
+    service.score(1)
+    service.stop()
+    (part,) = tmp_path.glob("modeldata/*/*/*/*/*/*/inputs/*/*/*/*/data.csv/*.csv")
+
+    assert ",60,default/default/default," in part.read_text(encoding="utf-8")
+
+
+def test_settings_that_cannot_work_are_refused_together(image, start, tmp_path):
+    """Each problem names its setting."""
+    wanted = {"target": "ftp://x", "workspace": "one", "options": {"a": "b"}}
+    service = start(image({"score.py": ECHO}), wait=False, collection=wanted)
+    with pytest.raises(AssertionError, match="collection") as failed:
+        service.wait("ready")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    other = start(image({"score.py": ECHO}), wait=False, **settings(tmp_path / "file"))
+    with pytest.raises(AssertionError, match="cannot be written to"):
+        other.wait("ready")
+
+    assert "collection.workspace: must be SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE, got 'one'" in str(failed.value)
+    assert "collection.target: must be a folder or an address" in str(failed.value)
+
+
+def test_a_full_disk_loses_nothing_once_there_is_room_again(image, start, tmp_path):
+    """Scoring goes on, the log says that writing fails, no line is torn, and what waited is written."""
+    root, mounted = image({"score.py": ECHO}), tmp_path / "small"
+    mounted.mkdir()
+    namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    mount = ["sh", "-c", f'mount -t tmpfs -o size=64k tmpfs {mounted} && exec "$@"', "sh"]
+    service = start(root, within=[*namespace, *mount], **settings(mounted, format="jsonl"))
+    seen = type(tmp_path)(f"/proc/{service.process.pid}/root{mounted}")
+    (seen / "filler").write_bytes(b"x" * 57_344)
+    for number in range(10):
+        assert 200 == service.score([number, "x" * 1000]).status
+    until(lambda: "collected data is lost or not written: write_failures" in service.log)
+    assert 200 == service.score([10, ""]).status
+    (seen / "filler").unlink()
+    kept = until(lambda: len(objects(seen)) == 11 and [entry["input"][0] for entry in objects(seen)])
+
+    assert list(range(11)) == kept
