@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Final
 
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlserve-dev" / "bench-scoring"
-_MODELS: Final = ("onnxruntime==1.31.1", "numpy>=2,<3", "pandas>=2.2,<4", "scikit-learn==1.9.1", "joblib>=1.4")
+_NEW: Final = sys.version_info >= (3, 11)  # the last versions that have wheels for Python 3.10 stand beside
+_MODELS: Final = (
+    f"onnxruntime=={'1.31.1' if _NEW else '1.23.2'}",
+    f"scikit-learn=={'1.9.1' if _NEW else '1.7.2'}",
+    "numpy>=2,<3",
+    "pandas>=2.2,<4",
+    "joblib>=1.4",
+)
 ENVIRONMENTS: Final = {
     "models": ("onnx>=1.17", *_MODELS),
     "ours": ("uvloop==0.23.0", "httptools>=0.6", "orjson==3.13.0", *_MODELS),
