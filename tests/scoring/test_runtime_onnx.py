@@ -88,7 +88,7 @@ def test_rows_may_be_many_or_none(single):
         ({"y": [[1, 2, 3]]}, "x: is missing; send every input by name (x) or rows under 'data'"),
         ({"x": [[1, 2, 3]], "z": 1}, "z: is no input; the inputs are x"),
         (3, "expected an object with the inputs x or an array of rows"),
-        ({"data": [{"x": [1, 2, 3]}, 3]}, "data[1]: expected an object like the rows before"),
+        ({"data": [{"x": [1, 2, 3]}, 3]}, "data[1]: expected an object like the rows before, got 3"),
     ],
 )
 def test_what_does_not_fit_is_400_with_its_place(single, body, message):

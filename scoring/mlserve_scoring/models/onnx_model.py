@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.errors import InvalidRequestError, StartError
@@ -18,6 +19,7 @@ _DTYPES: Final[dict[str, str]] = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
     "tensor(float16)": "float16",
+    "tensor(bfloat16)": "float32",  # numpy has none; widening it loses nothing
     "tensor(int8)": "int8",
     "tensor(int16)": "int16",
     "tensor(int32)": "int32",
@@ -29,6 +31,8 @@ _DTYPES: Final[dict[str, str]] = {
     "tensor(bool)": "bool",
     "tensor(string)": "object",
 }
+_HALVES: Final = "bfloat16"
+_OPTIONAL: Final = "optional("
 PROVIDERS: Final = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -71,15 +75,22 @@ def load_onnx(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) 
             f"{path.name} cannot be loaded, {error}", stage="init", todo="check that the file is a complete ONNX model"
         ) from error
     _check_used(session, providers)
-    inputs = [_port(entry) for entry in session.get_inputs()]
-    for port, entry in zip(inputs, session.get_inputs(), strict=True):
+    given, defaults = session.get_inputs(), session.get_overridable_initializers()
+    inputs = [_port(entry) for entry in given] + [replace(_port(entry), is_optional=True) for entry in defaults]
+    for port, entry in zip(inputs, (*given, *defaults), strict=True):
         if not port.dtype:
             raise StartError(
                 f"{path.name}: input {port.name!r} is of type {entry.type}, which no JSON stands for",
                 stage="init",
                 todo="give an entry script that makes it",
             )
-    return OnnxModel(session, inputs, [_port(entry) for entry in session.get_outputs()])
+    outputs = session.get_outputs()
+    if any(_HALVES in entry.type for entry in (*given, *defaults, *outputs)):
+        from mlserve_scoring.models.onnx_bfloat16 import Widened  # noqa: PLC0415  # hardly a model has them
+
+        halves = {entry.name for entry in (*given, *defaults) if _HALVES in entry.type}
+        session = Widened(onnxruntime, session, halves)
+    return OnnxModel(session, inputs, [_port(entry) for entry in outputs])
 
 
 class OnnxModel:
@@ -91,6 +102,8 @@ class OnnxModel:
         self.sample = zero_sample(inputs)
         self._run = session.run
         self._names = [port.name for port in outputs]
+        # An input of an optional type must be there, as None; one with a default must not.
+        self._absent = dict.fromkeys(port.name for port in inputs if port.is_optional and port.is_nullable)
 
     def run(self, inputs: Mapping[str, Array]) -> Sequence[object]:
         """Return a value for each output.
@@ -99,7 +112,8 @@ class OnnxModel:
             InvalidRequestError: The session refuses the inputs.
         """
         try:
-            outputs: list[object] = self._run(self._names, inputs)
+            given: Mapping[str, Array | None] = {**self._absent, **inputs} if self._absent else inputs
+            outputs: list[object] = self._run(self._names, given)
         except Exception as error:
             if type(error).__name__ == "InvalidArgument":
                 raise InvalidRequestError(f"the model refused the input: {error}") from error
@@ -140,4 +154,6 @@ _WHEELS: Final = {
 
 def _port(entry: Any) -> Port:  # onnxruntime has no types
     shape = tuple(length if isinstance(length, int) and length > 0 else None for length in entry.shape or ())
-    return Port(entry.name, _DTYPES.get(entry.type, ""), shape)
+    is_optional = entry.type.startswith(_OPTIONAL)
+    kind = entry.type[len(_OPTIONAL) : -1] if is_optional else entry.type
+    return Port(entry.name, _DTYPES.get(kind, ""), shape, is_optional=is_optional, is_nullable=is_optional)

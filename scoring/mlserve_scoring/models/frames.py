@@ -1,0 +1,99 @@
+"""A model's input arrays as the data frame or the one array that libraries of estimators take."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.models.libraries import library
+
+if TYPE_CHECKING:
+    from mlserve_scoring.models.loaded import Array, Port
+
+
+class Frames:
+    """Makes what ``predict`` takes.
+
+    Args:
+        ports: The model's inputs.
+        names: The columns of the frame; empty: the array itself.
+        what: The model, for messages.
+        categories: Columns of pandas' type for categories, with what they may be; ``None``: what a request says.
+
+    Raises:
+        StartError: Pandas is needed and not in the image.
+    """
+
+    def __init__(
+        self,
+        ports: Sequence[Port],
+        names: Sequence[str],
+        what: str,
+        *,
+        categories: Mapping[str, Sequence[object] | None] | None = None,
+    ) -> None:
+        self._ports = [port for port in ports if not port.is_parameter]
+        self._name = self._ports[0].name
+        self._is_table = len(self._ports) == 1 and len(self._ports[0].shape) > 1
+        self._pandas = library("pandas", what) if names else None
+        self._columns = None if self._pandas is None else self._pandas.Index(list(names))
+        self._types: dict[str, Any] = {}
+        for name, words in (categories or {}).items():
+            self._types[name] = self._pandas.CategoricalDtype(words) if self._pandas is not None else None
+
+    def made_of(self, inputs: Mapping[str, Array]) -> Any:
+        """Return the data frame or the array.
+
+        Raises:
+            InvalidRequestError: Columns are of different lengths.
+        """
+        if self._pandas is None:
+            return writable(inputs[self._name])
+        if self._is_table:
+            return self._pandas.DataFrame(writable(inputs[self._name]), columns=self._columns, copy=False)
+        columns: dict[str, Any] = {}
+        for port in self._ports:
+            found = inputs.get(port.name)
+            if found is None:
+                continue
+            cells = found.ravel()
+            if len(cells) != len(next(iter(columns.values()), cells)):
+                raise InvalidRequestError(
+                    f"{port.name}: has {len(cells)} values, {self._ports[0].name!r} has "
+                    f"{len(next(iter(columns.values())))}"
+                )
+            columns[port.name] = self._cells(port, cells)
+        return self._pandas.DataFrame(columns)
+
+    def _cells(self, port: Port, cells: Array) -> Any:
+        if port.name in self._types:
+            return self._pandas.Categorical(cells, dtype=self._types[port.name])  # type: ignore[union-attr]  # types need pandas
+        if port.text_format == "date-time":
+            return self._dates(port, cells)
+        if port.text_format == "byte":
+            return np.array([None if cell is None else _decoded(cell, port) for cell in cells], dtype=object)
+        if port.dtype:
+            return cells
+        return self._pandas.Series(list(cells))  # type: ignore[union-attr]  # cells of any kind: pandas finds the type
+
+    def _dates(self, port: Port, cells: Array) -> Any:
+        try:
+            return self._pandas.to_datetime(cells)  # type: ignore[union-attr]  # frames need pandas
+        except ValueError as error:
+            raise InvalidRequestError(f"{port.name}: holds what is no date and time, {error}") from error
+
+
+def _decoded(cell: str, port: Port) -> bytes:
+    try:
+        return base64.b64decode(cell, validate=True)
+    except ValueError as error:
+        raise InvalidRequestError(f"{port.name}: holds what is no base64, {error}") from error
+
+
+def writable(array: Array) -> Array:
+    """Return an array that compiled code may be given: some of it takes no view of bytes that must not change."""
+    return array if array.flags.writeable else np.array(array)

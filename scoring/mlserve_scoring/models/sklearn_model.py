@@ -1,0 +1,153 @@
+"""Estimators of scikit-learn, and of libraries that speak its language, by ``predict`` and ``predict_proba``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from mlserve_scoring.errors import InvalidRequestError, StartError
+from mlserve_scoring.models.features import features_of
+from mlserve_scoring.models.frames import Frames
+from mlserve_scoring.models.inputs import read_inputs
+from mlserve_scoring.models.lightgbm_model import categories_of
+from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.models.outputs import PREDICTION, as_array, described
+
+if TYPE_CHECKING:
+    from mlserve_scoring.models.loaded import Array
+
+PROBABILITIES: Final = "probabilities"
+_CALM: Final = ("sklearn", "lightgbm", "xgboost", "numpy", "scipy", "builtins")  # predict() there changes nothing
+
+
+class SklearnModel:
+    """A fitted estimator.
+
+    Args:
+        estimator: What ``predict`` is called on.
+        name: Of the file, for messages.
+        threads: Processors that one run may use.
+
+    Raises:
+        StartError: It does not predict, or is not fitted.
+    """
+
+    def __init__(self, estimator: Any, name: str, *, threads: int = 1) -> None:
+        _check(estimator, name)
+        limit_threads(estimator, threads)
+        categories = _categories(estimator, name)
+        features = features_of(estimator, categories)
+        self.inputs: Sequence[Port] = features.ports
+        self.sample: object = features.sample
+        self._estimator = estimator
+        self._frames = Frames(features.ports, features.names, name, categories=categories)
+        # Texts where numbers belong are a TypeError deep inside; with numbers alone that is a mistake of the estimator.
+        is_numeric = all(port.dtype not in {"", "object"} for port in features.ports)
+        self._refusals = (ValueError,) if is_numeric else (ValueError, TypeError)
+        self._predict = estimator.predict
+        self._probabilities = getattr(estimator, "predict_proba", None)
+        self._lock: Any = contextlib.nullcontext() if _is_calm(estimator) else threading.Lock()
+        self.outputs: Sequence[Port] = self._outputs()
+
+    def run(self, inputs: Mapping[str, Array]) -> Sequence[object]:
+        """Return the predictions, and of a classifier the probabilities.
+
+        Raises:
+            InvalidRequestError: The estimator refuses the inputs.
+        """
+        made = self._frames.made_of(inputs)
+        try:
+            with self._lock:
+                values = [self._predict(made)]
+                if self._probabilities is not None:
+                    found = self._probabilities(made)
+                    values += found if isinstance(found, list) else [found]
+        except self._refusals as error:
+            raise InvalidRequestError(f"the model refused the input: {_first_line(error)}") from error
+        return [as_array(value) for value in values]
+
+    def _outputs(self) -> list[Port]:
+        classes = getattr(self._estimator, "classes_", None) if self._probabilities is not None else None
+        try:
+            values = self.run(read_inputs(self.sample, self.inputs)) if self.sample is not None else []
+        except Exception:  # noqa: BLE001  # the sample is answered again before ready, and then it says what is wrong
+            values = []
+        names = [PREDICTION]
+        if isinstance(classes, list):
+            names += [f"{PROBABILITIES}_{number}" for number in range(len(classes))]
+        elif self._probabilities is not None:
+            names.append(PROBABILITIES)
+        if len(values) != len(names):
+            return [Port(name, "", ()) for name in names]
+        notes = ["", *(_note(entry) for entry in (classes if isinstance(classes, list) else [classes]))]
+        return [described(name, value, note) for name, value, note in zip(names, values, notes, strict=False)]
+
+
+def limit_threads(estimator: Any, threads: int) -> None:
+    """Let one run use so many processors and no more, in estimators and in the libraries below them.
+
+    Forests with more threads than one also add up in an order that changes, and with it the last bits of an answer.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("threadpoolctl").threadpool_limits(limits=threads)  # comes with scikit-learn
+    with contextlib.suppress(Exception):  # estimators of other libraries may not know their own parameters
+        jobs = [key for key in estimator.get_params(deep=True) if key == "n_jobs" or key.endswith("__n_jobs")]
+        estimator.set_params(**dict.fromkeys(jobs, threads))
+
+
+def _check(estimator: Any, name: str) -> None:
+    kind = type(estimator).__name__
+    if not callable(getattr(estimator, "predict", None)):
+        is_transformer = callable(getattr(estimator, "transform", None))
+        problem = f"{name} holds a {kind}, which {'transforms and' if is_transformer else ''} does not predict"
+        raise StartError(
+            " ".join(problem.split()),
+            stage="init",
+            todo="give an entry script that uses it, or put it with a model into one Pipeline"
+            if is_transformer
+            else "give an entry script that uses it, or register the fitted estimator alone",
+        )
+    with contextlib.suppress(ImportError):
+        from sklearn.exceptions import NotFittedError  # noqa: PLC0415  # only images that have it
+        from sklearn.utils.validation import check_is_fitted  # noqa: PLC0415  # the same
+
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError as error:
+            raise StartError(
+                f"{name} holds a {kind} that was not fitted", stage="init", todo="fit it before it is registered"
+            ) from error
+        except Exception:  # noqa: BLE001, S110  # what follows another protocol is asked by its first sample
+            pass
+
+
+def _categories(estimator: Any, name: str) -> dict[str, Sequence[object] | None]:
+    """Return the columns of pandas' type for categories, with their words; ``None``: any."""
+    with contextlib.suppress(AttributeError):
+        return dict(categories_of(estimator.booster_, name))
+    with contextlib.suppress(AttributeError, ValueError):
+        booster = estimator.get_booster()
+        kinds = zip(booster.feature_names or (), booster.feature_types or (), strict=True)
+        return {feature: None for feature, kind in kinds if kind == "c"}
+    return {}
+
+
+def _is_calm(estimator: Any) -> bool:
+    parts = [estimator]
+    with contextlib.suppress(Exception):
+        parts += list(estimator.get_params(deep=True).values())
+    return all(type(part).__module__.partition(".")[0] in _CALM for part in parts if hasattr(part, "fit"))
+
+
+def _note(classes: Any, most: int = 20) -> str:
+    if classes is None:
+        return ""
+    listed = [str(entry) for entry in list(classes)[:most]]
+    return f"in the order {', '.join(listed)}" + (" …" if len(classes) > most else "")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
