@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from mlserve_scoring.errors import InvalidRequestError, ScoringError
+from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.routes.failures import failed
 from mlserve_scoring.routes.open_inference_request import Asked, Wanted, read_request
 from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScript
@@ -37,7 +37,7 @@ def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
         try:
             asked = read_request(request)
             inferring.infer(request, asked, partial(_send, asked, names, send))
-        except ScoringError as error:
+        except Exception as error:  # noqa: BLE001  # what is no ScoringError is logged, and the connection stays
             send(refused(error))
 
     return answer
@@ -61,7 +61,7 @@ def _send(asked: Asked, names: Mapping[str, str], send: Send, result: object) ->
             send(Reply(answer.status, orjson.dumps({"error": text}), JSON, (), lines, run_failed=True))
         else:
             send(refused(result))
-    except (ScoringError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001  # the same
         send(refused(error))
 
 

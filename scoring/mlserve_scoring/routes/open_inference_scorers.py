@@ -150,6 +150,9 @@ class ScriptInferring:
         self._scorer.score(inner, ran)
 
     def _inferred(self, answer: Answer) -> object:
+        if answer.stream is not None:
+            answer.stream.close()
+            return InvalidRequestError("run() answers in parts, which tensors do not; send the request to /score")
         if answer.status >= _NO_SUCCESS or answer.run_failed:
             return RefusedByScript(answer)
         try:

@@ -1,0 +1,133 @@
+"""The Open Inference Protocol with an entry script: tensors are its declared parameters."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from scoring_kit import write_image
+
+SCRIPT = """
+    import numpy as np
+    import pandas as pd
+    from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+    from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+    from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+    from inference_schema.schema_decorators import input_schema, output_schema
+
+    def init():
+        pass
+
+    @input_schema("data", NumpyParameterType(np.array([[1.0, 2.0]], dtype="float32")))
+    @input_schema("frame", PandasParameterType(pd.DataFrame({"a": [1], "b": ["x"]})))
+    @input_schema("name", StandardPythonParameterType("sum"))
+    @output_schema(StandardPythonParameterType({"sums": NumpyParameterType(np.array([1.0], dtype="float32"))}))
+    def run(data, frame, name, factor=1):
+        if name == "fail":
+            raise RuntimeError("secret")
+        if name == "list":
+            return data.sum(axis=1)
+        if name == "stream":
+            return (str(row) for row in range(3))
+        rows = frame.to_dict("records")
+        return {"sums": data.sum(axis=1) * factor, "words": [name], "rows": rows, "nan": [float("nan")]}
+    """
+
+
+@pytest.fixture(scope="module")
+def service(start_shared, tmp_path_factory):
+    """A script with declared parameters of several kinds."""
+    return start_shared(write_image(tmp_path_factory.mktemp("script") / "root", {"score.py": SCRIPT}))
+
+
+def infer(service, *inputs, path="/v2/models/diabetes/infer", **more):
+    """Ask for an inference; inputs are (name, datatype, shape, data)."""
+    entries = [dict(zip(("name", "datatype", "shape", "data"), entry, strict=True)) for entry in inputs]
+    return service.request("POST", path, json.dumps({"inputs": entries, **more}))
+
+
+DATA = ("data", "FP32", [2, 2], [1, 2, 3, 4])
+FRAME = ("frame", "BYTES", [1], ['[{"a": 7, "b": "y"}]'])
+
+
+def name(word):
+    """The text parameter."""
+    return ("name", "BYTES", [1], [word])
+
+
+def test_declared_parameters_are_the_inputs(service):
+    """What is no tensor is JSON in one text; the model has the service's name."""
+    told = service.get("/v2/models/diabetes").json
+
+    assert ("diabetes", "mlserve_script") == (told["name"], told["platform"])
+    assert [
+        {"name": "data", "datatype": "FP32", "shape": [-1, 2]},
+        {"name": "frame", "datatype": "BYTES", "shape": [1]},
+        {"name": "name", "datatype": "BYTES", "shape": []},
+        {"name": "factor", "datatype": "BYTES", "shape": [1]},
+    ] == sorted(told["inputs"], key=lambda entry: ["data", "frame", "name", "factor"].index(entry["name"]))
+    assert [{"name": "sums", "datatype": "FP32", "shape": [-1]}] == told["outputs"]
+
+
+def test_an_answer_by_name_becomes_tensors(service):
+    """Of the declared type where there is one; what is no tensor is its JSON."""
+    answer = infer(service, DATA, FRAME, name("sum"), ("factor", "INT64", [1], [2]), id="7")
+
+    assert 200 == answer.status, answer.body
+    assert "7" == answer.json["id"]
+    assert {
+        "sums": ("FP32", [2], [6.0, 14.0]),
+        "words": ("BYTES", [1], ["sum"]),
+        "rows": ("BYTES", [1], ['[{"a":7,"b":"y"}]']),
+        "nan": ("FP64", [1], [None]),
+    } == {output["name"]: (output["datatype"], output["shape"], output["data"]) for output in answer.json["outputs"]}
+
+
+def test_an_answer_without_names_is_one_tensor(service):
+    """It is called ``output``."""
+    answer = infer(service, DATA, FRAME, name("list"))
+
+    assert [{"name": "output", "datatype": "FP64", "shape": [2], "data": [3.0, 7.0]}] == answer.json["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((DATA, FRAME), "A value is not provided for the 'name' parameter."),
+        ((DATA, FRAME, name("sum"), ("more", "INT64", [1], [1])), "inputs[3].name: 'more' is no parameter"),
+        ((("data", "FP32", [1, 3], [1, 2, 3]), FRAME, name("sum")), "data[0]: expected 2 values"),
+        ((DATA, ("frame", "BYTES", [1], ["{"]), name("sum")), "inputs[1].data[0]: is no JSON"),
+    ],
+)
+def test_what_does_not_fit_is_refused(service, inputs, message):
+    """By the decorators too, with their words."""
+    answer = infer(service, *inputs)
+
+    assert 400 == answer.status
+    assert message in answer.json["error"]
+
+
+def test_a_script_that_fails_tells_nothing(service):
+    """With 500, in the protocol's form."""
+    answer = infer(service, DATA, FRAME, name("fail"))
+
+    assert (500, "True") == (answer.status, answer.headers["x-ms-run-function-failed"])
+    assert "secret" not in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "def init(): pass\ndef run(data): return data",
+        "from azureml.contrib.services.aml_request import rawhttp\ndef init(): pass\n@rawhttp\ndef run(r): return 1",
+    ],
+    ids=["text", "raw"],
+)
+def test_a_script_without_parameters_says_so(start, image, script):
+    """Its metadata are empty, and a request is refused with the way out."""
+    service = start(image({"score.py": script}))
+    answer = infer(service, DATA)
+
+    assert [] == service.get("/v2/models/diabetes").json["inputs"]
+    assert 400 == answer.status
+    assert "run() declares no parameters" in answer.json["error"]
