@@ -178,3 +178,21 @@ def test_the_socket_is_handed_over_from_workers_to_workers(start, image):
 
     assert [] == wrong
     assert new.request("POST", "/score", "x").json in pids(new)
+
+
+def test_connections_are_shared_evenly(start, image):
+    """No worker gets two more than another, however fast the connections come."""
+    service = start(image({"score.py": WHO}), workers=2)
+    kept = [http.client.HTTPConnection("127.0.0.1", service.port, timeout=20) for _ in range(20)]
+    for connection in kept:
+        connection.connect()
+    answered = []
+    for connection in kept:
+        connection.request("POST", "/score", "x")
+        answered.append(connection.getresponse().read())
+    for connection in kept:
+        connection.close()
+    counts = [answered.count(str(pid).encode()) for pid in pids(service)]
+
+    assert 20 == sum(counts)
+    assert abs(counts[0] - counts[1]) <= 2

@@ -22,6 +22,7 @@ from mlserve_scoring.scorers.checking import problems_of
 from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
 from mlserve_scoring.transport.limits import limits_of
 from mlserve_scoring.transport.listener import Server, listening_socket
+from mlserve_scoring.transport.sharing import Counts
 from mlserve_scoring.transport.tls import certificates_of
 
 if TYPE_CHECKING:
@@ -101,18 +102,23 @@ class Service:
             await server.drain(self._settings.drain_seconds, take_rest=self._take_rest)
             return 0
         finally:
-            if control is not None:
-                await control.finish()
-                control.close()
-            if self._channel is not None:
-                self._channel.close()
-            if self._scorer is not None:
-                self._scorer.close()
-            if self._collector is not None:
-                seconds = max(self._drain_ends - loop.time(), _LEAST_FLUSH_S)
-                await loop.run_in_executor(None, self._collector.close, seconds)
-            if self._observation is not None:
-                await self._observation.close(_FLUSH_S)
+            await self._end(control)
+
+    async def _end(self, control: Control | None) -> None:
+        """Let go of everything, whatever was there."""
+        loop = asyncio.get_running_loop()
+        if control is not None:
+            await control.finish()
+            control.close()
+        if self._channel is not None:
+            self._channel.close()
+        if self._scorer is not None:
+            self._scorer.close()
+        if self._collector is not None:
+            seconds = max(self._drain_ends - loop.time(), _LEAST_FLUSH_S)
+            await loop.run_in_executor(None, self._collector.close, seconds)
+        if self._observation is not None:
+            await self._observation.close(_FLUSH_S)
 
     async def _start(self) -> Server:
         settings, manifest = self._settings, self._manifest
@@ -131,6 +137,7 @@ class Service:
             settings.model_threads,
             settings.onnx_providers,
             1 if self._worker is None else self._worker.of,
+            settings.strict_v1,
         )
         scorer = await load_scorer(Path(settings.root), self._app_root, manifest, load)
         self._scorer = scorer
@@ -153,7 +160,9 @@ class Service:
             observation=observation,
             collector=collector,
         )
-        server = Server(self._sock, limits=limits_of(settings), certificates=certificates)
+        worker = self._worker
+        counts = None if worker is None else Counts(worker.counts, worker.number, worker.of)
+        server = Server(self._sock, limits=limits_of(settings), certificates=certificates, counts=counts)
         await server.start(dispatcher)
         observation.watch(server, scorer)
         self._state = "ready"

@@ -15,12 +15,13 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from mlserve_scoring.observing.metrics import attached, shared_memory
+from mlserve_scoring.observing.metrics import Metrics, attached, shared_memory
 from mlserve_scoring.process.channel import Channel
 from mlserve_scoring.process.control import Control
 from mlserve_scoring.process.status import EXIT_FAILED, TOLD_S, address_of, status
 from mlserve_scoring.process.worker import Worker
 from mlserve_scoring.transport.listener import listening_socket
+from mlserve_scoring.transport.sharing import Counts, shared_counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ class Supervisor:
         self._told = asyncio.Event()
         self._stop = asyncio.Event()
         self._sock: socket.socket | None = None
-        self._metrics = -1
+        self._metrics = self._counts = -1
         self._places: list[_Place] = []
 
     async def run(self) -> int:
@@ -79,6 +80,7 @@ class Supervisor:
         except OSError as error:
             return await self._fail({"message": str(error), "stage": "init", "file": None, "line": None}, control)
         self._metrics = shared_memory(settings.workers)
+        self._counts = shared_counts(settings.workers)
         self._places = [_Place(number, self) for number in range(settings.workers)]
         keeping = [asyncio.ensure_future(place.keep()) for place in self._places]
         ready = asyncio.ensure_future(self._all_ready())
@@ -101,6 +103,7 @@ class Supervisor:
                 task.cancel()
             sock.close()
             os.close(self._metrics)
+            os.close(self._counts)
 
     async def _all_ready(self) -> None:
         """Wait until every worker was ready once, or one never will be."""
@@ -138,17 +141,16 @@ class Supervisor:
         """Return the command that starts a worker, and the descriptors it needs."""
         if self._sock is None:
             raise RuntimeError("there is no socket to share yet")
-        worker = Worker(number, self._settings.workers, self._sock.fileno(), line.fileno(), self._metrics, os.getpid())
+        shared = (self._sock.fileno(), line.fileno(), self._metrics, self._counts)
+        worker = Worker(number, self._settings.workers, *shared, os.getpid())
         arguments = ["-m", "mlserve_scoring", "serve", "--settings", str(self._file), "--worker", worker.to_argument()]
-        return [sys.executable, *arguments], (worker.listener, worker.channel, worker.metrics)
+        return [sys.executable, *arguments], shared
 
     def died(self, number: int) -> None:
         """Clear what a worker that is gone had open."""
-        with contextlib.suppress(OSError):
-            from mlserve_scoring.observing.metrics import Metrics  # noqa: PLC0415
-
-            memory = attached(os.dup(self._metrics), self._settings.workers)
-            Metrics(memory, number, self._settings.workers).forget_gauges(number)
+        workers = self._settings.workers
+        Counts(self._counts, number, workers).leave()
+        Metrics(attached(self._metrics, workers), number, workers).forget_gauges(number)
 
     # The control socket.
 

@@ -22,7 +22,8 @@ class Worker:
         of: How many there are.
         listener: Descriptor of the listening socket.
         channel: Descriptor of the line to the supervisor.
-        metrics: Descriptor of the memory that the workers share.
+        metrics: Descriptor of the memory in which the workers count.
+        counts: Descriptor of the memory in which they tell their connections.
         parent: The supervisor's process id.
     """
 
@@ -31,6 +32,7 @@ class Worker:
     listener: int
     channel: int
     metrics: int
+    counts: int
     parent: int
 
     def to_argument(self) -> str:

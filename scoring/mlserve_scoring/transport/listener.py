@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from mlserve_scoring.transport.connection import Answering, Connection
 from mlserve_scoring.transport.limits import Limits, most_connections
 from mlserve_scoring.transport.reader import Heads
+from mlserve_scoring.transport.sharing import TurnTaking
 
 if TYPE_CHECKING:
     from mlserve_scoring.settings import Settings
+    from mlserve_scoring.transport.sharing import Counts
     from mlserve_scoring.transport.tls import Certificates
 
 _log = logging.getLogger("mlserve")
@@ -75,10 +77,20 @@ class Server:
         sock: Listens already.
         limits: What clients are held to.
         certificates: Shown to clients; ``None`` speaks without TLS.
+        counts: Of the connections of workers that share the socket; ``None`` when there are none.
     """
 
-    def __init__(self, sock: socket.socket, *, limits: Limits, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        limits: Limits,
+        certificates: Certificates | None = None,
+        counts: Counts | None = None,
+    ) -> None:
         self._sock = sock
+        self._counts = counts
+        self._taking: set[asyncio.Future[Any]] = set()
         self._limits = limits
         self._certificates = certificates
         self._most = most_connections()
@@ -90,7 +102,7 @@ class Server:
         self._last_handshakes: asyncio.Future[list[Any]] | None = None
         self._heads: Heads = {}
         self._open: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TurnTaking | None = None
         self._answering: Answering | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -156,6 +168,8 @@ class Server:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._open.discard(connection)
+        if self._counts is not None and not self.draining:
+            self._counts.tell(len(self._open) + len(self._taking))
         if not self._open:
             self._empty.set()
 
@@ -170,8 +184,25 @@ class Server:
     async def _listen(self) -> None:
         # A duplicate, so that closing it leaves the socket itself for a last look into its queue.
         duplicate = self._sock.dup()
+        if self._counts is not None:
+            self._counts.tell(len(self._open))
+            self._server = TurnTaking(duplicate, self._counts, self._take)
+            return
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._connection, sock=duplicate, backlog=_BACKLOG, **self._tls())
+
+    def _take(self, client: socket.socket) -> None:
+        if self._counts is not None:
+            self._counts.tell(len(self._open) + len(self._taking) + 1)
+        loop = asyncio.get_running_loop()
+        taking = loop.create_task(loop.connect_accepted_socket(self._connection, client, **self._tls()))
+        self._taking.add(taking)
+        taking.add_done_callback(self._taken)
+
+    def _taken(self, taking: asyncio.Future[Any]) -> None:
+        self._taking.discard(taking)
+        if not taking.cancelled():
+            taking.exception()  # a handshake that failed concerns nobody else
 
     def _tls(self) -> dict[str, Any]:
         """Return how connections are accepted."""
