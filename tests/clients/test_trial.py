@@ -172,7 +172,7 @@ def test_what_a_script_leaves_behind_is_ended(tmp_path, trial, root, kind, ends)
     program = textwrap.dedent(FORKS[kind]).replace("FILE", repr(str(file)))
     program += f"\nif child: Path({str(file)!r}).write_text(str(child.pid))\n"
     last = {"good": f"write({GOOD!r})", "crash": "os.kill(os.getpid(), 9)", "time": "time.sleep(60)"}
-    trial.run(root(program + last[ends]), PYTHON, "k", TrialLimits(seconds=1.0 if ends == "time" else 60.0))
+    trial.run(root(program + last[ends]), PYTHON, "k", TrialLimits(seconds=3.0 if ends == "time" else 60.0))
 
     assert not alive(int(file.read_text()))
 

@@ -6,7 +6,7 @@ import contextlib
 import socket
 
 import pytest
-from programs import free_port, program, quickstart, replaced
+from programs import free_port, program, quickstart, replaced, tiny
 
 
 def test_every_wrong_input_of_a_model_in_one_preview(workspace):
@@ -114,3 +114,14 @@ def test_script_of_azure_ml_v1_runs_unmodified(workspace, sample):
     replaced(sample / "src" / "env.yml", "      - numpy\n", "      - numpy\n      - scikit-learn\n      - joblib\n")
 
     workspace.stack(sample).preview().ok()
+
+
+def test_a_pickle_that_the_packages_cannot_load_is_refused(workspace):
+    """The preview names model, file and package before the script is tried; nothing in the pickle runs."""
+    folder = tiny(workspace.folder / "program", (free_port(), free_port()))
+    replaced(folder / "__main__.py", 'path="weights.json"', 'path="price.pkl"')
+    (folder / "price.pkl").write_bytes(b"cxgboost.sklearn\nXGBRegressor\n(tR.")
+    failed = workspace.stack(folder).preview().failed()
+
+    assert "property models[0] " in failed.text, failed.text
+    assert "price.pkl cannot be loaded: no module named 'xgboost' in the environment" in failed.text

@@ -12,26 +12,16 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
+
+from pulumi_mlserve.core.pickles.tape import Source, Tape
 
 _MOST_OPCODES: Final = 200_000
-_LARGE: Final = 1 << 16
-_LONGEST_LINE: Final = 1 << 12
 _DTYPE: Final = re.compile(r"[<>|=]?([A-Za-z?])(\d*)")
 _BYTES_OF: Final = {"?": 1, "U": 4}
 _FIELDS: Final = 4  # in the state of a numpy type
 _VERSION_KEY: Final = "_sklearn_version"
 _ENDS: Final = (ValueError, IndexError, TypeError, KeyError, EOFError, OSError, OverflowError, struct.error)
-
-
-class Source(Protocol):
-    """Bytes to read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return that many bytes, fewer at the end."""
-
-    def skip(self, size: int, /) -> int:
-        """Pass over bytes; return how many there were."""
 
 
 @dataclass(frozen=True)
@@ -51,48 +41,12 @@ class PickleNeeds:
 
 def pickle_needs(source: Source) -> PickleNeeds:
     """Return what loading a pickle needs, as far as its beginning tells; what is no pickle needs nothing."""
-    machine = _Machine(_Tape(source))
+    machine = _Machine(Tape(source))
     try:
         complete = machine.run()
     except _ENDS:
         complete = False
     return PickleNeeds(frozenset(machine.modules), frozenset(machine.versions), complete)
-
-
-class _Skipped(bytes):
-    """Stands for a long content that was passed over: it has its length, as its reader asks."""
-
-    size: int
-
-    def __len__(self) -> int:
-        return self.size
-
-
-class _Tape:
-    """A source as ``pickletools`` reads it: in steps, each as long as it must be, long contents not kept."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def read(self, size: int) -> bytes:
-        if size <= _LARGE:
-            return self._source.read(size)
-        skipped = _Skipped()
-        skipped.size = self._source.skip(size)
-        return skipped
-
-    def readline(self) -> bytes:
-        line = bytearray()
-        while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
-            byte = self._source.read(1)
-            if not byte:
-                break
-            line += byte
-        return bytes(line)
-
-    def pass_over(self, size: int) -> None:
-        if self._source.skip(size) != size:
-            raise EOFError
 
 
 class _Mark:
@@ -124,7 +78,7 @@ class _Made:
 class _Machine:
     """Follows the opcodes of one pickle and of those that lie inside of it."""
 
-    def __init__(self, tape: _Tape) -> None:
+    def __init__(self, tape: Tape) -> None:
         self.modules: set[str] = set()
         self.versions: set[str] = set()
         self._tape = tape
