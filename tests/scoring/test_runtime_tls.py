@@ -1,0 +1,255 @@
+"""TLS from mounted files: what is spoken, what is reloaded, what is refused at start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+from scoring_kit import read_all, read_reply, write_image
+
+SCRIPT = """
+    import time
+
+    def init():
+        pass
+
+    def run(data):
+        if data == "slow":
+            time.sleep(1)
+        return "x" * int(data) if data.isdigit() else data
+"""
+
+
+def make_pair(folder, name, passphrase=None):
+    """Write NAME.crt and NAME.key for localhost; return both."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    protection = ["-nodes"] if passphrase is None else ["-passout", f"pass:{passphrase}"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *protection]
+    named = ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run([*command, *named, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Two pairs, and one whose key is protected."""
+    folder = tmp_path_factory.mktemp("pairs")
+    return {name: make_pair(folder, name, word) for name, word in (("one", None), ("two", None), ("closed", "word"))}
+
+
+@pytest.fixture(scope="module")
+def secure(start_shared, tmp_path_factory, pairs):
+    """A service that speaks TLS."""
+    root = write_image(tmp_path_factory.mktemp("secure") / "root", {"score.py": SCRIPT})
+    certificate, key = pairs["one"]
+    return start_shared(root, tls_certificate=str(certificate), tls_key=str(key), read_timeout_s=2)
+
+
+def connected(service, trusted, **changes):
+    """Open a connection that trusts one certificate."""
+    context = ssl.create_default_context(cafile=trusted)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    for name, value in changes.items():
+        setattr(context, name, value)
+    plain = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    try:
+        return context.wrap_socket(plain, server_hostname="localhost")
+    except BaseException:
+        plain.close()
+        raise
+
+
+def shown(service):
+    """The name in the certificate that a service shows, as DER holds it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", service.port), timeout=20) as plain,
+        context.wrap_socket(plain) as client,
+    ):
+        return client.getpeercert(binary_form=True)
+
+
+def post(body, *headers):
+    """The bytes of a POST to /score."""
+    lines = ["POST /score HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def test_requests_are_answered_over_tls(secure, pairs):
+    """One connection carries many, with HTTP/1.1 agreed upon."""
+    with connected(secure, pairs["one"][0]) as client:
+        statuses = []
+        for body in (b"a", b"300000", b"b"):
+            client.sendall(post(body))
+            statuses.append(read_reply(client)[0])
+
+        assert [200, 200, 200] == statuses
+        assert client.selected_alpn_protocol() == "http/1.1"
+        assert client.version() in {"TLSv1.2", "TLSv1.3"}
+
+
+def test_tls_1_2_is_spoken_with_modern_ciphers_alone(secure, pairs):
+    """Each has forward secrecy and authenticates what it encrypts."""
+    with connected(secure, pairs["one"][0], maximum_version=ssl.TLSVersion.TLSv1_2) as client:
+        assert client.cipher()[0].startswith("ECDHE-")
+        assert "GCM" in client.cipher()[0] or "CHACHA20" in client.cipher()[0]
+
+
+def test_older_versions_are_refused(secure):
+    """TLS 1.1 has been given up by everybody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.options &= ~ssl.OP_NO_TLSv1_1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_connection(("127.0.0.1", secure.port), timeout=20) as plain, pytest.raises(OSError):
+        context.wrap_socket(plain)
+
+
+def test_a_last_reply_is_complete_and_the_end_is_announced(secure, pairs):
+    """The client sees a proper end of TLS, at once."""
+    with connected(secure, pairs["one"][0]) as client:
+        client.sendall(post(b"300000", "Connection: close"))
+        begun = time.monotonic()
+        data = read_all(client)
+        seconds = time.monotonic() - begun
+
+    assert data.endswith(b"x" * 300_000 + b'"')
+    assert seconds < 10
+
+
+def test_a_refused_body_is_answered_over_tls(secure, pairs):
+    """The refusal reaches the client before the connection ends."""
+    with connected(secure, pairs["one"][0]) as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n")
+        data = read_all(client)
+
+    assert data.startswith(b"HTTP/1.1 413 ")
+
+
+def test_plain_http_to_a_tls_port_is_closed(secure):
+    """And nothing worse."""
+    with secure.connect() as client, contextlib.suppress(ConnectionResetError):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert b"HTTP/1.1 200" not in read_all(client)
+    assert shown(secure)
+
+
+def test_a_client_that_does_not_finish_the_handshake_is_closed(secure):
+    """Within the time for a request."""
+    with secure.connect() as client, contextlib.suppress(ConnectionResetError):
+        client.sendall(b"\x16\x03\x01")
+
+        assert read_all(client) == b""
+
+
+def certificate_of(pair):
+    """A certificate as DER."""
+    return ssl.PEM_cert_to_DER_cert(pair[0].read_text())
+
+
+def until(fact, seconds=20):
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def test_a_swapped_mount_is_read_again_and_no_connection_is_lost(start, image, pairs, tmp_path):
+    """As Kubernetes does it: a link is put in the place of another; a wrong pair keeps the old one, said once."""
+    for name, (certificate, key) in (
+        ("a", pairs["one"]),
+        ("b", pairs["two"]),
+        ("c", (pairs["one"][0], pairs["two"][1])),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tls.crt").write_bytes(certificate.read_bytes())
+        (tmp_path / name / "tls.key").write_bytes(key.read_bytes())
+
+    def swap(name):
+        (tmp_path / "next").symlink_to(name)
+        (tmp_path / "next").replace(tmp_path / "now")
+
+    swap("a")
+    now = tmp_path / "now"
+    service = start(image({"score.py": SCRIPT}), tls_certificate=str(now / "tls.crt"), tls_key=str(now / "tls.key"))
+    with connected(service, pairs["one"][0]) as kept:
+        first = shown(service)
+        swap("b")
+        until(lambda: shown(service) == certificate_of(pairs["two"]))
+        swap("c")
+        until(lambda: "does not belong" in service.log)
+        time.sleep(1.5)
+        second = shown(service)
+        kept.sendall(post(b"still"))
+        status, _, body = read_reply(kept)
+
+    assert first == certificate_of(pairs["one"])
+    assert second == certificate_of(pairs["two"])
+    assert (200, b'"still"') == (status, body)
+    assert service.log.count("does not belong") == 1
+    assert "the certificate before stays in use" in service.log
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "said"),
+    [
+        ("absent", "one", "tls_certificate: "),
+        ("one", "absent", "tls_key: "),
+        ("one", "two", "does not belong to"),
+        ("key of one", "one", "holds no certificate in PEM form"),
+        ("one", "certificate of one", "holds no private key in PEM form"),
+        ("damaged", "one", "is damaged"),
+        ("closed", "closed", "is protected by a passphrase"),
+    ],
+)
+def test_a_pair_that_cannot_work_stops_the_start(start, image, pairs, tmp_path, certificate, key, said):
+    """The error names the setting, the file, and what is wrong with it."""
+    (tmp_path / "damaged").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    files = dict(pairs.items()) | {
+        "absent": (tmp_path / "absent", tmp_path / "absent"),
+        "damaged": (tmp_path / "damaged", tmp_path / "damaged"),
+        "key of one": (pairs["one"][1], None),
+        "certificate of one": (None, pairs["one"][0]),
+    }
+    service = start(
+        image({"score.py": SCRIPT}),
+        wait=False,
+        tls_certificate=str(files[certificate][0]),
+        tls_key=str(files[key][1]),
+    )
+
+    with pytest.raises(AssertionError, match=said):
+        service.wait("ready")
+    assert service.process.wait(20) == 3
+
+
+def test_the_socket_is_handed_over_under_tls(start, image, pairs):
+    """The next process answers on the same port; what the first was asked is answered by it."""
+    certificate, key = pairs["one"]
+    root = image({"score.py": SCRIPT})
+    tls = {"tls_certificate": str(certificate), "tls_key": str(key)}
+    first = start(root, **tls)
+    with connected(first, certificate) as client:
+        client.sendall(post(b"slow", "Connection: close"))
+        _, inherited = first.ask("handover", with_socket=True)
+        second = start(root, fds=(inherited,), fd=inherited, **tls)
+        os.close(inherited)
+        first.ask("drain")
+        old = read_all(client)
+    with connected(second, certificate) as client:
+        client.sendall(post(b"new", "Connection: close"))
+        new = read_all(client)
+
+    assert (first.port, True) == (second.port, old.endswith(b'"slow"'))
+    assert new.endswith(b'"new"')
+    assert first.process.wait(20) == 0
