@@ -128,8 +128,6 @@ def _application_insights(settings: Settings, connection_string: str) -> Destina
         "connection_string": connection_string,
         "disable_offline_storage": True,  # a full disk is no place for what could not be sent
         "timeout": _TIMEOUT_S,
-        "connection_timeout": _TIMEOUT_S,
-        "read_timeout": _TIMEOUT_S,
         "retry_total": 1,
         "retry_backoff_factor": 0.5,
     }

@@ -1,0 +1,239 @@
+"""``/metrics``: what is counted, over workers too, and who may read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+from mlserve_scoring.observing.metrics import Metrics, attached, shared_memory
+from mlserve_scoring.observing.requests import RequestMetrics
+from mlserve_scoring.observing.series import SERIES
+from mlserve_scoring.scorers.results import Answer
+from mlserve_scoring.transport.message import Reply, Request
+from onnx import TensorProto, helper, save
+from prometheus_client.parser import text_string_to_metric_families
+from scoring_kit import JSON_HEADERS, read_reply
+
+SCRIPT = """
+    import time
+
+    def init():
+        pass
+
+    def run(data):
+        if data == "fail":
+            raise ValueError(data)
+        if data == "wait":
+            time.sleep(0.4)
+        while data == "loop":
+            pass
+        return data
+"""
+KEYS = {"primary": "first-key", "secondary": "second-key"}
+
+
+def read(text):
+    """All samples by name and labels, read by Prometheus' own parser."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(samples, name, **labels):
+    """One sample."""
+    return samples.get((name, tuple(sorted(labels.items()))))
+
+
+def scrape(service, **headers):
+    """The metrics of a service."""
+    return read(service.get("/metrics", **headers).body.decode())
+
+
+def reply(requests, path="/score", method="POST", status=200, **answer):
+    """Count one reply."""
+    request = Request(method, path, body=b"abc")
+    request.answer = Answer(b"12345", **answer) if answer else None
+    requests.observe(request, Reply(status, b"12345"))
+
+
+def test_requests_are_counted_by_route_method_and_status(start, image):
+    """Failures, unknown paths and bytes too; the text is what Prometheus reads."""
+    service = start(image({"score.py": SCRIPT}), metrics="open", revision="r7")
+    for body in ("one", "two", "fail"):
+        service.request("POST", "/score", body)
+    for path in ("/a", "/b", "/score/"):
+        service.get(path)
+    answer = service.get("/metrics")
+    samples = read(answer.body.decode())
+    counted = {labels: count for (name, labels), count in samples.items() if name == "mlserve_requests_total"}
+
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert counted == {
+        (("method", "POST"), ("route", "/score"), ("status", "200")): 2,
+        (("method", "POST"), ("route", "/score"), ("status", "500")): 1,
+        (("method", "GET"), ("route", "other"), ("status", "404")): 3,
+    }
+    assert value(samples, "mlserve_request_duration_seconds_count", route="/score") == 3
+    assert value(samples, "mlserve_run_duration_seconds_count") == 2
+    assert value(samples, "mlserve_request_bytes_total") == 10
+    assert value(samples, "mlserve_reply_bytes_total") > 10
+    assert value(samples, "mlserve_build_info", version="0.1.0", image="test", revision="r7") == 1
+
+
+def test_the_process_tells_what_it_uses(start, image):
+    """Memory, processor time, descriptors and start; and the connection that asks."""
+    began = time.time()
+    service = start(image({"score.py": SCRIPT}), metrics="open")
+    samples = scrape(service)
+
+    assert 10e6 < value(samples, "process_resident_memory_bytes") < 1e9
+    assert 0 < value(samples, "process_cpu_seconds_total") < 60
+    assert value(samples, "process_open_fds") > 3
+    assert began - 2 < value(samples, "process_start_time_seconds") < time.time() + 2
+    assert value(samples, "mlserve_connections_open") == value(samples, "mlserve_requests_in_flight") == 1
+
+
+def test_refusals_of_the_queue_and_timeouts_are_counted(start, image):
+    """And who waits is seen while they wait; an error of the script's own is neither."""
+    service = start(image({"score.py": SCRIPT}), metrics="open", max_queue=1, scoring_timeout_ms=1500)
+    threads = [threading.Thread(target=service.request, args=("POST", "/score", "wait")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    seen = []
+    while any(thread.is_alive() for thread in threads):
+        seen.append(scrape(service))
+    service.request("POST", "/score", "loop")
+    samples = scrape(service)
+
+    assert max(value(one, "mlserve_requests_waiting") for one in seen) == 1
+    assert max(value(one, "mlserve_requests_in_flight") for one in seen) >= 2
+    assert value(samples, "mlserve_queue_refusals_total") == 2
+    assert value(samples, "mlserve_scoring_timeouts_total") == 1
+    assert value(samples, "mlserve_requests_waiting") == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "without", "with_key"), [("open", 200, 200), ("protected", 401, 200), ("off", 404, 404)]
+)
+def test_the_setting_says_who_may_read(start, image, tmp_path, setting, without, with_key):
+    """Open, behind the key that the service needs, or not there."""
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps(KEYS))
+    service = start(image({"score.py": SCRIPT}), metrics=setting, keys_file=str(file))
+    shown = {**JSON_HEADERS, "Authorization": "Bearer first-key"}
+
+    assert without == service.get("/metrics").status
+    assert with_key == service.get("/metrics", **shown).status
+
+
+def test_protected_metrics_are_open_where_nothing_needs_a_key(start, image):
+    """A service without authentication has nothing to protect them with; and a prefix leads to them too."""
+    service = start(image({"score.py": SCRIPT}), path_prefix="/api/v1/service/x")
+    service.request("POST", "/api/v1/service/x/score", "one")
+    samples = scrape(service)
+
+    assert value(samples, "mlserve_requests_total", route="/score", method="POST", status="200") == 1
+    assert service.get("/api/v1/service/x/metrics").status == 200
+
+
+def test_workers_share_one_memory():
+    """Each writes its own slot, any of them tells the sum; a new worker goes on where the old one ended."""
+    fd = shared_memory(3)
+    metrics = [Metrics(attached(fd, 3), number, 3) for number in range(3)]
+    os.close(fd)
+    requests = [RequestMetrics(one, ["/score", "/"]) for one in metrics]
+    reply(requests[0], run_ms=2)
+    reply(requests[1], status=503)
+    reply(requests[1], run_ms=4)
+    metrics[1].watch("mlserve_connections_open", lambda: 5)
+    metrics[1].watch("process_start_time_seconds", lambda: 70)
+    metrics[0].watch("process_start_time_seconds", lambda: 80)
+    for one in metrics:
+        one.publish()
+    samples = read(metrics[2].render() + requests[2].render())
+
+    assert value(samples, "mlserve_requests_total", route="/score", method="POST", status="200") == 2
+    assert value(samples, "mlserve_requests_total", route="/score", method="POST", status="503") == 1
+    assert value(samples, "mlserve_run_duration_seconds_sum") == pytest.approx(0.006)
+    assert value(samples, "mlserve_queue_refusals_total") == 1
+    assert value(samples, "process_start_time_seconds") == 70
+    assert value(samples, "mlserve_connections_open") == 5
+
+
+def test_a_new_worker_goes_on_counting():
+    """Counters never go back when a worker dies; what it had at the moment goes."""
+    memory = attached(shared_memory(2), 2)
+    first = Metrics(memory, 0, 2)
+    first.add("mlserve_log_lines_lost_total", 3)
+    first.watch("process_cpu_seconds_total", lambda: 7)
+    first.watch("mlserve_connections_open", lambda: 5)
+    first.publish()
+    Metrics(memory, 1, 2).forget_gauges(0)
+    second = Metrics(memory, 0, 2)
+    second.add("mlserve_log_lines_lost_total")
+    second.watch("process_cpu_seconds_total", lambda: 1)
+
+    assert second.total("mlserve_log_lines_lost_total") == 4
+    assert second.total("process_cpu_seconds_total") == 8
+    assert second.total("mlserve_connections_open") == 0
+
+
+def test_kinds_of_requests_are_bounded():
+    """No client can make the service remember ever more: paths, methods and statuses end somewhere."""
+    metrics = Metrics()
+    requests = RequestMetrics(metrics, [f"/{number}" for number in range(60)])
+    for number in range(1000):
+        reply(requests, path=f"/{number % 30}", method=f"M{number}", status=number)
+        reply(requests, path=f"/x{number}", method="POST", status=200)
+    text = metrics.render() + requests.render()
+    counts = {labels: count for (name, labels), count in read(text).items() if name == "mlserve_requests_total"}
+
+    assert sum(counts.values()) == 2000
+    assert len(counts) <= 300
+    assert counts[("method", "other"), ("route", "other"), ("status", "other")] > 0
+
+
+def test_shared_runs_tell_how_many_shared(start, image, tmp_path):
+    """Requests that one read brings together share a run of a short model."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])],
+    )
+    model = tmp_path / "double.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
+    service = start(image(entry=None, models=[("double", model)]), metrics="open")
+    body = b"[[1, 2, 3]]"
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    clients = [service.connect() for _ in range(8)]
+    statuses = []
+    for number in range(2):
+        if number:
+            os.kill(service.process.pid, signal.SIGSTOP)
+        for client in clients:
+            client.sendall(head + b"\r\n" + body)
+        os.kill(service.process.pid, signal.SIGCONT)
+        statuses += [read_reply(client)[0] for client in clients]
+    for client in clients:
+        client.close()
+    samples = scrape(service)
+
+    assert [200] * 16 == statuses
+    assert value(samples, "mlserve_shared_run_requests_sum") == 16
+    assert value(samples, "mlserve_shared_run_requests_count") < 16
+
+
+def test_unknown_series_are_refused():
+    """A misspelt name is a fault of ours, not one more metric."""
+    metrics = Metrics()
+    with pytest.raises(KeyError):
+        metrics.add("mlserve_collection_lots_total")
+
+    assert len({series.name for series in SERIES}) == len(SERIES)

@@ -1,0 +1,291 @@
+"""Telemetry: what arrives at a real OTLP receiver and a real ingestion endpoint, and that nothing else is contacted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from mlserve_scoring.errors import StartError
+from mlserve_scoring.observing.telemetry import telemetry_for
+from mlserve_scoring.settings import Settings, SettingsError, Telemetry, parse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from scoring_kit import JSON_HEADERS
+
+SCRIPT = """
+    import logging
+
+    def init():
+        print("init prints")
+
+    def run(data):
+        print("x" * 70_000 if data == "long" else "printed " + data)
+        if data == "fail":
+            raise ValueError("no " + data)
+        if data == "call":
+            from opentelemetry import propagate, trace
+            with trace.get_tracer("mine").start_as_current_span("outgoing", kind=trace.SpanKind.CLIENT):
+                carrier = {}
+                propagate.inject(carrier)
+            return carrier["traceparent"]
+        return [1, data]
+"""
+KEY = "11111111-2222-3333-4444-555555555555"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+VARIABLES = {"WORKSPACE_NAME": "ws", "HOSTNAME": "container-1"}
+
+
+class Receiver:
+    """Takes what exporters send, on loopback."""
+
+    def __init__(self):
+        self.bodies = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                receiver.bodies.append((self.path, body))
+                answer = b""
+                if "track" in self.path:
+                    count = len(json.loads(body))
+                    answer = json.dumps({"itemsReceived": count, "itemsAccepted": count, "errors": []}).encode()
+                self.send_response(receiver.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def spans(self):
+        """All spans that came."""
+        found = []
+        for path, body in self.bodies:
+            if path == "/v1/traces":
+                message = ExportTraceServiceRequest.FromString(body)
+                found += [span for one in message.resource_spans for scope in one.scope_spans for span in scope.spans]
+        return found
+
+    def records(self):
+        """All log records that came, each with its logger."""
+        found = []
+        for path, body in self.bodies:
+            if path == "/v1/logs":
+                message = ExportLogsServiceRequest.FromString(body)
+                found += [
+                    (scope.scope.name, record)
+                    for one in message.resource_logs
+                    for scope in one.scope_logs
+                    for record in scope.log_records
+                ]
+        return found
+
+    def items(self):
+        """All items of Application Insights that came."""
+        return [item for path, body in self.bodies if "track" in path for item in json.loads(body)]
+
+
+@pytest.fixture
+def receiver():
+    """A receiver of both kinds."""
+    made = Receiver()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def attributes_of(entry):
+    """The attributes of a span or record as a dictionary."""
+    return {
+        pair.key: getattr(pair.value, pair.value.WhichOneof("value")) if pair.value.WhichOneof("value") else None
+        for pair in entry.attributes
+    }
+
+
+def test_requests_reach_a_collector_as_spans(start, image, receiver):
+    """With the client's trace, v1's dimensions and our own, when the service drains; probes are left out."""
+    telemetry = {"otlp_endpoint": receiver.address, "dimensions": {"Team": "blue"}}
+    service = start(image({"score.py": SCRIPT}), telemetry=telemetry, variables=VARIABLES)
+    ids = {"x-request-id": "r-1", "x-ms-client-request-id": "c-1", "traceparent": PARENT, "tracestate": "a=b"}
+    service.request("POST", "/score", "one", {**JSON_HEADERS, **ids, "User-Agent": "tester"})
+    for path in ("/", "/healthz", "/readyz", "/metrics"):
+        service.get(path)
+    service.get("/nowhere")
+    service.request("POST", "/score", "fail")
+
+    assert service.stop() == 0
+    spans = sorted(receiver.spans(), key=lambda span: span.start_time_unix_nano)
+    first = attributes_of(spans[0])
+    assert ["POST /score", "GET /nowhere", "POST /score"] == [span.name for span in spans]
+    assert (TRACE, "00f067aa0ba902b7") == (spans[0].trace_id.hex(), spans[0].parent_span_id.hex())
+    assert spans[0].trace_state == "a=b"
+    assert spans[0].kind == spans[0].SPAN_KIND_SERVER
+    assert 0 < spans[0].end_time_unix_nano - spans[0].start_time_unix_nano < 60e9
+    wanted = {
+        "http.request.method": "POST",
+        "http.response.status_code": 200,
+        "url.path": "/score",
+        "user_agent.original": "tester",
+        "server.address": "127.0.0.1",
+        "server.port": service.port,
+        "Container Id": "container-1",
+        "Workspace Name": "ws",
+        "Service Name": "diabetes",
+        "Request Id": "r-1",
+        "Client Request Id": "c-1",
+        "Response Value": '[1,"one"]',
+        "Team": "blue",
+    }
+    assert wanted == {name: first[name] for name in wanted}
+    assert first["mlserve.run_ms"] > 0
+    assert spans[2].status.code == spans[2].status.STATUS_CODE_ERROR
+    assert spans[1].trace_id != spans[2].trace_id
+    assert spans[1].parent_span_id == b""
+
+
+def test_prints_and_exceptions_reach_a_collector(start, image, receiver):
+    """Each with its request's span; at most 64 KB of a line."""
+    service = start(image({"score.py": SCRIPT}), telemetry={"otlp_endpoint": receiver.address + "/"})
+    service.request("POST", "/score", "fail", {"x-request-id": "r-1", "traceparent": PARENT})
+    service.request("POST", "/score", "long")
+    service.stop()
+    records = {record.body.string_value[:20]: (logger, record) for logger, record in receiver.records()}
+    failed = attributes_of(records["run() raised"][1])
+    span = next(span for span in receiver.spans() if span.trace_id.hex() == TRACE)
+
+    assert ("ValueError", "no fail") == (failed["exception.type"], failed["exception.message"])
+    assert "score.py" in failed["exception.stacktrace"]
+    assert (records["printed fail"][0], records["run() raised"][0]) == ("mlserve.stdout", "mlserve.script")
+    assert {span.span_id} == {records[text][1].span_id for text in ("printed fail", "run() raised")}
+    assert "r-1" == attributes_of(records["printed fail"][1])["Request Id"]
+    assert records["init prints"][1].trace_id in {b"", bytes(16)}
+    assert 65_536 == len(records["x" * 20][1].body.string_value)
+
+
+def test_application_insights_gets_what_v1_sent(start, image, receiver):
+    """Requests, exceptions and traces with their custom dimensions; the connection string is in no log."""
+    string = f"InstrumentationKey={KEY};IngestionEndpoint={receiver.address}/"
+    service = start(image({"score.py": SCRIPT}), telemetry={"connection_string": string}, variables=VARIABLES)
+    service.request("POST", "/score", "one", {"x-request-id": "r-1", "traceparent": PARENT})
+    service.request("POST", "/score", "fail", {"x-request-id": "r-2"})
+    service.stop()
+    items = receiver.items()
+    requests = {
+        item["data"]["baseData"]["properties"]["Request Id"]: item for item in items if is_kind(item, "Request")
+    }
+    good, bad = requests["r-1"]["data"]["baseData"], requests["r-2"]["data"]["baseData"]
+    failed = next(item for item in items if is_kind(item, "Exception"))["data"]["baseData"]
+    messages = {item["data"]["baseData"]["message"] for item in items if is_kind(item, "Message")}
+
+    assert {KEY} == {item["iKey"] for item in items}
+    assert ("200", True, "POST /score") == (good["responseCode"], good["success"], good["name"])
+    assert ("500", False) == (bad["responseCode"], bad["success"])
+    assert good["url"].endswith("/score")
+    assert good["duration"].count(":") >= 2
+    assert TRACE == requests["r-1"]["tags"]["ai.operation.id"]
+    wanted = {"Container Id": "container-1", "Workspace Name": "ws", "Service Name": "diabetes"}
+    assert wanted | {"Response Value": '[1,"one"]'} == {
+        name: good["properties"][name] for name in (*wanted, "Response Value")
+    }
+    assert ("ValueError", "r-2") == (failed["exceptions"][0]["typeName"], failed["properties"]["Request Id"])
+    assert {"init prints", "printed one", "printed fail"} <= messages
+    assert KEY not in service.log
+
+
+def is_kind(item, kind):
+    """Whether an item is of a kind."""
+    return item["name"].endswith(kind)
+
+
+def test_answers_can_be_kept_back(start, image, receiver):
+    """As v1's APP_INSIGHTS_LOG_RESPONSE_ENABLED=false did; keys and bodies are never sent."""
+    telemetry = {"otlp_endpoint": receiver.address, "log_answers": False}
+    service = start(image({"score.py": SCRIPT}), telemetry=telemetry)
+    service.request("POST", "/score", "quiet", {"Authorization": "Bearer secret-key"})
+    service.stop()
+
+    assert "Response Value" not in attributes_of(receiver.spans()[0])
+    assert not any(b"secret-key" in body for _, body in receiver.bodies)
+
+
+def test_sampling_follows_the_parent(start, image, receiver):
+    """What the client samples is sent, what it does not is not; without a parent the part is the setting's."""
+    service = start(image({"score.py": SCRIPT}), telemetry={"otlp_endpoint": receiver.address, "sample": 0.000_001})
+    for flags in ("00", "01"):
+        service.request("POST", "/score", flags, {"traceparent": PARENT[:-2] + flags, "x-request-id": flags})
+    for _ in range(20):
+        service.request("POST", "/score", "x")
+    service.stop()
+
+    assert ["01"] == [attributes_of(span)["Request Id"] for span in receiver.spans()]
+    assert ["init prints", "printed 01"] == [record.body.string_value for _, record in receiver.records()]
+
+
+def test_calls_of_the_script_belong_to_its_request(start, image, receiver):
+    """Its own spans are dependencies below the request's, and what it calls is told the trace."""
+    service = start(image({"score.py": SCRIPT}), telemetry={"otlp_endpoint": receiver.address})
+    told = service.request("POST", "/score", "call", {"traceparent": PARENT}).json
+    service.stop()
+    spans = {span.name: span for span in receiver.spans()}
+
+    assert f"00-{TRACE}-{spans['outgoing'].span_id.hex()}-01" == told
+    assert spans["POST /score"].span_id == spans["outgoing"].parent_span_id
+    assert "diabetes" == attributes_of(spans["outgoing"])["Service Name"]
+
+
+@pytest.mark.parametrize("way", ["nobody", "failing"])
+def test_an_endpoint_that_is_down_hurts_nobody(start, image, receiver, way):
+    """Requests are answered, the loss is counted, one line says so, and draining ends within its time."""
+    receiver.status = 503
+    address = receiver.address if way == "failing" else "http://127.0.0.1:9"
+    string = f"InstrumentationKey={KEY};IngestionEndpoint={address}/"
+    telemetry = {"otlp_endpoint": address, "connection_string": string}
+    service = start(image({"score.py": SCRIPT}), telemetry=telemetry, metrics="open")
+    statuses = {service.request("POST", "/score", "x").status for _ in range(120)}
+    end = time.monotonic() + 25
+    while lost(service) == 0 and time.monotonic() < end:
+        time.sleep(0.05)
+    counted = lost(service)
+    began = time.monotonic()
+
+    assert statuses == {200}
+    assert counted >= 100
+    assert service.stop() == 0
+    assert time.monotonic() - began < 14
+    assert 1 <= service.log.count("telemetry does not reach") <= 2
+    assert KEY not in service.log
+
+
+def lost(service):
+    """How much telemetry was lost so far."""
+    text = service.get("/metrics").body.decode()
+    return int(next(line for line in text.splitlines() if line.startswith("mlserve_telemetry_lost_total")).split()[1])
+
+
+def test_wrong_settings_are_told_without_the_secret():
+    """All problems at once, each at its setting."""
+    settings = Settings(root="/", telemetry=Telemetry("InstrumentationKey=secret", "ftp://x"))
+    with pytest.raises(StartError) as caught:
+        telemetry_for(settings, None, None)
+    with pytest.raises(SettingsError) as misread:
+        parse('{"schema": 1, "root": "/", "telemetry": {"connection_string": ["secret"], "sample": 2}}')
+
+    assert "telemetry.connection_string: has no InstrumentationKey=GUID" in str(caught.value)
+    assert "telemetry.otlp_endpoint: must be an http or https address" in str(caught.value)
+    assert "telemetry.connection_string: must be a text" in str(misread.value)
+    assert "telemetry.sample: must be a number from 1e-06 to 1, got 2" in str(misread.value)
+    assert "secret" not in str(caught.value) + str(misread.value) + repr(settings)
