@@ -304,7 +304,7 @@ class Reader:
             return message_reply(505, f"HTTP/{version} is not spoken here; use HTTP/1.1.")
         host = headers.get(b"host")
         if (host is None and version == "1.1") or (host is not None and b"," in host):
-            return message_reply(400, "A request over HTTP/1.1 needs exactly one Host header.")
+            return message_reply(400, "A request needs exactly one Host header.")
         transfer = headers.get(b"transfer-encoding")
         if transfer is not None and version == "1.0":
             return message_reply(400, "Transfer-Encoding is not part of HTTP/1.0.")
