@@ -22,7 +22,7 @@ from mlserve_scoring.errors import (
 )
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import rows_of
-from mlserve_scoring.models.plain_rows import PlainRows, Rows
+from mlserve_scoring.models.plain_rows import PlainRows, Rows, says_true_or_false
 from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.models.rows import MOST_ROWS, join, may_share_runs
 from mlserve_scoring.scorers.json_body import json_value
@@ -144,8 +144,7 @@ class ModelScorer:
         if request.method == "GET":
             raise InvalidRequestError("Send the input as the JSON body of a POST request.")
         body = request.body
-        plain = b"true" not in body and b"false" not in body
-        return read_inputs(json_value(request), self.model.inputs, plain=plain)
+        return read_inputs(json_value(request), self.model.inputs, plain=not says_true_or_false(body))
 
     def _answer(self, request: Request) -> Answer:
         outputs = _run(self.model, self._read(request))
