@@ -75,15 +75,15 @@ def _held(value: Mapping[str, object], ports: Sequence[Port], place: str, deeper
     """Read an object: inputs or columns by name, a split table, or one of the envelopes."""
     names = _names(ports)
     needed = [name for name, port in names.items() if not port.is_optional]
-    if needed and all(name in value for name in needed):
-        return _named(value, ports, names, place)
-    if set(value) in _SPLITS:
+    if set(value) in _SPLITS and "columns" not in names:
         return _split(value, ports, place)
     if len(value) == 1 and deeper:
         (key,) = value
         is_whole = len(ports) == 1 and key == ports[0].name
         if is_whole or (key in ENVELOPES and key not in names):
             return _enveloped(value[key], ports, _below(place, key), deeper - 1, is_v1=key == "Inputs")
+    if needed and all(name in value for name in needed):
+        return _named(value, ports, names, place)
     if not needed and names.keys() >= value.keys():
         return _named(value, ports, names, place)
     missing = next((name for name in needed if name not in value), None)
@@ -106,7 +106,7 @@ def _listed(value: object, ports: Sequence[Port], place: str) -> list[Entry]:
     if isinstance(value, list) and value and isinstance(value[0], Mapping) and not _takes_objects(ports):
         return _records(value, ports, place)
     if len(ports) == 1:
-        return [Entry(ports[0], value, at(place))]
+        return [_column(value, ports[0], place)]
     names = ", ".join(port.name for port in ports)
     if not isinstance(value, list):
         raise InvalidRequestError(f"{place}: expected an array of rows")
@@ -184,17 +184,14 @@ def _named(value: Mapping[str, object], ports: Sequence[Port], names: Mapping[st
         raise InvalidRequestError(f"{_below(place, unknown)}: is no input; the inputs are {_words(names)}")
     if len(ports) == 1 and ports[0].columns:
         return [_table(value, ports[0], place)]
-    found = []
-    for port in ports:
-        if port.name not in value:
-            continue
-        entry = value[port.name]
-        if port.shape[1:] == (1,) and isinstance(entry, list) and not any(isinstance(cell, list) for cell in entry):
-            entry = [[cell] for cell in entry]
-            found.append(Entry(port, entry, _in_column(_below(place, port.name))))
-        else:
-            found.append(Entry(port, entry, at(_below(place, port.name))))
-    return found
+    return [_column(value[port.name], port, _below(place, port.name)) for port in ports if port.name in value]
+
+
+def _column(value: object, port: Port, place: str) -> Entry:
+    """Read one input; of one with a single column a list of values is enough."""
+    if port.shape[1:] == (1,) and isinstance(value, list) and value and not any(isinstance(c, list) for c in value):
+        return Entry(port, [[cell] for cell in value], _in_column(place))
+    return Entry(port, value, at(place))
 
 
 def _table(value: Mapping[str, object], port: Port, place: str) -> Entry:

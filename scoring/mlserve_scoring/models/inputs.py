@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -108,18 +108,20 @@ def _packed(value: object, port: Port) -> Array | None:
     code = _CODES.get(port.dtype)
     if code is None or not port.shape or type(value) is not list:
         return None
-    flat: list[Any] = value
-    shape = [len(flat)]
-    for _ in port.shape[1:]:
-        lengths = set(map(len, flat)) if set(map(type, flat)) == {list} else ()
+    level: list[Any] = value
+    shape = [len(level)]
+    for axis in range(1, len(port.shape)):
+        lengths = set(map(len, level)) if set(map(type, level)) == {list} else ()
         if len(lengths) != 1:
             return None
         shape += lengths
-        flat = flat[0] if len(flat) == 1 else list(chain.from_iterable(flat))
-    if not flat or any(want is not None and want != got for want, got in zip(port.shape, shape, strict=True)):
+        if axis < len(port.shape) - 1:
+            level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
+    if not all(shape) or any(want is not None and want != got for want, got in zip(port.shape, shape, strict=True)):
         return None
+    rows = level if len(shape) > 1 else [level]
     try:
-        packed = struct.pack(f"<{len(flat)}{code}", *flat)
+        packed = b"".join(starmap(struct.Struct(f"<{shape[-1]}{code}").pack, rows))
     except (struct.error, OverflowError):
         return None
     return np.frombuffer(packed, dtype=np.dtype(port.dtype).newbyteorder("<")).reshape(shape)
@@ -151,7 +153,8 @@ def _cast(found: Array, port: Port, spot: Spot) -> Array:
     if target.kind == "f":
         is_exact = np.isfinite(cast) | ~np.isfinite(found.astype("float64"))
     else:
-        is_exact = cast.astype(found.dtype) == found
+        numbers: Any = found
+        is_exact = (cast.astype(found.dtype) == found) & ((target.kind != "u") | (numbers >= 0))
     if not is_exact.all():
         at = tuple(int(number) for number in np.argwhere(~is_exact)[0])
         raise SchemaMismatchError(spot(at), f"is no {port.dtype}, got {found[at]}")
