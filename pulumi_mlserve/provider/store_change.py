@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pulumi_mlserve.clients.models.store_identity import StoreIdentity
+from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.values import UNKNOWN
 
@@ -46,6 +47,20 @@ def store_then(call: Call) -> object:
     return UNKNOWN if wanted in {None, NEW} else wanted
 
 
-def store_before(call: Call) -> Mapping[str, object]:
-    """Return the old input to compare the store with: the id in the outputs, which is never a forecast."""
-    return {"store": store_of(call) or call.news.get("store")}
+def store_before(call: Call, identity: StoreIdentity) -> Mapping[str, object]:
+    """Return the old input to compare the store with: the id in the outputs, which is never a forecast.
+
+    A refresh compares with the inputs of the last run, whose ``new`` may have become that id: then the store is asked.
+    """
+    before, wanted = store_of(call), call.news.get("store")
+    if before is not None and wanted in {None, NEW} and _is_here(identity, before):
+        return {"store": wanted}
+    return {"store": before or wanted}
+
+
+def _is_here(identity: StoreIdentity, store: str) -> bool:
+    """Return whether the store has this id, as far as it can be asked."""
+    try:
+        return identity.get() == store
+    except OperationError:  # check has warned; what cannot be looked at is no change
+        return True

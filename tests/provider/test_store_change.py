@@ -18,7 +18,7 @@ from pulumi_mlserve.provider.workplace import workplace
 
 URN = "urn:pulumi:dev::shop::mlserve:index:"
 IMAGE = {"name": "price", "digest": "sha256:" + "1" * 64, "reference": "price@sha256:" + "1" * 64, "models": []}
-RECORD = {"service": "price", "target": "local", "image": IMAGE, "revision": "r1"}
+RECORD = {"service": "price", "target": "local", "image": IMAGE, "scoring_uri": "http://127.0.0.1/", "revision": "r1"}
 UNREACHABLE = "s3://nowhere/store?endpoint=http://127.0.0.1:9"
 
 
@@ -154,7 +154,6 @@ def test_an_unreachable_store_is_a_warning_and_no_change(life, monkeypatch):
         raise OperationError("s3://nowhere: the store cannot be reached")
 
     monkeypatch.setattr("pulumi_mlserve.clients.models.store_identity.StoreIdentity.get", unreachable)
-    life.olds = {**life.olds, "store": life.state["store"]}
     assert [] == life.changes("c")
     assert 1 == len([text for text in life.said if text.startswith("warning: the model store cannot be asked now")])
 
@@ -171,6 +170,21 @@ def test_a_refresh_and_a_removal_leave_the_former_store_and_say_so(life):
     life.handler.delete(asked)
     assert is_in(life, "a")
     assert 2 == len([text for text in life.said if text.startswith("warning: mlserve:store is another model store")])
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["with an id", "of before ids"])
+def test_a_refresh_of_the_same_store_finds_no_drift(life, old):
+    """Neither where the first run made the store, nor where the state has no id yet."""
+    life.up()
+    if old:
+        life.state.pop("store")
+        life.olds.pop("store")
+    found = life.handler.read(dataclasses.replace(life.asked(), news=life.olds))
+
+    assert (life.state, life.olds) == (found.state, found.inputs)
+    # The engine asks for the difference between what it read and what the last run gave.
+    asked = dataclasses.replace(life.asked(), olds=found.inputs, state=found.state, news=life.olds)
+    assert [] == differences({**asked.olds, **life.handler.drift(asked)}, asked.news, life.handler.compared)
 
 
 def test_a_model_that_neither_store_nor_machine_has_is_refused(tmp_path):

@@ -64,7 +64,7 @@ class ModelHandler:
 
     def drift(self, call: Call) -> Mapping[str, Any]:
         """Return the store that has the version; a version's content cannot change."""
-        return store_before(call)
+        return store_before(call, workplace(call.settings).models.identity)
 
     def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
         """Both can be at a time."""
@@ -98,8 +98,10 @@ class ModelHandler:
         meta = found.meta.model_dump(exclude_none=True)
         meta = {key: value for key, value in meta.items() if value or key in call.news}
         inputs = {**call.news, "name": name, "digest": found.digest, "version": version, **meta}
-        inputs |= {} if here is None else {"store": here}
-        outputs = _outputs(inputs, found.version, found.uri, found.size, call.state.get("owner"), here)
+        if not call.state:  # imported
+            inputs |= {} if here is None else {"store": here}
+        store_id = here if not call.state else call.state.get("store")  # adopting one is no drift
+        outputs = _outputs(inputs, found.version, found.uri, found.size, call.state.get("owner"), store_id)
         return Found(f"{found.name}", outputs, inputs)
 
     def delete(self, call: Call) -> None:

@@ -41,7 +41,7 @@ class ServiceRecordHandler:
 
     def drift(self, call: Call) -> Mapping[str, Any]:
         """Return the store that has the record, and no revision if the record is lost: it is then written anew."""
-        before = store_before(call)
+        before = store_before(call, workplace(call.settings).models.identity)
         if is_moved(call, call.news.get("store")):
             return before
         try:
@@ -77,8 +77,6 @@ class ServiceRecordHandler:
             image["reference"] = f"{record.image_name}@{record.image_digest}"
         inputs = {**call.news, "image": image, "scoring_uri": record.scoring_uri, "revision": record.revision}
         state = {**call.state, "key": _path(record.key), "since": record.since}
-        if here is not None:
-            inputs, state = {**inputs, "store": here}, {**state, "store": here}
         return Found(call.id, state, inputs)
 
     def delete(self, call: Call) -> None:
