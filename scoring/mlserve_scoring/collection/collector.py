@@ -25,6 +25,7 @@ _DAY_S: Final = 86_400
 _LOG_S: Final = 60.0
 _MOST_PAUSE_S: Final = 30.0
 _LAST_PAUSE_S: Final = 0.1
+_PATIENCE_S: Final = 5.0  # with a target that fails, at the end
 _MIX: Final = 0x9E37_79B9_7F4A_7C15
 _ALL: Final = 1 << 64
 
@@ -85,6 +86,7 @@ class Collector:
         self._is_failing = False
         self._error = ""
         self._ends: float | None = None
+        self._failing_ends = 0.0
         self._wake = threading.Event()
         self._logged = -_LOG_S
         self._told: dict[str, int] = {}
@@ -139,9 +141,13 @@ class Collector:
         return sum(count for name, count in self._counts.items() if name.startswith("lost_"))
 
     def close(self, seconds: float) -> None:
-        """Write what waits, for some seconds at most; what is left then is lost, and counted."""
+        """Write what waits, for some seconds at most; what is left then is lost, and counted.
+
+        A target that fails is given up after five seconds.
+        """
         with self._lock:
-            self._ends = self._monotonic() + seconds
+            now = self._monotonic()
+            self._ends, self._failing_ends = now + seconds, now + min(seconds, _PATIENCE_S)
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(seconds)
@@ -161,7 +167,9 @@ class Collector:
             ends = self._ends
             is_done = self._flush()
             self._say_sometimes()
-            if ends is not None and (is_done or self._monotonic() >= ends):
+            if ends is not None and (
+                is_done or self._monotonic() >= (self._failing_ends if self._is_failing else ends)
+            ):
                 break
         self._give_up()
         try:

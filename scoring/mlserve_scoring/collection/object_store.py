@@ -25,7 +25,7 @@ _PART_BYTES: Final = 1 << 20
 _MOST_OPEN: Final = 32
 _IDLE_S: Final = 60.0
 _TIMES: Final = {"timeout": timedelta(seconds=20), "connect_timeout": timedelta(seconds=5)}
-_RETRY: Final = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+_RETRY: Final = {"max_retries": 0}  # the collector tries again itself, and meanwhile counts
 
 Put = Callable[[str, bytes], object]
 

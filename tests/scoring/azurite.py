@@ -1,0 +1,165 @@
+"""A real emulator of Azure Blob Storage for tests: `azurite-blob` on PATH, else from npm, kept by version."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+from email.utils import formatdate
+from pathlib import Path
+
+VERSION = "3.35.0"  # the newest that runs on Node.js 20
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # published
+
+
+def program() -> list[str]:
+    """The command that starts the emulator; it is installed when it is not there."""
+    found = shutil.which("azurite-blob")
+    if found:
+        return [found]
+    base = os.environ.get("XDG_CACHE_HOME")
+    own = os.environ.get("MLSERVE_DEV_CACHE")
+    cache = Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "mlserve-dev"
+    final = cache / "azurite" / VERSION
+    final.parent.mkdir(parents=True, exist_ok=True)
+    main = "node_modules/azurite/dist/src/blob/main.js"
+    with (final.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (final / main).exists():
+            with tempfile.TemporaryDirectory(prefix=".making-", dir=final.parent) as temporary:
+                command = ["npm", "install", "--prefix", temporary, "--no-save", "--no-package-lock"]
+                command += ["--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", f"azurite@{VERSION}"]
+                subprocess.run(command, check=True, capture_output=True, timeout=280, cwd=temporary)
+                shutil.rmtree(final, ignore_errors=True)
+                Path(temporary).rename(final)
+                Path(temporary).mkdir()
+    return ["node", str(final / main)]
+
+
+class Azurite:
+    """The emulator."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._process = None
+        self._log = folder / "log.txt"
+        self.port = 0
+
+    @property
+    def endpoint(self):
+        """Where the account answers."""
+        return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
+
+    @property
+    def connection_string(self):
+        """As Azure shows it."""
+        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.endpoint};"
+
+    def start(self):
+        """Start it and wait until it listens."""
+        self._log.write_bytes(b"")
+        options = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--location", str(self._folder)]
+        options += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen([*program(), *options], stdout=log, stderr=subprocess.STDOUT)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            text = self._log.read_text(encoding="utf-8")
+            found = re.search(r"successfully listens on http://127\.0\.0\.1:(\d+)", text)
+            if found:
+                self.port = int(found[1])
+                return
+            if self._process.poll() is not None:
+                raise AssertionError(f"azurite ended: {text}")
+            time.sleep(0.02)
+        raise AssertionError("azurite did not start")
+
+    def stop(self):
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def request(self, method, path, query=""):
+        """Send a signed request of Azure's REST API; return the body."""
+        date = formatdate(usegmt=True)
+        named = {"x-ms-date": date, "x-ms-version": "2021-12-02"}
+        resource = f"/{ACCOUNT}/{ACCOUNT}/{path}"
+        parameters = sorted(pair.split("=", 1) for pair in query.split("&") if pair)
+        resource += "".join(f"\n{name}:{value}" for name, value in parameters)
+        headers = "".join(f"{name}:{value}\n" for name, value in sorted(named.items()))
+        text = f"{method}\n\n\n\n\n\n\n\n\n\n\n\n{headers}{resource}"
+        signature = base64.b64encode(hmac.digest(base64.b64decode(KEY), text.encode(), hashlib.sha256)).decode()
+        named["Authorization"] = f"SharedKey {ACCOUNT}:{signature}"
+        url = f"{self.endpoint}/{path}" + (f"?{query}" if query else "")
+        with contextlib.closing(
+            urllib.request.urlopen(urllib.request.Request(url, method=method, headers=named), timeout=20)
+        ) as reply:
+            return reply.read()
+
+    def make_container(self, name):
+        """Make a container."""
+        self.request("PUT", name, "restype=container")
+
+    def blobs(self, container):
+        """All blobs of a container by their names."""
+        listing = self.request("GET", container, "comp=list&restype=container").decode()
+        names = re.findall(r"<Name>([^<]*)</Name>", listing)
+        return {name: self.request("GET", f"{container}/{name}") for name in names}
+
+
+class Line:
+    """A line to a port of this machine that can be cut and joined again, seen from its own port."""
+
+    def __init__(self, port):
+        self._to = port
+        self._listener = None
+        self._open = []
+        self.port = 0
+
+    def join(self):
+        """Accept connections."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def cut(self):
+        """End all connections and refuse new ones."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def _accept(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._open += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=_carry, args=ends, daemon=True).start()
+
+
+def _carry(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for end in (source, sink):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+    source.close()
