@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,9 +16,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from mlserve_scoring.access.admission import Refused
-from mlserve_scoring.access.entra import EntraGate, fetch_keys, problems
+from mlserve_scoring.access.entra import EntraGate, fetch_keys, problems, tokens_for
 from mlserve_scoring.access.keys import Keys, KeysError
 from mlserve_scoring.access.tokens import Tokens, UnknownKey, issuers, keys_from
+from mlserve_scoring.errors import StartError
 from mlserve_scoring.settings import Entra
 
 ECHO = "def init(): pass\ndef run(data): return data"
@@ -517,3 +519,11 @@ def test_browsers_read_errors_and_ids_too(browsed):
         assert answer.headers["access-control-allow-origin"] == "https://x.example"
         assert "x-request-id" in answer.headers["access-control-expose-headers"]
         assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_tokens_need_their_feature(monkeypatch):
+    """An image without it does not start, and says which feature is missing."""
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    monkeypatch.delitem(sys.modules, "mlserve_scoring.access.tokens")
+    with pytest.raises(StartError, match="build the image with the feature 'entra'"):
+        tokens_for(settings())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -174,7 +176,7 @@ def test_a_new_worker_goes_on_counting():
     first.watch("process_cpu_seconds_total", lambda: 7)
     first.watch("mlserve_connections_open", lambda: 5)
     first.publish()
-    Metrics(memory, 1, 2).forget_gauges(0)
+    Metrics(memory, 1, 2).restart(0)
     second = Metrics(memory, 0, 2)
     second.add("mlserve_log_lines_lost_total")
     second.watch("process_cpu_seconds_total", lambda: 1)
@@ -237,3 +239,36 @@ def test_unknown_series_are_refused():
         metrics.add("mlserve_collection_lots_total")
 
     assert len({series.name for series in SERIES}) == len(SERIES)
+
+
+def test_any_worker_tells_the_sum_of_all(start, image):
+    """Also of one that was killed: what it counted stays, and that it was started again is counted."""
+    service = start(image({"score.py": SCRIPT}), metrics="open", workers=2)
+    for _ in range(10):
+        service.request("POST", "/score", "x")
+    awaited(service, lambda samples: scored(samples) == 10)
+    victim = service.ask("status")["workers"][0]["pid"]
+    os.kill(victim, signal.SIGKILL)
+    awaited(service, lambda samples: value(samples, "mlserve_worker_restarts_total") == 1)
+    service.request("POST", "/score", "x")
+    samples = awaited(service, lambda samples: scored(samples) == 11)
+
+    assert value(samples, "process_start_time_seconds") > 0
+    assert value(samples, "process_cpu_seconds_total") > 0
+
+
+def scored(samples):
+    """How many requests were scored, as far as is known."""
+    return value(samples, "mlserve_requests_total", route="/score", method="POST", status="200")
+
+
+def awaited(service, wanted):
+    """Scrape until something holds; other workers' numbers come within a second or so."""
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            samples = scrape(service)
+            if wanted(samples):
+                return samples
+        time.sleep(0.02)
+    raise AssertionError(service.log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -289,3 +290,22 @@ def test_wrong_settings_are_told_without_the_secret():
     assert "telemetry.connection_string: must be a text" in str(misread.value)
     assert "telemetry.sample: must be a number from 1e-06 to 1, got 2" in str(misread.value)
     assert "secret" not in str(caught.value) + str(misread.value) + repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("package", "place"),
+    [
+        ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "telemetry: needs packages"),
+        ("azure.monitor.opentelemetry.exporter", "telemetry.connection_string: needs packages"),
+    ],
+)
+def test_telemetry_needs_its_feature(monkeypatch, package, place):
+    """An image without it does not start, and says which feature is missing."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "mlserve_scoring.observing.destinations", raising=False)
+    settings = Settings(root="/", telemetry=Telemetry(f"InstrumentationKey={KEY}"))
+    with pytest.raises(StartError, match="build the image with the feature 'telemetry'") as caught:
+        telemetry_for(settings, None, None)
+
+    assert str(caught.value).startswith(place)
+    assert KEY not in str(caught.value)

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import time
-from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from mlserve_scoring.observing.current import Ids, current_ids
@@ -93,13 +93,15 @@ def access_line(entry: AccessEntry, *, as_json: bool) -> bytes:
             "client": entry.client,
         }
         return json.dumps(value).encode("ascii") + b"\n"
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time))
+    moment = _local(int(entry.time))
     trace = f" trace {entry.ids.trace}" if entry.ids.trace else ""
     line = (
         f"{moment},{int(entry.time * 1000) % 1000:03d} INFO mlserve.access: {entry.client or '-'} {entry.method} "
         f"{json.dumps(entry.path)} {entry.status} {entry.ms:.3f} ms {entry.size} bytes [{entry.ids.request}{trace}]"
     )
-    return _CONTROLS.sub(_visible, line).encode("utf-8", "backslashreplace") + b"\n"
+    if not line.isprintable():
+        line = _CONTROLS.sub(_visible, line)
+    return line.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def printed_line(text: str, stream: str) -> bytes:
@@ -116,7 +118,17 @@ def printed_line(text: str, stream: str) -> bytes:
 
 def rfc3339(seconds: float) -> str:
     """Return a time in seconds since 1970 as RFC 3339 writes it, in UTC with milliseconds."""
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_utc(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _utc(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+@lru_cache(maxsize=2)
+def _local(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 def _shown(ids: Ids) -> dict[str, str]:

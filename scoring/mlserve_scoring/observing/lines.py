@@ -18,7 +18,9 @@ from typing import Final
 _MOST_LINES: Final = 20_000
 _MOST_BYTES: Final = 8 << 20
 _PIPE_BUF: Final = 4096  # pipe(7): what poll calls writable takes so much without blocking
-_TOGETHER: Final = 256
+_TOGETHER: Final = 1_024
+_TOGETHER_BYTES: Final = 1 << 20
+_LAZY_S: Final = 0.02  # lines to be made may gather: each waking of the thread costs the loop its turn
 
 Line = Callable[[], bytes]
 
@@ -69,6 +71,7 @@ class LineWriter:
         """Wait until all is written, or the time is over."""
         end = time.monotonic() + seconds
         with self._changed:
+            self._changed.notify_all()
             while (self._waiting or self._busy) and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
 
@@ -104,7 +107,7 @@ class LineWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="log-lines", daemon=True)
                 self._thread.start()
-            elif not self._busy:
+            elif not self._busy and (size or len(self._waiting) in {1, _TOGETHER}):
                 self._changed.notify_all()
 
     def _work(self) -> None:
@@ -114,14 +117,26 @@ class LineWriter:
                 self._changed.notify_all()
                 while not self._waiting:
                     self._changed.wait()
+                if not isinstance(self._waiting[0], bytes) and len(self._waiting) < _TOGETHER:
+                    self._changed.wait(_LAZY_S)
                 self._busy = True
-                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER))]
-                self._waiting_bytes -= sum(len(line) for line in taken if isinstance(line, bytes))
+                taken = self._take()
                 lost, self._lost = self._lost, 0
             with self._io:
                 self._put(b"".join(line if isinstance(line, bytes) else line() for line in taken))
             if lost and self.on_loss is not None:
                 self.on_loss(lost)
+
+    def _take(self) -> list[bytes | Line]:
+        """Return the lines that are written together."""
+        taken: list[bytes | Line] = []
+        size = 0
+        while self._waiting and len(taken) < _TOGETHER and size < _TOGETHER_BYTES:
+            line = self._waiting.popleft()
+            size += len(line) if isinstance(line, bytes) else 0
+            taken.append(line)
+        self._waiting_bytes -= size
+        return taken
 
     def _put(self, data: bytes) -> None:
         rest = memoryview(data)

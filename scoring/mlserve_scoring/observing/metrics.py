@@ -88,8 +88,9 @@ class Metrics:
             self.values[index] = before + read()
         self._all[self._slot][:] = memoryview(array("d", self.values))
 
-    def forget_gauges(self, slot: int) -> None:
-        """Clear what a worker that has ended had at the moment; its counters stay."""
+    def restart(self, slot: int) -> None:
+        """Note that a worker has ended and is started again: what it had at the moment goes, its counters stay."""
+        self._all[slot][_NUMBERS["mlserve_worker_restarts_total"]] += 1
         for index, series in enumerate(SERIES):
             if series.kind == "gauge":
                 self._all[slot][index] = 0.0

@@ -150,7 +150,7 @@ class Supervisor:
         """Clear what a worker that is gone had open."""
         workers = self._settings.workers
         Counts(self._counts, number, workers).leave()
-        Metrics(attached(self._metrics, workers), number, workers).forget_gauges(number)
+        Metrics(attached(self._metrics, workers), number, workers).restart(number)
 
     # The control socket.
 

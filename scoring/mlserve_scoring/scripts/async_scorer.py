@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlserve_scoring.errors import QueueFullError
-from mlserve_scoring.observing.current import CURRENT
+from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.streams import AsyncIteratorMaker, PartStream
 from mlserve_scoring.scripts.answers import END, failure, part, parts_in, streamed, whole
 from mlserve_scoring.scripts.arguments import arguments_for
@@ -76,7 +76,7 @@ class AsyncScriptScorer:
         self._tasks.close()
 
     async def _answer(self, request: Request) -> Answer:
-        CURRENT.set(request)  # in this task alone
+        enter(request)  # in this task alone
         arguments = arguments_for(self._entry, request, strict_v1=self._strict_v1)
         started = time.perf_counter()
         try:
@@ -108,7 +108,7 @@ class AsyncScriptScorer:
 
 
 async def _within(request: Request, work: Callable[[], Coroutine[Any, Any, object]]) -> object:
-    CURRENT.set(request)
+    enter(request)
     return await work()
 
 
