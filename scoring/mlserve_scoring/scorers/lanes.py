@@ -242,7 +242,7 @@ class _Job:
 
     def run(self) -> object:
         with self._lock:
-            work = self._work
+            work, self._work = self._work, None  # a body must not be kept until the next look at the times
             if work is None:
                 return None
             self._thread = threading.get_ident()

@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         """End; answers still to come are thrown away."""
         del exc
         self._transport = None
-        self._reader.ended = True
+        self._reader.release()
         self._waiting.clear()
         self._connections.closed(self)
         streamed, self._streamed = self._streamed, None

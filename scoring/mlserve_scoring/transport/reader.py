@@ -151,6 +151,13 @@ class Reader:
         self.ended = True
         self._receiver.received(refused)
 
+    def release(self) -> None:
+        """Read nothing any more, and hold nothing: what refers to itself is freed late."""
+        self.ended = True
+        self._exchange = None
+        self._chunks = []
+        self._parser = self._receiver = None  # type: ignore[assignment]  # nothing is read
+
     def _known(self, head: Head, body: bytes) -> None:
         request = Request(
             head.method, head.path, head.query, head.headers, body, time.perf_counter(), self._receiver.peer

@@ -1,0 +1,313 @@
+"""Slow, silent and too many clients: what they may cost, and that the others are answered meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import select
+import socket
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from scoring_kit import JSON_HEADERS, read_all, read_reply, write_image
+
+SCRIPT = """
+    import json, os, time
+
+    def init():
+        pass
+
+    def run(data):
+        asked = json.loads(data)
+        if asked == "take all files":
+            global taken
+            taken = []
+            try:
+                while True:
+                    taken.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                return len(taken)
+        if asked == "give some back":
+            for number in taken:
+                os.close(number)
+            return "done"
+        if isinstance(asked, int):
+            return "x" * asked
+        return asked
+"""
+READ_S = 1.0
+IDLE_S = 1.5
+
+
+@pytest.fixture(scope="module")
+def strict(start_shared, tmp_path_factory):
+    """A service with little patience."""
+    root = write_image(tmp_path_factory.mktemp("strict") / "root", {"score.py": SCRIPT})
+    return start_shared(root, read_timeout_s=READ_S, idle_timeout_s=IDLE_S, max_body_bytes=10_000_000)
+
+
+def drip(client, data, *, pause=0.05):
+    """Send a byte now and then until the other side answers; return what it says."""
+    for byte in data:
+        with contextlib.suppress(OSError):
+            client.sendall(bytes([byte]))
+        if select.select([client], [], [], pause)[0]:
+            break
+    with contextlib.suppress(ConnectionResetError):
+        return read_all(client)
+    return b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: " + b"x" * 1000,
+        b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"1" * 1000,
+        b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n1\r\n" * 300,
+    ],
+    ids=["head", "body", "chunks"],
+)
+def test_a_request_that_drips_is_408(strict, data):
+    """A byte now and then does not keep a connection."""
+    begun = time.monotonic()
+    with strict.connect() as client:
+        head, separator, rest = data.partition(b"\r\n\r\n")
+        if separator:
+            client.sendall(head + separator)
+        reply = drip(client, rest or head)
+
+    assert reply.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in reply
+    assert time.monotonic() - begun < 20
+
+
+def test_a_large_body_on_a_slow_link_is_read(strict):
+    """A body may take longer than the limit as long as it moves."""
+    size, parts = 200_000, 25
+    body = b'"' + b"a" * (size - 2) + b'"'
+    with strict.connect() as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        begun = time.monotonic()
+        for start in range(0, size, size // parts):
+            client.sendall(body[start : start + size // parts])
+            select.select([client], [], [], 2.5 * READ_S / parts)
+        seconds = time.monotonic() - begun
+        status, _, _ = read_reply(client)
+
+    assert status == 200
+    assert seconds > 2 * READ_S
+
+
+@pytest.mark.parametrize("drips", [b"", b"\r\n" * 1000], ids=["silent", "empty lines"])
+@pytest.mark.parametrize("asked", [False, True], ids=["fresh", "answered"])
+def test_an_idle_connection_is_closed(strict, asked, drips):
+    """Also one that sends empty lines, which are no request."""
+    with strict.connect() as client:
+        if asked:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert read_reply(client)[0] == 200
+        assert drip(client, drips) == b""
+
+
+def test_a_half_request_is_not_idle_but_late(strict):
+    """A client that stops in the middle is told."""
+    with strict.connect() as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123")
+
+        assert read_all(client).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_half_request_behind_an_answered_one_is_late_by_its_own_clock(strict):
+    """Requests before it do not count."""
+    with strict.connect() as client:
+        for _ in range(4):
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n")
+            assert read_reply(client)[0] == 200
+            select.select([client], [], [], READ_S / 2)
+            client.sendall(b"\r\n")
+            assert read_reply(client)[0] == 200
+
+
+def test_a_client_that_does_not_read_is_cut(strict):
+    """What it was to get does not wait for ever, and others are answered."""
+    with strict.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n9000000")
+        end = time.monotonic() + 20
+        while open_connections(strict) and time.monotonic() < end:
+            assert strict.score("x").status == 200
+        left = open_connections(strict)
+
+    assert left == 0
+
+
+def open_connections(service):
+    """How many connections a service has, from its open files, but those that listen."""
+    local = f":{service.port:04X} "
+    table = Path(f"/proc/{service.process.pid}/net/tcp").read_text().splitlines()[1:]
+    return sum(1 for line in table if local in line.split(maxsplit=2)[1] + " " and line.split()[3] == "01")
+
+
+def test_a_slow_reader_that_goes_on_reading_gets_everything(strict):
+    """Slow is allowed, standing still is not."""
+    size = 400_000
+    with strict.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\n%d" % size)
+        data = b""
+        while part := client.recv(8192):
+            data += part
+            time.sleep(2.5 * READ_S * len(part) / size)
+
+    assert data.endswith(b"x" * size + b'"')
+
+
+def test_accepted_connections_are_kept_alive_by_the_system(strict):
+    """So that clients that vanished are noticed."""
+    with strict.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_reply(client)
+        hexed = f"{strict.port:04X}"
+        table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        timers = [row[5][:2] for row in table if row[1].endswith(":" + hexed) and row[3] == "01"]
+
+    assert "02" in timers
+
+
+def test_open_files_are_raised_to_what_is_allowed(strict):
+    """The soft limit is for programs that use select()."""
+    limits = Path(f"/proc/{strict.process.pid}/limits").read_text()
+    soft, hard = next(line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files"))
+
+    assert soft == hard or int(soft) >= 1 << 20
+
+
+def test_more_connections_than_files_are_turned_away(start, image):
+    """The rest is answered, the log says it once, and room is used again."""
+    script = "import resource\ndef init(): resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))\ndef run(d): return d"
+    service = start(image({"score.py": script}))
+    kept = [service.connect() for _ in range(190)]
+    try:
+        answered = 0
+        for client in kept:
+            with contextlib.suppress(OSError, ConnectionError):
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                answered += read_reply(client)[0] == 200
+    finally:
+        for client in kept:
+            client.close()
+
+    assert 130 <= answered <= 140
+    assert service.log.count("more are turned away") == 1
+    assert until_answered(service) == 200
+
+
+def test_no_free_file_at_all_ends_nothing(start, image):
+    """A script that takes them all is answered, and when it gives them back so are new connections."""
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))\n"
+    service = start(image({"score.py": limit + textwrap.dedent(SCRIPT)}), read_timeout_s=0.5)
+    with service.connect() as client:
+        taking = b'"take all files"'
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(taking) + taking)
+        assert read_reply(client)[0] == 200
+        for _ in range(20):
+            with contextlib.suppress(OSError), service.connect() as other:
+                other.settimeout(0.2)
+                other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                other.recv(100)
+        before = processor_time(service.process.pid)
+        select.select([], [], [], 0.5)
+        spent = processor_time(service.process.pid) - before
+        giving = b'"give some back"'
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(giving) + giving)
+        assert read_reply(client)[0] == 200
+
+    assert until_answered(service) == 200
+    assert spent < 0.3
+
+
+def until_answered(service):
+    """Ask until there is an answer; return its status."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return service.get("/").status
+        except OSError:  # noqa: PERF203  # the condition that is waited for
+            assert time.monotonic() < end, service.log
+            time.sleep(0.05)
+
+
+def processor_time(pid):
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+@pytest.mark.soak
+def test_many_open_connections_cost_little(start, image, in_full):
+    """10,000 in full: held open while requests are answered, and all of them answered in the end."""
+    count = 10_000 if in_full else 300
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count + 500:
+        count = hard - 500
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 400), hard))
+    service = start(image({"score.py": SCRIPT}))
+    kept = []
+    try:
+        before = memory_of(service.process.pid)
+        for _ in range(count):
+            kept.append(service.connect())
+            if len(kept) % 200 == 0:
+                assert service.score(1).status == 200
+        held = memory_of(service.process.pid)
+        for _ in range(2_000 if in_full else 100):
+            assert service.score(2).json == "xx"
+        after = memory_of(service.process.pid)
+        statuses = set()
+        for client in kept:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            statuses.add(read_reply(client)[0])
+    finally:
+        for client in kept:
+            client.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert statuses == {200}
+    assert (held - before) / count < 25
+    assert after - held < 4_000
+
+
+@pytest.mark.soak
+def test_memory_stays_flat(start, image, in_full):
+    """Requests of all sizes, refused and broken ones, leave nothing behind."""
+    service = start(image({"score.py": SCRIPT}), max_body_bytes=1_000_000)
+    sizes = (1, 1_000, 100_000, 900_000)
+
+    def round_of_requests():
+        for size in sizes:
+            assert service.score(size).status == 200
+            assert service.request("POST", "/score", b'"' + b"a" * size + b'"', JSON_HEADERS).status in {200, 413}
+        assert service.raw(b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
+        with service.connect() as client:
+            client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nabc")
+
+    for _ in range(30):
+        round_of_requests()
+    before = memory_of(service.process.pid)
+    for _ in range(5_000 if in_full else 60):
+        round_of_requests()
+
+    end = time.monotonic() + 10  # bodies of requests that have just been answered
+    while memory_of(service.process.pid) - before > 10_000 and time.monotonic() < end:
+        round_of_requests()
+        time.sleep(0.2)
+
+    assert memory_of(service.process.pid) - before < 10_000
+
+
+def memory_of(pid):
+    """The resident memory of a process in kB."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
