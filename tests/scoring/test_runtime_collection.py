@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from onnx import TensorProto, helper
 
 MODEL = """
     import json
@@ -36,6 +37,19 @@ ECHO = """
             raise ValueError("inside")
         return value
 """
+
+
+@pytest.fixture
+def two_columns(tmp_path):
+    """An ONNX model that adds two columns."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    graph = helper.make_graph([helper.make_node("ReduceSum", ["x", "axes"], ["y"])], "add", [x], [y], [axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    file = tmp_path / "add.onnx"
+    file.write_bytes(model.SerializeToString())
+    return file
 
 
 def settings(target, **changes):
@@ -393,3 +407,34 @@ def test_a_full_disk_loses_nothing_once_there_is_room_again(image, start, tmp_pa
     kept = until(lambda: len(objects(seen)) == 11 and [entry["input"][0] for entry in objects(seen)])
 
     assert list(range(11)) == kept
+
+
+def test_metrics_say_what_was_kept_and_lost(image, start, tmp_path):
+    """Losses are seen without reading the log."""
+    wanted = settings(tmp_path, format="jsonl", max_waiting_mb=0.1, flush_s=3600)
+    service = start(image({"score.py": ECHO}), **wanted)
+    for _ in range(40):
+        service.score("x" * 5000)
+    lines = service.get("/metrics").body.decode().splitlines()
+    found = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("mlserve_collection_")}
+    service.stop()
+
+    assert 40 == len(objects(tmp_path)) + found["mlserve_collection_lost_total"]
+
+
+def test_models_without_a_script_have_columns_by_their_inputs(image, start, tmp_path, two_columns):
+    """Also when asked over the Open Inference Protocol, and answers have theirs by the outputs."""
+    root = image({}, entry=None, models=[("ridge", two_columns)])
+    service = start(root, **settings(tmp_path))
+    service.score({"data": [[1, 2], [3, 4]]})
+    tensor = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [5, 6]}
+    answer = service.request(
+        "POST", "/v2/models/ridge/infer", json.dumps({"inputs": [tensor]}), {"Content-Type": "application/json"}
+    )
+    service.stop()
+    inputs, predictions = rows(tmp_path, "inputs"), rows(tmp_path, "predictions")
+
+    assert 200 == answer.status
+    assert [("1", "2"), ("3", "4"), ("5", "6")] == [(row["x[0]"], row["x[1]"]) for row in inputs]
+    assert ["3.0", "7.0", "11.0"] == [row["y"] for row in predictions]
+    assert ("ridge", "1") == (inputs[0]["$aml_model_name"], inputs[0]["$aml_model_version"])
