@@ -103,7 +103,7 @@ def test_other_requests_get_v1s_answers(single):
     assert single.request("POST", "/score", "{}", {"Content-Type": "text/plain"}).status == 415
     assert single.request("POST", "/score", "", {"Content-Type": "application/json"}).status == 400
     assert single.request("POST", "/score", "{", {"Content-Type": "application/json"}).status == 400
-    assert single.get("/score?x=1").status == 400
+    assert single.get("/score?x=1").status == 405
 
 
 def test_null_is_nan_for_fractions(single):

@@ -90,7 +90,13 @@ def openapi_for(contract: Contract, described: Described) -> JsonObject:
                 "responses": answers(content({"type": "object"}), locked=bool(locked)),
             }
         },
-        **inference_paths(described.model, locked, health, _path(described.model)),
+        **inference_paths(
+            described.model,
+            locked,
+            health,
+            path=_path(described.model),
+            sample=contract.samples[0].input if contract.samples else None,
+        ),
     }
     if described.docs:
         page = {"operationId": "GetDocs", "summary": "The contract as a page to try it"}

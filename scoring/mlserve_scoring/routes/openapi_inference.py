@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from mlserve_scoring.routes.openapi_parts import answers, content
 
 if TYPE_CHECKING:
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 _TRANSPORT: Final = (408, 413, 431)  # refused before it is known where the request goes
 
 
-def inference_paths(model: ServedModel, locked: JsonObject, health: JsonObject, path: str) -> JsonObject:
+def inference_paths(
+    model: ServedModel, locked: JsonObject, health: JsonObject, *, path: str, sample: object
+) -> JsonObject:
     """Return the operations.
 
     Args:
@@ -22,6 +26,7 @@ def inference_paths(model: ServedModel, locked: JsonObject, health: JsonObject, 
         locked: The security of scoring; empty when there is none.
         health: That of health.
         path: Of the model.
+        sample: A body of ``/score``, whose values become the example; anything else gives none.
     """
     ready = _object({"ready": {"type": "boolean"}})
     model_ready = _object({"name": {"type": "string"}, "ready": {"type": "boolean"}})
@@ -35,7 +40,7 @@ def inference_paths(model: ServedModel, locked: JsonObject, health: JsonObject, 
         f"{path}/ready": {
             "get": _get("ModelReady", "Whether the model is ready", model_ready, health, refused=model_ready)
         },
-        f"{path}/infer": {"post": _infer(model, locked)},
+        f"{path}/infer": {"post": _infer(model, locked, sample)},
     }
 
 
@@ -63,7 +68,7 @@ def inference_schemas(model: ServedModel) -> JsonObject:
     }
 
 
-def _infer(model: ServedModel, locked: JsonObject) -> JsonObject:
+def _infer(model: ServedModel, locked: JsonObject, sample: object) -> JsonObject:
     octets: JsonObject = {
         "application/octet-stream": {
             "schema": {"type": "string", "format": "binary"},
@@ -75,7 +80,7 @@ def _infer(model: ServedModel, locked: JsonObject) -> JsonObject:
         "description": "Bytes of JSON before the bytes of tensors, where there are any",
         "schema": {"type": "integer", "minimum": 1},
     }
-    example = _example(model.inputs)
+    example = _example(model.inputs, sample)
     responses = answers(content(_ref("InferenceResponse")), *_TRANSPORT, locked=False, is_scored=True)
     responses["200"]["content"].update(octets)  # type: ignore[index]  # as it was made
     for status in (400, *([401] if locked else []), 500, 503, 504):
@@ -89,7 +94,7 @@ def _infer(model: ServedModel, locked: JsonObject) -> JsonObject:
     }
     if model.missing:
         return {**operation, "responses": {status: reply for status, reply in responses.items() if status != "200"}}
-    body = content(_ref("InferenceRequest"), {"zeros": {"value": example}} if example else None)
+    body = content(_ref("InferenceRequest"), {"sample0": {"value": example}} if example else None)
     return {**operation, "parameters": [size], "requestBody": {"required": True, "content": body}}
 
 
@@ -137,17 +142,15 @@ def _request(model: ServedModel) -> JsonObject:
 
 def _tensor(form: TensorForm) -> JsonObject:
     lengths: list[JsonObject] = [{"type": "integer", "minimum": 1} if n < 0 else {"const": n} for n in form.shape]
+    bounds: JsonObject = {"prefixItems": lengths, "minItems": len(lengths), "maxItems": len(lengths)}
+    if not lengths:  # one value, as a list of none or of one
+        bounds = {"items": {"const": 1}, "maxItems": 1}
     return {
         "type": "object",
         "properties": {
             "name": {"const": form.name},
             "datatype": {"const": form.datatype},
-            "shape": {
-                "type": "array",
-                "prefixItems": lengths,
-                "minItems": len(lengths),
-                "maxItems": len(lengths),
-            },
+            "shape": {"type": "array", **bounds},
             "parameters": {"type": "object"},
             "data": {"type": "array", "description": "Row by row, nested or flattened"},
         },
@@ -180,18 +183,31 @@ def _response() -> JsonObject:
     }
 
 
-def _example(inputs: tuple[TensorForm, ...]) -> JsonObject | None:
+def _example(inputs: tuple[TensorForm, ...], sample: object) -> JsonObject | None:
+    """Return a request of the values of a sample; nothing where it does not hold every input by name."""
     made = []
     for form in inputs:
-        shape = [1 if length < 0 else length for length in form.shape]
-        count = 1
-        for length in shape:
-            count *= length
-        if count > _MOST_VALUES:
+        if not isinstance(sample, Mapping) or form.name not in sample:
+            continue
+        value = sample[form.name]
+        if form.is_text:
+            shape = [1]
+            flat: list[object] = [orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode("utf-8")]
+        else:
+            shape, flat = _flattened(value, len(form.shape))
+        if len(flat) > _MOST_VALUES:
             return None
-        empty: object = {"BOOL": False, "BYTES": "null" if form.is_text else ""}.get(form.datatype, 0)
-        made.append({"name": form.name, "datatype": form.datatype, "shape": shape, "data": [empty] * count})
+        made.append({"name": form.name, "datatype": form.datatype, "shape": shape, "data": flat})
     return {"inputs": made} if made else None
+
+
+def _flattened(value: object, axes: int) -> tuple[list[int], list[object]]:
+    shape: list[int] = []
+    flat = [value]
+    for _ in range(axes):
+        shape.append(len(flat[0]) if flat and isinstance(flat[0], list) else 0)
+        flat = [entry for part in flat if isinstance(part, list) for entry in part]
+    return shape, flat
 
 
 _MOST_VALUES: Final = 1000

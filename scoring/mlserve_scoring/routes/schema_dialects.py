@@ -24,12 +24,14 @@ def for_version(schema: JsonObject, version: str) -> JsonObject:
 
 
 def bounded(schema: JsonObject) -> JsonObject:
-    """Return a model's input schema with what its types cannot hold excluded, and axes of at least one value."""
+    """Return a model's input schema as strict as the model: bounds of its types, no other name, no empty axis."""
 
     def bound(part: JsonObject) -> JsonObject:
         limits = _limits(str(part.get("format", "")))
         if part.get("type") in {"integer", "number"} and limits is not None:
             return {**part, "minimum": limits[0], "maximum": limits[1]}
+        if part.get("type") == "object" and "properties" in part:
+            return {**part, "additionalProperties": False}
         return {"minItems": 1, **part} if part.get("type") == "array" else part
 
     return _mapped(schema, bound)

@@ -30,9 +30,12 @@ def score_routes(scorer: Scorer) -> Routes:
         if scorer.takes_options:
             score(request, send)
         else:
-            send(Reply(200, b"", HTML, ((b"allow", b"POST, GET, OPTIONS"),)))
+            send(Reply(200, b"", HTML, ((b"allow", ", ".join(methods).encode("ascii")),)))
 
-    return {"/score": Route({"POST": score, "GET": score, "OPTIONS": options})}
+    # v1 asks scripts by GET too, with values of the query; a model has none.
+    is_model = scorer.contract.source == "model"
+    methods = {"POST": score, **({} if is_model else {"GET": score}), "OPTIONS": options}
+    return {"/score": Route(methods)}
 
 
 def run_time(run_ms: float | None) -> bytes:
