@@ -41,6 +41,8 @@ class ScoringImageArgs(TypedDict, total=False):
     trial: pulumi.Input[str]
     """Whether preview runs ``init`` and the samples once in a throw-away process: ``auto`` (the default),
     ``required`` (fail where it cannot run) or ``off`` (for programs you do not trust)."""
+    standins: pulumi.Input[bool]
+    """Whether small stand-ins take the place of ``azureml-defaults`` and its kin; true by default."""
     upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Which pinned parts to resolve anew: ``lock``, ``runtime``; none by default."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]

@@ -83,7 +83,10 @@ class Servicer(ProviderServicer):
         )
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+        # Called unchanged, the engine would go on with a provider of the store that the program no longer names.
+        before, after = (decode(settings).plain.get("store") for settings in (request.old_inputs, request.news))
+        kinds = provider_pb2.DiffResponse
+        return kinds(changes=kinds.DIFF_NONE if before == after else kinds.DIFF_SOME)
 
     async def Configure(self, request: Any, context: Any) -> Any:
         given = decode(request.args).plain

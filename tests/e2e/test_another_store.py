@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from programs import free_port, program, tiny, weights
 
 BODY = """
@@ -13,9 +12,6 @@ pulumi.export("version", model.version)
 """
 
 
-@pytest.mark.xfail(
-    strict=True, reason="DiffConfig calls a changed store no change, so the engine keeps the provider of the old one"
-)
 def test_a_changed_store_is_shown_and_filled(workspace):
     """Preview names both ids, the update registers there; the former store is left alone, and is the way back."""
     folder = program(workspace.folder / "program", BODY)
