@@ -120,6 +120,17 @@ def test_refusals_of_the_queue_and_timeouts_are_counted(start, image):
     assert value(samples, "mlserve_requests_waiting") == 0
 
 
+def test_threads_that_never_end_are_counted(start, image):
+    """Until they do: another one answers in the meantime."""
+    script = "import time\ndef init(): pass\ndef run(data): time.sleep(float(data))"
+    service = start(image({"score.py": script}), metrics="open", scoring_timeout_ms=100)
+    status = service.request("POST", "/score", "1.5").status
+    awaited(service, lambda samples: value(samples, "mlserve_threads_lost") == 1)
+    awaited(service, lambda samples: value(samples, "mlserve_threads_lost") == 0)
+
+    assert status == 504
+
+
 @pytest.mark.parametrize(
     ("setting", "without", "with_key"), [("open", 200, 200), ("protected", 401, 200), ("off", 404, 404)]
 )

@@ -120,6 +120,11 @@ class ModelScorer:
         """Return how many requests wait for their turn to run."""
         return 0 if self._lanes is None else self._lanes.waiting
 
+    @property
+    def threads_lost(self) -> int:
+        """Return how many threads are held by runs that do not end."""
+        return 0 if self._lanes is None else self._lanes.lost
+
     def close(self) -> None:
         """Stop the threads."""
         if self._lanes is not None:

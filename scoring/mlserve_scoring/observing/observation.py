@@ -37,6 +37,10 @@ class Waiting(Protocol):
     def waiting(self) -> int:
         """Return how many requests wait for their turn."""
 
+    @property
+    def threads_lost(self) -> int:
+        """Return how many threads are held by runs that do not end."""
+
 
 class Observation:
     """Observes one process.
@@ -104,6 +108,7 @@ class Observation:
         self.metrics.watch("mlserve_connections_open", lambda: server.load()[0])
         self.metrics.watch("mlserve_requests_in_flight", lambda: server.load()[1])
         self.metrics.watch("mlserve_requests_waiting", lambda: scorer.waiting)
+        self.metrics.watch("mlserve_threads_lost", lambda: scorer.threads_lost)
         if self._telemetry is not None:
             self._telemetry.provide()
         if self._shared:

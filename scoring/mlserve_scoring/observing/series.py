@@ -33,7 +33,7 @@ SERIES: Final = (
     Series("mlserve_request_bytes_total", "counter", "Bytes of request bodies."),
     Series("mlserve_reply_bytes_total", "counter", "Bytes of reply bodies."),
     Series("mlserve_worker_restarts_total", "counter", "Workers started again after they had ended."),
-    Series("mlserve_script_restarts_total", "counter", "Entry scripts loaded again."),
+    Series("mlserve_threads_lost", "gauge", "Threads held by runs that do not end; others have taken their places."),
     Series("mlserve_collection_rows_total", "counter", "Collected records written."),
     Series("mlserve_collection_lost_total", "counter", "Collected records that were lost."),
     Series("mlserve_log_lines_lost_total", "counter", "Log lines lost since nobody read them in time."),

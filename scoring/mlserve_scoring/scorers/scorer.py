@@ -39,6 +39,10 @@ class Scorer(Protocol):
     def waiting(self) -> int:
         """Return how many requests wait for their turn to run."""
 
+    @property
+    def threads_lost(self) -> int:
+        """Return how many threads are held by runs that do not end."""
+
     def score(self, request: Request, done: Done) -> None:
         """Answer a request: ``done`` gets an ``Answer`` or a ``ScoringError``, once, on the loop, maybe at once."""
 

@@ -60,6 +60,11 @@ class AsyncScriptScorer:
         return self._tasks.waiting
 
     @property
+    def threads_lost(self) -> int:
+        """Return how many threads are held by runs that do not end."""
+        return int(self._tasks.is_stuck)
+
+    @property
     def is_stuck(self) -> bool:
         """Return whether a call keeps the script's loop from going on."""
         return self._tasks.is_stuck

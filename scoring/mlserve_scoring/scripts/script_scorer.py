@@ -60,6 +60,11 @@ class ScriptScorer:
         return self._lanes.waiting
 
     @property
+    def threads_lost(self) -> int:
+        """Return how many threads are held by runs that do not end."""
+        return self._lanes.lost
+
+    @property
     def is_stuck(self) -> bool:
         """Return whether calls that never end have taken all threads."""
         return self._lanes.is_stuck
