@@ -230,9 +230,10 @@ class Reader:
         if coding is not None and exchange.refusal is None:
             self._note_coding(exchange, coding)
         length = int(self._headers.get(b"content-length", b"0"))
-        waits = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        is_chunked = b"transfer-encoding" in self._headers
+        waits = (length > 0 or is_chunked) and self._headers.get(b"expect", b"").lower() == b"100-continue"
         if exchange.refusal is not None:
-            if waits or b"transfer-encoding" in self._headers or length > _SMALL_BODY:
+            if waits or is_chunked or length > _SMALL_BODY:
                 self.refuse(exchange.refusal, exchange)
         elif length > self._max_body:
             self.refuse(self._too_large(), exchange)
