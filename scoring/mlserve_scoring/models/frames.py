@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from mlserve_scoring.models.libraries import library
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array, Port
+
+_SHOWN: Final = 20
 
 
 class Frames:
@@ -23,6 +25,7 @@ class Frames:
         names: The columns of the frame; empty: the array itself.
         what: The model, for messages.
         categories: Columns of pandas' type for categories, with what they may be; ``None``: what a request says.
+        refuses_words: Whether a category that is unknown is refused; else it is a value that is missing.
 
     Raises:
         StartError: Pandas is needed and not in the image.
@@ -35,7 +38,9 @@ class Frames:
         what: str,
         *,
         categories: Mapping[str, Sequence[object] | None] | None = None,
+        refuses_words: bool = False,
     ) -> None:
+        self._refuses_words = refuses_words
         self._ports = [port for port in ports if not port.is_parameter]
         self._name = self._ports[0].name
         self._is_table = len(self._ports) == 1 and len(self._ports[0].shape) > 1
@@ -43,7 +48,8 @@ class Frames:
         self._columns = None if self._pandas is None else self._pandas.Index(list(names))
         self._types: dict[str, Any] = {}
         for name, words in (categories or {}).items():
-            self._types[name] = self._pandas.CategoricalDtype(words) if self._pandas is not None else None
+            known = self._pandas is not None and words is not None
+            self._types[name] = self._pandas.CategoricalDtype(words) if known else None  # type: ignore[union-attr]  # there
 
     def made_of(self, inputs: Mapping[str, Array]) -> Any:
         """Return the data frame or the array.
@@ -71,7 +77,7 @@ class Frames:
 
     def _cells(self, port: Port, cells: Array) -> Any:
         if port.name in self._types:
-            return self._pandas.Categorical(cells, dtype=self._types[port.name])  # type: ignore[union-attr]  # types need pandas
+            return self._categories(port, cells)
         if port.text_format == "date-time":
             return self._dates(port, cells)
         if port.text_format == "byte":
@@ -79,6 +85,21 @@ class Frames:
         if port.dtype:
             return cells
         return self._pandas.Series(list(cells))  # type: ignore[union-attr]  # cells of any kind: pandas finds the type
+
+    def _categories(self, port: Port, cells: Array) -> Any:
+        kind = self._types[port.name]
+        if kind is None:
+            return self._pandas.Categorical(cells)  # type: ignore[union-attr]  # frames need pandas
+        numbers = {word: number for number, word in enumerate(kind.categories)}
+        nested = next((cell for cell in cells if isinstance(cell, (list, dict))), None)
+        if nested is not None:
+            raise InvalidRequestError(f"{port.name}: expected a category, got {nested!r}")
+        unknown = next((cell for cell in cells if cell is not None and cell not in numbers), None)
+        if self._refuses_words and unknown is not None:
+            words = ", ".join(map(repr, list(numbers)[:_SHOWN]))
+            raise InvalidRequestError(f"{port.name}: {unknown!r} is unknown to the model; it knows {words}")
+        codes = [numbers.get(cell, -1) for cell in cells]
+        return self._pandas.Categorical.from_codes(codes, dtype=kind)  # type: ignore[union-attr]  # the same
 
     def _dates(self, port: Port, cells: Array) -> Any:
         try:

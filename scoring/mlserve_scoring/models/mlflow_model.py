@@ -134,7 +134,7 @@ def _with_mlflow(path: Path) -> Predict:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # nothing here calls out unasked
     pyfunc = library("mlflow.pyfunc", path.name)
     try:
-        model = pyfunc.load_model(str(path))
+        model = pyfunc.load_model(str(path.resolve()))  # it refuses links out of the folder
     except ImportError as error:
         raise missing(path.name, error) from error
     except Exception as error:

@@ -72,8 +72,11 @@ class XgboostModel:
                 todo="train and save it with a newer xgboost, or give an entry script",
             )
         words = _words(booster) if self._has_categories else {}
+        self._has_categories = bool(words)
         self.inputs: Sequence[Port] = _ports(booster, words)
-        self._frames = Frames(self.inputs, tuple(booster.feature_names) if words else (), name, categories=words)
+        self._frames = Frames(
+            self.inputs, tuple(booster.feature_names) if words else (), name, categories=words, refuses_words=True
+        )
         self._is_tree = booster_kind(booster) == "gbtree"
         self._lock: Any = contextlib.nullcontext() if self._is_tree else threading.Lock()
         self.sample: object = zero_sample(self.inputs)
