@@ -200,6 +200,7 @@ class Collector:
                 taken.append(record)
         joined: dict[tuple[str, str, bytes], tuple[list[bytes], int]] = {}
         for record in taken:
+            time.sleep(0)  # lets waiting threads run, which else waited for sys.getswitchinterval()
             try:
                 lines = self.form.lines(record)
             except Exception:  # noqa: BLE001  # one record's fault must not stop the others

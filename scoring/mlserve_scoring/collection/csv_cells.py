@@ -12,13 +12,18 @@ import orjson
 
 from mlserve_scoring.scorers.results import to_json
 
+_NUMBERS: Final = frozenset({int, float, bool})
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_lines(rows: Iterable[Sequence[object]]) -> bytes:
     """Return rows as lines that end with CR LF, as v1's did (RFC 4180)."""
     text = io.StringIO()
-    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
+    csv.writer(text).writerows(
+        # The writer knows numbers itself; only NaN differs from itself.
+        [value if value.__class__ in _NUMBERS and value == value else cell(value) for value in row]  # noqa: PLR0124
+        for row in rows
+    )
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -106,4 +107,9 @@ def _with(front: Sequence[Mapping[str, str]], rows: Sequence[Sequence[object]]) 
 
 
 def _lines(folder: str, name: str, header: Sequence[object], rows: Sequence[Sequence[object]]) -> Lines:
-    return Lines(folder, f"{name}.csv", csv_lines([header]), csv_lines(rows))
+    return Lines(folder, f"{name}.csv", _header(tuple(header)), csv_lines(rows))
+
+
+@lru_cache(maxsize=256)
+def _header(columns: tuple[object, ...]) -> bytes:
+    return csv_lines([columns])

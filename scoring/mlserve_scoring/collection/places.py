@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -14,8 +15,13 @@ _MOST: Final = 100
 
 def folder_of(subject: Subject, designation: str, moment: float, *, hourly: bool = False) -> str:
     """Return the folder of a day, or of an hour: ``modeldata/…/<designation>/<yyyy>/<MM>/<dd>[/<HH>]``, in UTC."""
+    return _folder(subject, designation, int(moment // 3600), hourly)
+
+
+@lru_cache(maxsize=256)
+def _folder(subject: Subject, designation: str, hour: int, hourly: bool) -> str:  # noqa: FBT001  # a key of the cache
     parts = [*subject.workspace.lower().split("/"), subject.service, subject.model, subject.version, designation]
-    day = datetime.fromtimestamp(moment, timezone.utc).strftime("%Y/%m/%d/%H" if hourly else "%Y/%m/%d")
+    day = datetime.fromtimestamp(hour * 3600, timezone.utc).strftime("%Y/%m/%d/%H" if hourly else "%Y/%m/%d")
     return "/".join(["modeldata", *map(segment, parts), day])
 
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, cast
 from mlserve_scoring.contract import JsonObject
 
 _MOST_COLUMNS: Final = 1000
+_NESTED: Final = frozenset({list, dict})
 
 
 class Table(NamedTuple):
@@ -121,18 +122,15 @@ def _port(name: str, value: object) -> Table | None:
     if not isinstance(value, list) or not value:
         return None
     width = len(value[0]) if isinstance(value[0], list) else 0
-    flat = all(
-        isinstance(row, list) and len(row) == width and not any(isinstance(cell, (list, dict)) for cell in row)
-        for row in value
-    )
+    flat = all(isinstance(row, list) and len(row) == width and _NESTED.isdisjoint(map(type, row)) for row in value)
     if not flat or not 0 < width <= _MOST_COLUMNS:
         return Table((name,), [[row] for row in value])
     return Table((name,) if width == 1 else tuple(f"{name}[{number}]" for number in range(width)), value)
 
 
 def _joined(parts: Sequence[Table | None]) -> Table | None:
-    if any(part is None for part in parts):
-        return None
+    if len(parts) == 1 or any(part is None for part in parts):
+        return parts[0] if len(parts) == 1 else None
     tables = cast("list[Table]", parts)
     if len({len(table.rows) for table in tables}) != 1:
         return None
