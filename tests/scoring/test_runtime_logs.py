@@ -122,13 +122,15 @@ def test_the_access_log_as_text(start, image):
     """One line with client, method, path, status, milliseconds, bytes and id."""
     service = start(image({"score.py": SCRIPT}), access_log=True)
     service.request("POST", "/score", "x", {"x-request-id": "r-3"})
-    line = lines_with(service, "mlserve.access")[0]
+    service.raw(b"rubbish\r\n\r\n")
+    line, rubbish = lines_with(service, "mlserve.access", 2)
 
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO mlserve.access: "
         r'127.0.0.1 POST "/score" 200 \d+\.\d{3} ms \d+ bytes \[r-3\]',
         line,
     )
+    assert ' - "-" 400 0.000 ms ' in rubbish
 
 
 def test_traceparent_reaches_the_script(start, image):

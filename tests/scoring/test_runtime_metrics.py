@@ -59,7 +59,7 @@ def scrape(service, **headers):
 
 def reply(requests, path="/score", method="POST", status=200, **answer):
     """Count one reply."""
-    request = Request(method, path, body=b"abc")
+    request = Request(method, path, body=b"abc", arrived=time.perf_counter())
     request.answer = Answer(b"12345", **answer) if answer else None
     requests.observe(request, Reply(status, b"12345"))
 
@@ -71,6 +71,7 @@ def test_requests_are_counted_by_route_method_and_status(start, image):
         service.request("POST", "/score", body)
     for path in ("/a", "/b", "/score/"):
         service.get(path)
+    service.raw(b"rubbish\r\n\r\n")
     answer = service.get("/metrics")
     samples = read(answer.body.decode())
     counted = {labels: count for (name, labels), count in samples.items() if name == "mlserve_requests_total"}
@@ -80,7 +81,9 @@ def test_requests_are_counted_by_route_method_and_status(start, image):
         (("method", "POST"), ("route", "/score"), ("status", "200")): 2,
         (("method", "POST"), ("route", "/score"), ("status", "500")): 1,
         (("method", "GET"), ("route", "other"), ("status", "404")): 3,
+        (("method", "other"), ("route", "other"), ("status", "400")): 1,
     }
+    assert value(samples, "mlserve_request_duration_seconds_sum", route="other") < 30
     assert value(samples, "mlserve_request_duration_seconds_count", route="/score") == 3
     assert value(samples, "mlserve_run_duration_seconds_count") == 2
     assert value(samples, "mlserve_request_bytes_total") == 10

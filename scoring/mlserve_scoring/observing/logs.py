@@ -76,16 +76,17 @@ class Logs:
         later = self._err.later
 
         def observe(request: Request, reply: Reply) -> None:
-            if request.path in unlogged and request.method in {"GET", "HEAD"}:
+            arrived = request.arrived
+            if arrived and request.path in unlogged and request.method in {"GET", "HEAD"}:
                 return
             # Taken out now: a request that waits for its line would hold its body.
             entry = AccessEntry(
                 time.time(),
                 request.peer,
-                request.method,
-                request.path[:_LONGEST_PATH],
+                request.method if arrived else "-",  # the transport refused what it could not read
+                request.path[:_LONGEST_PATH] if arrived else "-",
                 reply.status,
-                (time.perf_counter() - request.arrived) * 1000,
+                (time.perf_counter() - arrived) * 1000 if arrived else 0.0,
                 len(reply.body),
                 ids_of(request),
             )

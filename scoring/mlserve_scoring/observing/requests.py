@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 from mlserve_scoring.observing.exposition import Labels, family, number
 from mlserve_scoring.observing.metrics import FIRST_FREE, SLOT, Metrics, Slot
 from mlserve_scoring.observing.series import SERIES
+from mlserve_scoring.transport.message import Request
 
 if TYPE_CHECKING:
-    from mlserve_scoring.transport.message import Reply, Request
+    from mlserve_scoring.transport.message import Reply
 
 BOUNDS: Final = (1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -29,6 +30,7 @@ _BUSY: Final = 503
 _LATE: Final = 504
 # The layout of the rest of a slot: pairs (kind, count), then histograms (buckets, overflow, sum).
 _KINDS: Final = FIRST_FREE
+_UNREADABLE: Final = Request(OTHER, OTHER)
 _WIDTH: Final = len(BOUNDS) + 2
 _RUNS: Final = _KINDS + 2 * _MAX_KINDS
 _BATCHES: Final = _RUNS + _WIDTH
@@ -68,10 +70,15 @@ class RequestMetrics:
         """Count a reply."""
         values = self._values
         status = reply.status
-        known = self._known.get((request.path, request.method, status)) or self._place(request, status)
+        arrived = request.arrived
+        if arrived:
+            known = self._known.get((request.path, request.method, status)) or self._place(request, status)
+            elapsed = time.perf_counter() - arrived
+        else:  # refused by the transport: nobody knows what it was
+            known = self._place(_UNREADABLE, status)
+            elapsed = 0.0
         place, histogram = known
         values[place] += 1.0
-        elapsed = time.perf_counter() - request.arrived
         values[histogram + bisect_left(BOUNDS, elapsed)] += 1.0
         values[histogram + _WIDTH - 1] += elapsed
         values[_IN] += len(request.body)

@@ -93,7 +93,8 @@ class Translator:
             **self._dimensions,
             "Request Id": told.request_id,
             "Client Request Id": told.client_id,
-            **self._rate,
+            # What a client samples is not a part of ours that stands for more.
+            **(self._rate if trace.parent is None else {}),
         }
         if told.host:
             name, _, port = told.host.rpartition(":") if told.host[-1:] != "]" else (told.host, "", "")
@@ -141,7 +142,7 @@ class Translator:
 
     def log(self, told: LogTold) -> ReadableLogRecord:
         """Return a log record, printed line or exception."""
-        attributes: Attributes = {**self._dimensions, **self._rate}
+        attributes: Attributes = dict(self._dimensions)
         if told.request_id:
             attributes |= {"Request Id": told.request_id, "Client Request Id": told.client_id}
         if told.error_kind:

@@ -82,8 +82,8 @@ class Telemetry:
 
     def observe(self, request: Request, reply: Reply) -> None:
         """Tell of a request; probes and metrics are left out, as v1 did."""
-        if request.path in self._untold and request.method in {"GET", "HEAD"}:
-            return
+        if (request.path in self._untold and request.method in {"GET", "HEAD"}) or not request.arrived:
+            return  # the transport's own refusals are of no request that could be named
         trace = trace_of(request)
         if not self.is_sampled(trace):
             return
