@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.errors import InvalidRequestError, StartError
+from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.port_schema import zero_sample
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlserve_scoring.models.loaded import Array
 
+_log = logging.getLogger("mlserve.model")
 _DTYPES: Final[dict[str, str]] = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -31,6 +34,7 @@ _DTYPES: Final[dict[str, str]] = {
     "tensor(bool)": "bool",
     "tensor(string)": "object",
 }
+_UNKNOWN: Final = "Unknown Category"  # of an encoder, which tells it as a failure
 _HALVES: Final = "bfloat16"
 _OPTIONAL: Final = "optional("
 PROVIDERS: Final = {
@@ -99,11 +103,22 @@ class OnnxModel:
     def __init__(self, session: Any, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
         self.inputs = inputs
         self.outputs = outputs
-        self.sample = zero_sample(inputs)
         self._run = session.run
         self._names = [port.name for port in outputs]
         # An input of an optional type must be there, as None; one with a default must not.
         self._absent = dict.fromkeys(port.name for port in inputs if port.is_optional and port.is_nullable)
+        self.sample = self._sample()
+
+    def _sample(self) -> object:
+        """Return a sample; of texts and whole numbers, which may be categories, only one that the model knows."""
+        sample = zero_sample(self.inputs)
+        if sample is not None and any(port.dtype == "object" or "int" in port.dtype for port in self.inputs):
+            try:
+                self.run(read_inputs(sample, self.inputs))
+            except Exception as error:  # noqa: BLE001  # whatever an encoder says to a word that it does not know
+                _log.warning("no sample is known that the model answers, give one: %s", str(error).split("\n", 1)[0])
+                return None
+        return sample
 
     def run(self, inputs: Mapping[str, Array]) -> Sequence[object]:
         """Return a value for each output.
@@ -115,7 +130,7 @@ class OnnxModel:
             given: Mapping[str, Array | None] = {**self._absent, **inputs} if self._absent else inputs
             outputs: list[object] = self._run(self._names, given)
         except Exception as error:
-            if type(error).__name__ == "InvalidArgument":
+            if type(error).__name__ == "InvalidArgument" or _UNKNOWN in str(error):
                 raise InvalidRequestError(f"the model refused the input: {error}") from error
             raise
         return outputs
