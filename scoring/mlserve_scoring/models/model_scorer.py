@@ -121,6 +121,11 @@ class ModelScorer:
         return 0 if self._lanes is None else self._lanes.waiting
 
     @property
+    def is_stuck(self) -> bool:
+        """Return whether runs that do not end keep others from running."""
+        return self._lanes is not None and self._lanes.is_stuck
+
+    @property
     def threads_lost(self) -> int:
         """Return how many threads are held by runs that do not end."""
         return 0 if self._lanes is None else self._lanes.lost

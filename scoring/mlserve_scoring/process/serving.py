@@ -157,7 +157,7 @@ class Service:
             manifest.contract or contract_from(scorer.contract, replayed),
             manifest=manifest,
             app_root=self._app_root,
-            state=lambda: self._state,
+            state=lambda: "stuck" if self._state == "ready" and scorer.is_stuck else self._state,
             gate=gate,
             observation=observation,
             collector=collector,

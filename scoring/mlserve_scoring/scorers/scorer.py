@@ -40,6 +40,10 @@ class Scorer(Protocol):
         """Return how many requests wait for their turn to run."""
 
     @property
+    def is_stuck(self) -> bool:
+        """Return whether runs that do not end keep others from running."""
+
+    @property
     def threads_lost(self) -> int:
         """Return how many threads are held by runs that do not end."""
 

@@ -103,6 +103,11 @@ class Connection(asyncio.Protocol):
         """Return whether a request has begun to arrive and nothing is being answered."""
         return self._current is None and not self._waiting and self._reader.begun
 
+    @property
+    def number(self) -> int:
+        """Return the file descriptor."""
+        return -1 if self._transport is None else int(self._transport.get_extra_info("socket").fileno())
+
     # Called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlserve")
 LEAST_RATE: Final = 16_384  # bytes a second: what a slow but honest link moves
 _RESERVED: Final = 64
+_LAST_STANDARD: Final = 2
 _UNLIMITED: Final = 1 << 20
 
 
@@ -60,3 +62,16 @@ def most_connections() -> int:
             _log.warning("the limit of open files stays at %d, %s", soft, error)
     room = _UNLIMITED if soft == resource.RLIM_INFINITY else soft
     return max(room - _RESERVED, room // 2)
+
+
+def fill_standard(replaced: int | None = None) -> None:
+    """Open nothing in the place of standard streams that were closed, so that no connection gets their numbers.
+
+    Args:
+        replaced: One that is open and is to be closed by it.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
+        continue
+    if replaced is not None:
+        os.dup2(number, replaced)
+    os.close(number)

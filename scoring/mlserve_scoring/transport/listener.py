@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.transport.connection import Answering, Connection
-from mlserve_scoring.transport.limits import Limits, most_connections
+from mlserve_scoring.transport.limits import Limits, fill_standard, most_connections
 from mlserve_scoring.transport.reader import Heads
 from mlserve_scoring.transport.sharing import TurnTaking
 
@@ -25,6 +25,8 @@ _BACKLOG: Final = 1024
 _TLS_CLOSE_S: Final = 2.0
 _CERTIFICATE_S: Final = 1.0
 _CROWDED_S: Final = 60.0
+_CLOSING_S: Final = 0.01
+_LAST_STANDARD: Final = 2
 _LOOKS: Final = 3
 # After how many seconds of silence a client is asked whether it lives, how often then, and how often in vain.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
@@ -158,12 +160,23 @@ class Server:
             self._shaking.discard(connection)
         self._open.add(connection)
         self._empty.clear()
+        if 0 <= connection.number <= _LAST_STANDARD:
+            self._restore_standard(connection)
         if len(self._open) > self._most:
             connection.abort()
             now = asyncio.get_running_loop().time()
             if now - self._crowded_at >= _CROWDED_S:
                 self._crowded_at = now
                 _log.error("more than %d connections are open, and more are turned away; raise nofile", self._most)
+
+    def _restore_standard(self, connection: Connection) -> None:
+        """Turn a client away whose connection has the number of a standard stream: what is printed would reach it."""
+        _log.error("the script has closed standard streams; what it prints and what is logged is lost")
+        number = connection.number
+        connection.abort()
+        fill_standard()
+        # libuv leaves these numbers open when it closes a connection.
+        asyncio.get_running_loop().call_later(_CLOSING_S, fill_standard, number)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
