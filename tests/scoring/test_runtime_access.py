@@ -15,10 +15,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from mlserve_scoring.access.admission import Refused
+from mlserve_scoring.access.admission import Refused, UnknownKey
 from mlserve_scoring.access.entra import EntraGate, fetch_keys, problems, tokens_for
 from mlserve_scoring.access.keys import Keys, KeysError
-from mlserve_scoring.access.tokens import Tokens, UnknownKey, issuers, keys_from
+from mlserve_scoring.access.tokens import Tokens, issuers, keys_from
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.settings import Entra
 

@@ -47,6 +47,8 @@ class Receiver:
     def __init__(self):
         self.bodies = []
         self.status = 200
+        self.silent = False
+        self.ended = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,6 +57,9 @@ class Receiver:
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 receiver.bodies.append((self.path, body))
+                if receiver.silent:
+                    receiver.ended.wait()
+                    return
                 answer = b""
                 if "track" in self.path:
                     count = len(json.loads(body))
@@ -105,6 +110,7 @@ def receiver():
     """A receiver of both kinds."""
     made = Receiver()
     yield made
+    made.ended.set()
     made.server.shutdown()
     made.server.server_close()
 
@@ -246,6 +252,19 @@ def test_calls_of_the_script_belong_to_its_request(start, image, receiver):
     assert f"00-{TRACE}-{spans['outgoing'].span_id.hex()}-01" == told
     assert spans["POST /score"].span_id == spans["outgoing"].parent_span_id
     assert "diabetes" == attributes_of(spans["outgoing"])["Service Name"]
+
+
+def test_draining_does_not_wait_for_a_silent_endpoint(start, image, receiver):
+    """What it was sent and did not answer is given up when the time is over."""
+    receiver.silent = True
+    string = f"InstrumentationKey={KEY};IngestionEndpoint={receiver.address}/"
+    service = start(
+        image({"score.py": SCRIPT}),
+        telemetry={"otlp_endpoint": receiver.address, "connection_string": string},
+    )
+    service.request("POST", "/score", "x")
+
+    assert service.stop(seconds=14) == 0
 
 
 @pytest.mark.parametrize("way", ["nobody", "failing"])

@@ -29,6 +29,10 @@ class Refused:
 Admission = bool | Refused
 
 
+class UnknownKey(Exception):  # noqa: N818  # not an error: the keys may have been rolled
+    """A token is signed with a key that is not among those known."""
+
+
 def bearer(authorization: bytes | None) -> bytes:
     """Return what an ``Authorization`` header shows; empty when nothing, or of another scheme."""
     header = authorization or b""

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from mlserve_scoring.access.admission import Admission, Refused, bearer
+from mlserve_scoring.access.admission import Admission, Refused, UnknownKey, bearer
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.setting_rules import entra_problems
 
 if TYPE_CHECKING:
     from mlserve_scoring.access.tokens import Tokens
@@ -31,21 +32,6 @@ _RETRY_S: Final = 60.0
 _LEAST_PAUSE_S: Final = 30.0
 _TIMEOUT_S: Final = 10.0
 _MOST_BYTES: Final = 1 << 20
-_TENANT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-def problems(settings: Entra) -> list[str]:
-    """Return what is wrong with the settings of tokens, each with its place."""
-    found = []
-    if not _TENANT.fullmatch(settings.tenant):
-        found.append(f"entra.tenant: must be the tenant's id, a GUID, got {settings.tenant!r}")
-    if not settings.audiences or not all(settings.audiences):
-        found.append("entra.audiences: must name at least one audience; without, tokens for anybody would open")
-    parts = urlsplit(settings.authority)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        found.append(f"entra.authority: must be an https address, got {settings.authority!r}")
-    return found
 
 
 def tokens_for(settings: Entra) -> Tokens:
@@ -54,7 +40,7 @@ def tokens_for(settings: Entra) -> Tokens:
     Raises:
         StartError: The feature is not in the image, or the settings cannot work.
     """
-    wrong = problems(settings)
+    wrong = entra_problems(settings)
     if wrong:
         raise StartError("; ".join(wrong), stage="init", todo="correct the settings")
     try:
@@ -92,8 +78,6 @@ class EntraGate:
 
     def admit(self, authorization: bytes | None) -> Admission | asyncio.Future[Admission]:
         """Return whether an ``Authorization`` header shows a token that opens."""
-        from mlserve_scoring.access.tokens import UnknownKey  # noqa: PLC0415  # a feature of the image
-
         token = bearer(authorization)
         if not token:
             return False
@@ -114,8 +98,6 @@ class EntraGate:
         answer: asyncio.Future[Admission] = self._loop.create_future()
 
         def check(_: asyncio.Future[None]) -> None:
-            from mlserve_scoring.access.tokens import UnknownKey  # noqa: PLC0415  # a feature of the image
-
             if answer.done():
                 return
             try:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from mlserve_scoring.access.admission import Admission, Refused
+from mlserve_scoring.access.admission import Admission, Refused, UnknownKey
 
 if TYPE_CHECKING:
     from mlserve_scoring.settings import Entra
@@ -35,10 +35,6 @@ _TEXTS: Final[Mapping[type[Exception], str]] = {
     jwt.InvalidAudienceError: "The token is for another audience.",
     jwt.InvalidIssuerError: "The token is of another issuer.",
 }
-
-
-class UnknownKey(Exception):  # noqa: N818  # not an error: the keys may have been rolled
-    """A token is signed with a key that is not among those known."""
 
 
 class Tokens:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlserve_scoring.collection import automatic
-from mlserve_scoring.models.model_scorer import ModelScorer
 from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
 from mlserve_scoring.routes.docs_page import docs_routes
@@ -14,6 +13,7 @@ from mlserve_scoring.routes.health import health_routes
 from mlserve_scoring.routes.open_inference import open_inference_routes, served_model, unknown_model
 from mlserve_scoring.routes.openapi import Described, form_of
 from mlserve_scoring.routes.score import score_routes
+from mlserve_scoring.scorers.scorer import SharesRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
     if observation is not None:
         routes = {**routes, **observation.routes()}
         observers += observation.observers(routes)
-        if isinstance(scorer, ModelScorer):
+        if isinstance(scorer, SharesRuns):
             scorer.shared_run = observation.shared_run
     if collector is not None and settings.collection is not None and settings.collection.automatic:
         collector.form.use(contract)

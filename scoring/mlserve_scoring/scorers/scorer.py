@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import orjson
 
@@ -52,6 +52,17 @@ class Scorer(Protocol):
 
     def close(self) -> None:
         """Stop the threads."""
+
+
+@runtime_checkable
+class SharesRuns(Protocol):
+    """Lets requests share runs.
+
+    Attributes:
+        shared_run: Told how many requests shared a run; ``None`` tells nobody.
+    """
+
+    shared_run: Callable[[int], None] | None
 
 
 @dataclass(frozen=True)
