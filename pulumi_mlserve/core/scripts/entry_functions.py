@@ -44,7 +44,7 @@ def check_functions(tree: ast.Module, *, lines: int) -> Iterator[Finding]:
         elif isinstance(node, ast.Constant):
             yield node.lineno, f"{name} is no function, got {node.value!r}; {advice}"
         elif isinstance(node, Function):
-            yield from _check_init(node) if name == "init" else _check_run(node)
+            yield from _check_init(node, bound.get("run")) if name == "init" else _check_run(node)
 
 
 def has_input_schema(tree: ast.Module) -> bool:
@@ -82,10 +82,13 @@ def _assigned(statement: ast.Assign | ast.AnnAssign) -> Iterator[tuple[str, ast.
                 yield node.id, statement.value if node is target and statement.value is not None else statement
 
 
-def _check_init(node: Function) -> Iterator[Finding]:
-    """Yield what is wrong with ``init``."""
-    if isinstance(node, ast.AsyncFunctionDef):
-        yield node.lineno, "init() is asynchronous, which nobody would await; define it with def"
+def _check_init(node: Function, run: object) -> Iterator[Finding]:
+    """Yield what is wrong with ``init``; an asynchronous one is awaited only beside an asynchronous ``run``."""
+    if isinstance(node, ast.AsyncFunctionDef) and isinstance(run, ast.FunctionDef):
+        yield (
+            node.lineno,
+            "init() is asynchronous, which nobody would await; define it with def, or both async",
+        )
     needed = _required(node.args)
     if needed and not node.decorator_list:
         yield (
@@ -96,8 +99,6 @@ def _check_init(node: Function) -> Iterator[Finding]:
 
 def _check_run(node: Function) -> Iterator[Finding]:
     """Yield what is wrong with ``run``."""
-    if isinstance(node, ast.AsyncFunctionDef):
-        yield node.lineno, "run() is asynchronous, which nobody would await; define it with def"
     decorators = [_decorator(one) for one in node.decorator_list]
     if any(name not in _KNOWN_DECORATORS for name, _ in decorators):
         return  # what the decorator makes of it is known only at run time
