@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
@@ -397,7 +398,7 @@ def test_a_full_disk_loses_nothing_once_there_is_room_again(image, start, tmp_pa
     namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     mount = ["sh", "-c", f'mount -t tmpfs -o size=64k tmpfs {mounted} && exec "$@"', "sh"]
     service = start(root, within=[*namespace, *mount], **settings(mounted, format="jsonl"))
-    seen = type(tmp_path)(f"/proc/{service.process.pid}/root{mounted}")
+    seen = Path(f"/proc/{service.process.pid}/root{mounted}")
     (seen / "filler").write_bytes(b"x" * 57_344)
     for number in range(10):
         assert 200 == service.score([number, "x" * 1000]).status
@@ -438,3 +439,63 @@ def test_models_without_a_script_have_columns_by_their_inputs(image, start, tmp_
     assert [("1", "2"), ("3", "4"), ("5", "6")] == [(row["x[0]"], row["x[1]"]) for row in inputs]
     assert ["3.0", "7.0", "11.0"] == [row["y"] for row in predictions]
     assert ("ridge", "1") == (inputs[0]["$aml_model_name"], inputs[0]["$aml_model_version"])
+
+
+def test_memory_stays_within_its_bound_under_load(image, start):
+    """A store that never answers, and far more requests than fit: the rest is lost, and the process stays small."""
+    options = {"account_name": "a", "account_key": "aaaa", "endpoint": "http://127.0.0.1:9/a"}
+    wanted = {"target": "az://none", "format": "jsonl", "max_waiting_mb": 8, "options": options}
+    service = start(image({"score.py": ECHO}), collection=wanted)
+    before = _resident(service)
+    request = b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 3\r\n\r\n[1]"
+    with service.connect() as client:
+        for _ in range(300):
+            client.sendall(request * 50)
+            answered = b""
+            while answered.count(b"\r\n\r\n[1]") < 50:
+                answered += client.recv(65536)
+    lines = service.get("/metrics").body.decode()
+
+    assert _resident(service) - before < 24 << 20
+    assert "mlserve_collection_lost_total 0\n" not in lines
+
+
+def _resident(service):
+    """Bytes of memory of a process."""
+    pages = Path(f"/proc/{service.process.pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_workers_write_parts_of_their_own(image, start, tmp_path):
+    """Every request is kept once, whichever worker answered it."""
+    service = start(image({"score.py": ECHO}), workers=2, **settings(tmp_path, format="jsonl"))
+    for number in range(40):
+        service.score(number)
+    service.stop()
+
+    assert list(range(40)) == sorted(entry["input"] for entry in objects(tmp_path))
+
+
+def test_a_forked_child_neither_writes_nor_hangs(image, start, tmp_path):
+    """What it collects is its own loss; its parent goes on."""
+    script = """
+        import os
+        from azureml.monitoring import ModelDataCollector
+        def init():
+            global inputs
+            inputs = ModelDataCollector("m", "inputs", ["a"])
+        def run(data):
+            child = os.fork()
+            if child == 0:
+                inputs.collect([[1]])
+                os._exit(7)
+            status = os.waitpid(child, 0)[1]
+            inputs.collect([[2]])
+            return os.waitstatus_to_exitcode(status)
+    """
+    service = start(image({"score.py": script}), **settings(tmp_path))
+    answer = service.score(1)
+    service.stop()
+
+    assert 7 == answer.json
+    assert ["2"] == [row["a"] for row in rows(tmp_path, "inputs")]

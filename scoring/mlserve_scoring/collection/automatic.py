@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.collection.bodies import QUERY, STREAMED
-from mlserve_scoring.collection.records import Exchange
+from mlserve_scoring.collection.records import Exchange, compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def observer(collector: Collector) -> Callable[[Request, Reply], None]:
                 len(body),
                 kind,
                 headers.get(b"inference-header-content-length", b""),
-                given if len(given) <= most else given[:most],
+                compact(given) if len(given) <= most else given[:most],
                 len(given) if reply.stream is None else STREAMED,
                 (reply.content_type if answer is None else answer.content_type) or b"",
                 _json_size(reply),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mlserve.collection")
 _CHUNK: Final = 1 << 20
+_TURN_S: Final = 0.000_5
 _DAY_S: Final = 86_400
 _LOG_S: Final = 60.0
 _MOST_PAUSE_S: Final = 30.0
@@ -76,6 +77,7 @@ class Collector:
         self._threshold = int(sample * _ALL)
         self._max_waiting = max_waiting
         self._wake_at = min(max_waiting // 2, 2 * _CHUNK)
+        self._hurry_at = max_waiting // 2
         self._flush_s = flush_s
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -199,8 +201,11 @@ class Collector:
                 self._taken_size += record.size
                 taken.append(record)
         joined: dict[tuple[str, str, bytes], tuple[list[bytes], int]] = {}
+        began = time.perf_counter()
         for record in taken:
-            time.sleep(0)  # lets waiting threads run, which else waited for sys.getswitchinterval()
+            if self._waiting < self._hurry_at and time.perf_counter() - began > _TURN_S:
+                time.sleep(0)  # lets waiting threads run at once; else they wait for sys.getswitchinterval()
+                began = time.perf_counter()
             try:
                 lines = self.form.lines(record)
             except Exception:  # noqa: BLE001  # one record's fault must not stop the others

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mlserve_scoring.collection.csv_cells import csv_lines
 from mlserve_scoring.collection.csv_format import CORRELATION, correlation_columns
-from mlserve_scoring.collection.records import Collected, Subject
+from mlserve_scoring.collection.records import Collected, Subject, compact
 from mlserve_scoring.collection.running import Running
 from mlserve_scoring.observing.current import CURRENT
 from mlserve_scoring.routes.identity import id_of
@@ -143,7 +143,7 @@ def keep(  # noqa: PLR0913  # what a row is about
     # The samples answered before the service is ready never arrived: they are nobody's requests.
     if request is not None and not (request.arrived and collector.keeps(request)):
         return ""
-    payload = to_json({"columns": columns, "rows": rows})
+    payload = compact(to_json({"columns": columns, "rows": rows}))
     if len(payload) > collector.most_bytes:
         collector.lost("too_large")
         return f"{len(payload)} bytes are more than {collector.most_bytes}"

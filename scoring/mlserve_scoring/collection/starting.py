@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -14,10 +13,11 @@ from mlserve_scoring.collection.csv_format import CsvFormat
 from mlserve_scoring.collection.folder import Folder, repair
 from mlserve_scoring.collection.from_scripts import is_hourly, is_switched_off
 from mlserve_scoring.collection.jsonl_format import JsonlFormat
-from mlserve_scoring.collection.object_store import SCHEMES, ObjectStore, connected, shown
+from mlserve_scoring.collection.object_store import ObjectStore, connected, shown
 from mlserve_scoring.collection.records import Subject
 from mlserve_scoring.collection.running import Running
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.setting_rules import collection_problems, is_object_store
 
 if TYPE_CHECKING:
     from mlserve_scoring.collection.target import Target
@@ -36,7 +36,7 @@ def start_collector(settings: Settings, manifest: Manifest) -> Collector | None:
     wanted = settings.collection
     if wanted is None:
         return None
-    problems = _problems(wanted)
+    problems = collection_problems(wanted)
     if problems:
         raise StartError("; ".join(problems), stage="init", todo="correct the service's collection settings")
     if is_switched_off():
@@ -64,28 +64,8 @@ def subject_of(settings: Settings, wanted: Collection, manifest: Manifest) -> Su
     return Subject(wanted.workspace, settings.service, name or "default", version)
 
 
-def _problems(wanted: Collection) -> list[str]:
-    found = []
-    parts = wanted.workspace.split("/")
-    if len(parts) != 3 or not all(parts):  # noqa: PLR2004  # subscription, resource group, workspace
-        found.append(f"collection.workspace: must be SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE, got {wanted.workspace!r}")
-    scheme, mark, _ = wanted.target.partition("://")
-    if mark and scheme not in {*SCHEMES, "file"}:
-        found.append(
-            f"collection.target: must be a folder or an address that begins with {'://, '.join(SCHEMES)}:// or "
-            f"file://, got {shown(wanted.target)!r}"
-        )
-    elif not mark and not wanted.target.startswith(("/", "~")):
-        found.append(f"collection.target: must be an absolute path or an address, got {wanted.target!r}")
-    elif mark and scheme != "file" and not re.match(r"[^/]", wanted.target.partition("://")[2]):
-        found.append(f"collection.target: names no container or bucket, got {wanted.target!r}")
-    if wanted.options and (not mark or scheme == "file"):
-        found.append("collection.options: are for object stores, and the target is a folder; remove them")
-    return found
-
-
 def _target(wanted: Collection, bound: int) -> Target:
-    if "://" in wanted.target and not wanted.target.startswith("file://"):
+    if is_object_store(wanted.target):
         return ObjectStore(connected(wanted.target, wanted.options), most_bytes=bound // 4)
     path = unquote(urlsplit(wanted.target).path) if wanted.target.startswith("file://") else wanted.target
     root = Path(path).expanduser()
