@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from mlserve_scoring.access.admission import Refused, UnknownKey
-from mlserve_scoring.access.entra import EntraGate, fetch_keys, problems, tokens_for
+from mlserve_scoring.access.entra import EntraGate, fetch_keys, tokens_for
 from mlserve_scoring.access.keys import Keys, KeysError
 from mlserve_scoring.access.tokens import Tokens, issuers, keys_from
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.setting_rules import entra_problems
 from mlserve_scoring.settings import Entra
 
 ECHO = "def init(): pass\ndef run(data): return data"
@@ -317,10 +318,10 @@ def test_only_keys_that_can_be_trusted_are_used(signers):
 def test_settings_of_tokens_are_checked_at_once():
     """All problems together; only loopback may be asked without TLS."""
     wrong = Entra("contoso.com", (), authority="http://login.example.com")
-    found = problems(wrong)
+    found = entra_problems(wrong)
 
     assert ["entra.tenant", "entra.audiences", "entra.authority"] == [text.partition(":")[0] for text in found]
-    assert problems(settings("http://127.0.0.1:8080")) == []
+    assert entra_problems(settings("http://127.0.0.1:8080")) == []
 
 
 class Published:

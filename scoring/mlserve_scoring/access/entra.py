@@ -10,13 +10,11 @@ import asyncio
 import http.client
 import json
 import logging
-import re
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from mlserve_scoring.access.admission import Admission, Refused, UnknownKey, bearer
 from mlserve_scoring.errors import StartError

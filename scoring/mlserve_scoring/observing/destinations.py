@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: E402
 
 from mlserve_scoring.observing.spans import Translator  # noqa: E402
 from mlserve_scoring.observing.told import LogTold, RequestTold  # noqa: E402
+from mlserve_scoring.setting_rules import telemetry_problems  # noqa: E402
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs.export import LogRecordExporter
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from mlserve_scoring.settings import Settings
 
 _TIMEOUT_S: Final = 5.0
-_KEY: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Exporting:
@@ -84,11 +83,7 @@ def destinations_for(settings: Settings) -> list[Destination]:
     wanted = settings.telemetry
     if wanted is None:
         return []
-    problems = []
-    if wanted.connection_string and (wrong := _wrong_string(wanted.connection_string)):
-        problems.append(f"telemetry.connection_string: {wrong}")
-    if wanted.otlp_endpoint and (wrong := _wrong_address(wanted.otlp_endpoint)):
-        problems.append(f"telemetry.otlp_endpoint: {wrong}")
+    problems = telemetry_problems(wanted)
     if problems:
         raise StartError("; ".join(problems), stage="init", todo="correct the settings")
     # What they would say of every failure, with the address, our own one line says.
@@ -137,23 +132,3 @@ def _application_insights(settings: Settings, connection_string: str) -> Destina
         AzureMonitorLogExporter(**options),
         Translator(settings, with_sample_rate=True),
     )
-
-
-def _wrong_string(text: str) -> str:
-    """Return what is wrong with a connection string, without a word of it."""
-    parts = dict(part.partition("=")[::2] for part in text.split(";") if part)
-    folded = {name.strip().lower(): value.strip() for name, value in parts.items()}
-    if not _KEY.fullmatch(folded.get("instrumentationkey", "")):
-        return "has no InstrumentationKey=GUID; copy it from the resource's overview page"
-    endpoint = folded.get("ingestionendpoint")
-    return "" if endpoint is None else _wrong_address(endpoint, "its IngestionEndpoint")
-
-
-def _wrong_address(address: str, what: str = "") -> str:
-    try:
-        parts = urlsplit(address)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    subject = f"{what} must" if what else "must"
-    return "" if fits else f"{subject} be an http or https address, such as http://127.0.0.1:4318"
