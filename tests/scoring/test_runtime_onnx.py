@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, save
+from mlserve_scoring.errors import InvalidRequestError, StartError
+from mlserve_scoring.models.inputs import read_inputs
+from mlserve_scoring.models.onnx_model import load_onnx
+from mlserve_scoring.models.port_schema import schema_of
+from mlserve_scoring.scorers.results import to_json
+from mlserve_scoring.settings import SettingsError, parse
+from model_kit import BOOL, FLOAT, INT64, STRING, write_onnx
+from onnx import TensorProto, helper
 from scoring_kit import write_image
-
-FLOAT, INT64, STRING, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING, TensorProto.BOOL
-
-
-def write_model(path, nodes, inputs, outputs):
-    """Write a model: inputs and outputs are (name, type, shape)."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(*entry) for entry in inputs],
-        [helper.make_tensor_value_info(*entry) for entry in outputs],
-    )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-    return path
 
 
 @pytest.fixture(scope="module")
 def single(start_shared, tmp_path_factory):
     """One input ``x`` [N, 3]; the answer is twice it."""
     folder = tmp_path_factory.mktemp("single")
-    model = write_model(
+    model = write_onnx(
         folder / "double.onnx",
         [helper.make_node("Add", ["x", "x"], ["y"])],
         [("x", FLOAT, ["N", 3])],
@@ -43,7 +37,7 @@ def several(start_shared, tmp_path_factory):
     """Four inputs of different types, passed through."""
     folder = tmp_path_factory.mktemp("several")
     kinds = {"age": INT64, "bmi": FLOAT, "sex": STRING, "ok": BOOL}
-    model = write_model(
+    model = write_onnx(
         folder / "same.onnx",
         [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
         [(name, kind, ["N", 1]) for name, kind in kinds.items()],
@@ -70,7 +64,7 @@ def test_every_form_of_input_is_read(single, body):
     assert (answer.status, answer.json) == (200, {"y": [[2.0, 4.0, 7.0]]})
 
 
-def test_rows_may_be_many_or_none(single):
+def test_rows_may_be_many(single):
     """The first axis is free."""
     assert len(single.score([[1, 2, 3]] * 500).json["y"]) == 500
     assert single.score({"x": np.zeros((2, 3)).tolist()}).json["y"] == [[0, 0, 0], [0, 0, 0]]
@@ -149,7 +143,7 @@ def test_types_are_not_bent(several, record, message):
 
 def test_the_contract_follows_from_the_model(image, trial, tmp_path):
     """With a sample of zeros and its answer."""
-    model = write_model(
+    model = write_onnx(
         tmp_path / "m.onnx",
         [helper.make_node("Add", ["x", "x"], ["y"])],
         [("x", INT64, [None, 2])],
@@ -167,7 +161,7 @@ def test_a_model_that_fails_on_its_sample_is_a_problem(image, trial, tmp_path):
     """Found by the trial, not by the first caller."""
     shape = helper.make_tensor("shape", INT64, [1], [7])
     nodes = [helper.make_node("Constant", [], ["s"], value=shape), helper.make_node("Reshape", ["x", "s"], ["y"])]
-    model = write_model(tmp_path / "m.onnx", nodes, [("x", FLOAT, ["N"])], [("y", FLOAT, [7])])
+    model = write_onnx(tmp_path / "m.onnx", nodes, [("x", FLOAT, ["N"])], [("y", FLOAT, [7])])
     (problem,) = trial(image(entry=None, models=[("m", model)]))["problems"]
 
     assert problem["stage"] == "run"
@@ -194,7 +188,7 @@ def test_a_long_model_answers_on_threads(start, image, tmp_path):
     nodes = [helper.make_node("Constant", [], ["c"], value=weight)]
     nodes += [helper.make_node("MatMul", ["x" if i == 0 else f"h{i}", "c"], [f"h{i + 1}"]) for i in range(3)]
     nodes.append(helper.make_node("ReduceMean", ["h3"], ["y"], keepdims=0))
-    model = write_model(tmp_path / "m.onnx", nodes, [("x", FLOAT, [size, size])], [("y", FLOAT, [])])
+    model = write_onnx(tmp_path / "m.onnx", nodes, [("x", FLOAT, [size, size])], [("y", FLOAT, [])])
     service = start(image(entry=None, models=[("m", model)], samples=[{"input": {"x": [[0.0] * size] * size}}]))
     body = json.dumps({"x": [[0.5] * size] * size})
 
@@ -203,7 +197,7 @@ def test_a_long_model_answers_on_threads(start, image, tmp_path):
 
 def test_a_served_model_opens_no_connection(image, start, tmp_path):
     """Nothing calls out: the process has its listening socket and no other end but its clients."""
-    model = write_model(
+    model = write_onnx(
         tmp_path / "m.onnx", [helper.make_node("Add", ["x", "x"], ["y"])], [("x", FLOAT, [1])], [("y", FLOAT, [1])]
     )
     service = start(image(entry=None, models=[("m", model)]))
@@ -224,7 +218,7 @@ def test_a_served_model_opens_no_connection(image, start, tmp_path):
 def test_a_model_of_free_size_is_ready_without_a_sample(start, image, tmp_path):
     """Nobody knows a size that it can work with, and a made-up one must not keep it from serving."""
     nodes = [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3])]
-    model = write_model(
+    model = write_onnx(
         tmp_path / "m.onnx",
         nodes,
         [("x", FLOAT, ["N", 1, "H", "W"])],
@@ -234,3 +228,141 @@ def test_a_model_of_free_size_is_ready_without_a_sample(start, image, tmp_path):
 
     assert service.ask("status")["samples_answered"] == 0
     assert service.score({"x": [[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]}).json == {"y": [[[[9]]]]}
+
+
+def in_process(path, **options):
+    """A model loaded by the test itself, and a function that puts a body to it."""
+    model = load_onnx(path, threads=1, **options)
+
+    def answer(body):
+        values = model.run(read_inputs(body, model.inputs))
+        return json.loads(to_json(dict(zip([port.name for port in model.outputs], values, strict=True))))
+
+    return model, answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (TensorProto.UINT64, [2**64 - 1, 0]),
+        (TensorProto.INT64, [-(2**63), 2**53 + 1]),
+        (TensorProto.UINT8, [0, 255]),
+        (TensorProto.FLOAT16, [0.5, -65504]),
+        (TensorProto.DOUBLE, [0.1, 1e300]),
+        (TensorProto.BFLOAT16, [1.5, -3.0]),
+        (BOOL, [True, False]),
+        (STRING, ["", "ä\n"]),
+    ],
+)
+def test_every_type_of_tensor_goes_in_and_out(tmp_path, kind, values):
+    """With no value changed."""
+    nodes = [helper.make_node("Reshape", ["x", "s"], ["y"])]
+    if kind == TensorProto.BFLOAT16:
+        nodes = [helper.make_node("Cast", ["x"], ["f"], to=FLOAT), helper.make_node("Cast", ["f"], ["y"], to=kind)]
+    shape = {"s": np.array([-1], np.int64)}
+    path = write_onnx(tmp_path / "m.onnx", nodes, [("x", kind, ["N"])], [("y", kind, ["N"])], weights=shape)
+    _, answer = in_process(path)
+
+    assert answer({"x": values}) == {"y": values}
+
+
+def test_bfloat16_is_rounded_to_the_nearest(tmp_path):
+    """And what is no number stays none."""
+    nodes = [helper.make_node("Cast", ["x"], ["y"], to=FLOAT)]
+    path = write_onnx(tmp_path / "m.onnx", nodes, [("x", TensorProto.BFLOAT16, ["N"])], [("y", FLOAT, ["N"])])
+    _, answer = in_process(path)
+
+    assert answer({"x": [1.00390625, 1.01171875, 1.0040, None]}) == {"y": [1.0, 1.015625, 1.0078125, None]}
+
+
+def test_an_input_with_a_default_may_be_left_out(tmp_path):
+    """The default is in the model."""
+    path = write_onnx(
+        tmp_path / "m.onnx",
+        [helper.make_node("Add", ["x", "k"], ["y"])],
+        [("x", FLOAT, ["N"]), ("k", FLOAT, [1])],
+        [("y", FLOAT, ["N"])],
+        weights={"k": np.array([10], np.float32)},
+    )
+    model, answer = in_process(path)
+
+    assert answer({"x": [1]}) == {"y": [11]}
+    assert answer({"x": [1], "k": [2]}) == {"y": [3]}
+    assert schema_of(model.inputs)["required"] == ["x"]
+
+
+def test_sequences_and_several_axes_are_written(tmp_path):
+    """As nested arrays."""
+    nodes = [helper.make_node("SequenceConstruct", ["x", "x"], ["y"])]
+    value = helper.make_tensor_sequence_value_info("y", FLOAT, None)
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", FLOAT, ["N", None, 1])], [value])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    _, answer = in_process(tmp_path / "m.onnx")
+
+    assert answer({"x": [[[1], [2]]]}) == {"y": [[[[1], [2]]], [[[1], [2]]]]}
+    with pytest.raises(InvalidRequestError, match=r"x\[0\]\[1\]: expected 1 values, got 2"):
+        answer({"x": [[[1], [2, 3]]]})
+
+
+def test_a_made_up_category_keeps_no_model_from_serving(tmp_path, caplog):
+    """The sample is then for its owner to give, and the log says so; to a caller it is a mistake of his."""
+    nodes = [helper.make_node("OneHotEncoder", ["x"], ["y"], domain="ai.onnx.ml", cats_strings=["a", "b"], zeros=0)]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", STRING, ["N"])],
+        [helper.make_tensor_value_info("y", FLOAT, ["N", 2])],
+    )
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 2)]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=versions, ir_version=9).SerializeToString())
+    with caplog.at_level(logging.WARNING, "mlserve.model"):
+        model, answer = in_process(path)
+
+    assert model.sample is None
+    assert "no sample is known that the model answers, give one" in caplog.text
+    assert answer(["b"]) == {"y": [[0, 1]]}
+    with pytest.raises(InvalidRequestError, match="Unknown Category"):
+        answer(["c"])
+
+
+@pytest.mark.parametrize(
+    ("provider", "advice"),
+    [
+        ("cuda", "put 'onnxruntime-gpu' in place of 'onnxruntime' into the environment"),
+        ("tensorrt", "'onnxruntime-gpu'.*TensorRT"),
+        ("openvino", "'onnxruntime-openvino'"),
+        ("rocm", "ROCMExecutionProvider"),
+    ],
+)
+def test_a_provider_that_the_wheel_lacks_is_a_problem(tmp_path, provider, advice):
+    """With the wheel that has it; nothing falls back to the processor in silence."""
+    path = write_onnx(
+        tmp_path / "m.onnx", [helper.make_node("Abs", ["x"], ["y"])], [("x", FLOAT, [1])], [("y", FLOAT, [1])]
+    )
+    with pytest.raises(
+        StartError, match=f"onnx_providers: this onnxruntime has no '{provider}', it has .*cpu.*{advice}"
+    ):
+        load_onnx(path, threads=1, providers=(provider, "cpu"))
+
+
+def test_a_provider_that_nobody_knows_is_refused_by_the_settings():
+    """Before anything is loaded."""
+    with pytest.raises(SettingsError, match=r"onnx_providers: must name some of cpu, cuda, .*got \['gpu'\]"):
+        parse(json.dumps({"schema": 1, "root": "/", "onnx_providers": ["gpu"]}))
+
+
+def test_an_input_that_no_json_stands_for_is_a_problem(tmp_path):
+    """A sequence cannot be told from a tensor."""
+    value = helper.make_tensor_sequence_value_info("x", FLOAT, None)
+    graph = helper.make_graph(
+        [helper.make_node("SequenceLength", ["x"], ["y"])],
+        "g",
+        [value],
+        [helper.make_tensor_value_info("y", INT64, [])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(StartError, match=r"input 'x' is of type seq\(tensor\(float\)\), which no JSON stands for"):
+        load_onnx(tmp_path / "m.onnx", threads=1)

@@ -71,7 +71,7 @@ def load_onnx(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is raised, and told once
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=asked)
     except Exception as error:
