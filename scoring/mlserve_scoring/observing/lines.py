@@ -105,10 +105,17 @@ class LineWriter:
             self._waiting.append(line)
             self._waiting_bytes += size
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="log-lines", daemon=True)
-                self._thread.start()
+                self._start()
             elif not self._busy and (size or len(self._waiting) in {1, _TOGETHER}):
                 self._changed.notify_all()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="log-lines", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter ends, and Python 3.12 starts no thread then
+            self._thread = None
+            self._put(b"".join(line if isinstance(line, bytes) else line() for line in self._take()))
 
     def _work(self) -> None:
         while True:
