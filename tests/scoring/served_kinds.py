@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import joblib
+import pandas as pd
 from onnx import TensorProto, helper, save
 from scoring_kit import write_image
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 KEY = "k" * 32
 
@@ -92,8 +98,18 @@ def doubling(path):
     return path
 
 
+def table(path):
+    """Write a scikit-learn model of a table with a column of texts and one of numbers."""
+    frame = pd.DataFrame({"age": [20, 40, 60, 80], "sex": ["m", "f", "m", "f"]})
+    columns = make_column_transformer((OneHotEncoder(), ["sex"]), remainder="passthrough")
+    joblib.dump(make_pipeline(columns, LogisticRegression()).fit(frame, ["no", "no", "yes", "yes"]), path)
+    return path
+
+
 def write_kind(folder, kind):
     """Write the image of a kind and return its root."""
+    if kind == "table":
+        return write_image(folder / kind, entry=None, models=[("table", table(folder / "table.joblib"))])
     if kind == "model":
         return write_image(folder / kind, entry=None, models=[("double", doubling(folder / "double.onnx"))])
     scripts = {"declared": DECLARED, "samples": TEXT, "text": TEXT, "plain": PLAIN, "encoded": ENCODED, "raw": RAW}

@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import validate
 from served_kinds import KEY, SAMPLES, write_kind
 
-KINDS = ("model", "declared", "samples", "text", "plain", "encoded", "raw")
+KINDS = ("model", "table", "declared", "samples", "text", "plain", "encoded", "raw")
 DOCUMENTS = ("/openapi.json", "/swagger.json?version=3", "/swagger.json?version=3.1")
 
 
@@ -80,6 +80,17 @@ def test_samples_are_examples(served):
 
     assert [sample["input"] for sample in SAMPLES] == [example["value"] for example in given.values()]
     assert [{"length": 23}, {"length": 11}] == [example["value"] for example in answered.values()]
+
+
+@pytest.mark.parametrize("kind", ["model", "table", "declared", "plain"])
+def test_the_example_of_tensors_is_answered(served, kind):
+    """Made of the sample, whatever the inputs are."""
+    (path,) = [path for path in document(served(kind))["paths"] if path.endswith("/infer")]
+    infer = document(served(kind))["paths"][path]["post"]
+    example = infer["requestBody"]["content"]["application/json"]["examples"]["sample0"]["value"]
+    answer = served(kind).request("POST", path, json.dumps(example), {"Authorization": f"Bearer {KEY}"})
+
+    assert 200 == answer.status, answer.body
 
 
 def test_declared_parameters_are_told(served):

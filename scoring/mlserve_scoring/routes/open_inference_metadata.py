@@ -19,12 +19,14 @@ class TensorForm:
         datatype: A word of the protocol.
         shape: -1 where a length is free.
         is_text: The value is no tensor: its JSON is sent as one text.
+        takes_any: Every datatype is taken, and ``BYTES`` stands for them.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     is_text: bool = False
+    takes_any: bool = False
 
     def to_json(self) -> JsonObject:
         """Return it as metadata have it."""

@@ -209,7 +209,10 @@ def tensors_of(ports: Sequence[Port]) -> tuple[TensorForm, ...]:
 
     An input with cells of any kind is called ``BYTES``, and takes every type.
     """
-    return tuple(TensorForm(port.name, datatype_of(np.dtype(port.dtype or object)), _lengths(port)) for port in ports)
+    return tuple(
+        TensorForm(port.name, datatype_of(np.dtype(port.dtype or object)), _lengths(port), takes_any=not port.dtype)
+        for port in ports
+    )
 
 
 def _lengths(port: Port) -> tuple[int, ...]:

@@ -149,7 +149,7 @@ def _tensor(form: TensorForm) -> JsonObject:
         "type": "object",
         "properties": {
             "name": {"const": form.name},
-            "datatype": {"const": form.datatype},
+            "datatype": {"type": "string"} if form.takes_any else {"const": form.datatype},
             "shape": {"type": "array", **bounds},
             "parameters": {"type": "object"},
             "data": {"type": "array", "description": "Row by row, nested or flattened"},
@@ -197,7 +197,9 @@ def _example(inputs: tuple[TensorForm, ...], sample: object) -> JsonObject | Non
             shape, flat = _flattened(value, len(form.shape))
         if len(flat) > _MOST_VALUES:
             return None
-        made.append({"name": form.name, "datatype": form.datatype, "shape": shape, "data": flat})
+        kinds = {type(entry) for entry in flat}
+        datatype = _PLAIN.get(kinds.pop(), "BYTES") if form.takes_any and len(kinds) == 1 else form.datatype
+        made.append({"name": form.name, "datatype": datatype, "shape": shape, "data": flat})
     return {"inputs": made} if made else None
 
 
@@ -211,6 +213,7 @@ def _flattened(value: object, axes: int) -> tuple[list[int], list[object]]:
 
 
 _MOST_VALUES: Final = 1000
+_PLAIN: Final[dict[type, str]] = {bool: "BOOL", int: "INT64", float: "FP64"}
 
 
 def _object(properties: Mapping[str, object], *required: str) -> JsonObject:
