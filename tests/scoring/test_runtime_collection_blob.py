@@ -6,10 +6,10 @@ import csv
 import io
 import json
 import sys
-import time
 
 import pytest
 from azurite import ACCOUNT, KEY, Azurite, Line
+from collection_kit import until
 from mlserve_scoring.collection.object_store import connected, shown
 from mlserve_scoring.errors import StartError
 
@@ -30,17 +30,6 @@ def azurite(tmp_path_factory):
         yield emulator
     finally:
         emulator.stop()
-
-
-def until(look, seconds=30):
-    """Wait until a look returns something true, and return that."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("did not come true")
 
 
 def objects(azurite, container):
