@@ -17,6 +17,7 @@ import pytest
 from mlserve_scoring.observing.lines import LineWriter
 from mlserve_scoring.observing.trace_context import parent_of, trace_id_of, trace_of
 from mlserve_scoring.transport.message import Request
+from onnx import TensorProto, helper, save
 from scoring_kit import JSON_HEADERS, runtime_environment
 
 SCRIPT = """
@@ -81,6 +82,25 @@ def test_json_logs_are_one_object_a_line(start, image):
     assert "ValueError: bad\n2026" in by_message["run() raised"]["exception"]
     assert ("ERROR", "mlserve.script") == tuple(by_message["run() raised"][name] for name in ("level", "logger"))
     assert all(datetime.fromisoformat(entry["time"].replace("Z", "+00:00")).tzinfo for entry in found)
+
+
+def test_a_failure_of_a_model_tells_its_request(start, image, tmp_path):
+    """Where a model runs on threads, each request alone."""
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["s"], value_ints=[7]), helper.make_node("Reshape", ["x", "s"], ["y"])],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [7])],
+    )
+    model = tmp_path / "seven.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
+    root = image(entry=None, models=[("seven", model)], samples=[{"input": {"x": [1, 2, 3, 4, 5, 6, 7]}}])
+    service = start(root, log_format="json", max_concurrent_requests=1)
+    answer = service.score({"x": [1, 2]}, headers={"x-request-id": "r-4"})
+    lines_with(service, "the model failed")
+    failed = next(entry for entry in objects(service) if entry["message"] == "the model failed")
+
+    assert (500, "r-4") == (answer.status, failed["request_id"])
 
 
 def test_text_logs_cannot_be_forged(start, image):

@@ -25,6 +25,7 @@ from mlserve_scoring.models.loaded import rows_of
 from mlserve_scoring.models.plain_rows import PlainRows, Rows, says_true_or_false
 from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.models.rows import MOST_ROWS, join, may_share_runs
+from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.json_body import json_value
 from mlserve_scoring.scorers.lanes import InterruptedRun
 from mlserve_scoring.scorers.results import Answer, to_json
@@ -157,8 +158,12 @@ class ModelScorer:
         return read_inputs(json_value(request), self.model.inputs, plain=not says_true_or_false(body))
 
     def _answer(self, request: Request) -> Answer:
-        outputs = _run(self.model, self._read(request))
-        return Answer(self._json(outputs.values), run_ms=outputs.run_ms)
+        enter(request)  # a failure is logged with its id
+        try:
+            outputs = _run(self.model, self._read(request))
+            return Answer(self._json(outputs.values), run_ms=outputs.run_ms)
+        finally:
+            enter(None)
 
     def _written(self, done: Done, result: object) -> None:
         if not isinstance(result, Outputs):
