@@ -230,6 +230,8 @@ class Server:
     async def _stop_listening(self, *, take_rest: bool) -> None:
         if self._server is not None:
             self._server.close()
+        if self._taking and self._certificates is None:  # taken from the queue, and not yet among the open ones
+            await asyncio.wait(self._taking)
         if take_rest and self._answering is not None:
             await self._accept_rest()
         self._sock.close()
