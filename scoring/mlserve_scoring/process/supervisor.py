@@ -8,20 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from mlserve_scoring.observing.metrics import Metrics, attached, shared_memory
-from mlserve_scoring.process.channel import Channel
+from mlserve_scoring.observing.metrics import Metrics, attached
 from mlserve_scoring.process.control import Control
+from mlserve_scoring.process.serving_process import ServingProcess, Shared, ending
 from mlserve_scoring.process.status import EXIT_FAILED, TOLD_S, address_of, status
-from mlserve_scoring.process.worker import Worker
 from mlserve_scoring.transport.listener import listening_socket
-from mlserve_scoring.transport.sharing import Counts, shared_counts
+from mlserve_scoring.transport.sharing import Counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +50,7 @@ class Supervisor:
         self._told = asyncio.Event()
         self._stop = asyncio.Event()
         self._sock: socket.socket | None = None
-        self._metrics = self._counts = -1
+        self._shared: Shared | None = None
         self._places: list[_Place] = []
 
     async def run(self) -> int:
@@ -79,8 +76,7 @@ class Supervisor:
             self._sock = sock = listening_socket(settings)
         except OSError as error:
             return await self._fail({"message": str(error), "stage": "init", "file": None, "line": None}, control)
-        self._metrics = shared_memory(settings.workers)
-        self._counts = shared_counts(settings.workers)
+        self._shared = shared = Shared.make(sock, settings.workers)
         self._places = [_Place(number, self) for number in range(settings.workers)]
         keeping = [asyncio.ensure_future(place.keep()) for place in self._places]
         ready = asyncio.ensure_future(self._all_ready())
@@ -102,8 +98,7 @@ class Supervisor:
             for task in (*keeping, ready, stopped):
                 task.cancel()
             sock.close()
-            os.close(self._metrics)
-            os.close(self._counts)
+            shared.close()
 
     async def _all_ready(self) -> None:
         """Wait until every worker was ready once, or one never will be."""
@@ -137,20 +132,18 @@ class Supervisor:
         """Return whether workers are no longer started."""
         return self._stop.is_set() or self._error is not None
 
-    def start_worker(self, number: int, line: socket.socket) -> _Command:
-        """Return the command that starts a worker, and the descriptors it needs."""
-        if self._sock is None:
+    async def start_worker(self, number: int) -> ServingProcess:
+        """Start a worker."""
+        if self._shared is None:
             raise RuntimeError("there is no socket to share yet")
-        shared = (self._sock.fileno(), line.fileno(), self._metrics, self._counts)
-        worker = Worker(number, self._settings.workers, *shared, os.getpid())
-        arguments = ["-m", "mlserve_scoring", "serve", "--settings", str(self._file), "--worker", worker.to_argument()]
-        return [sys.executable, *arguments], shared
+        return await ServingProcess.start(self._file, self._shared, number)
 
     def died(self, number: int) -> None:
         """Clear what a worker that is gone had open."""
-        workers = self._settings.workers
-        Counts(self._counts, number, workers).leave()
-        Metrics(attached(self._metrics, workers), number, workers).restart(number)
+        shared = self._shared
+        if shared is not None:
+            Counts(shared.counts, number, shared.of).leave()
+            Metrics(attached(shared.metrics, shared.of), number, shared.of).restart(number)
 
     # The control socket.
 
@@ -185,9 +178,6 @@ class Supervisor:
         return {"ok": True}, None
 
 
-_Command = tuple[list[str], tuple[int, ...]]
-
-
 class _Place:
     """One worker, and those that come after it when it dies."""
 
@@ -195,12 +185,8 @@ class _Place:
         self._number = number
         self._supervisor = supervisor
         self._loop = asyncio.get_running_loop()
-        self._process: asyncio.subprocess.Process | None = None
-        self._channel: Channel | None = None
-        self._status: Mapping[str, object] = {"state": "starting"}
+        self._process: ServingProcess | None = None
         self._first = asyncio.Event()  # was ready once, or never will be
-        self._gone = asyncio.Event()
-        self._gone.set()
         self._restarts = 0
         self.error: Mapping[str, object] | None = None
 
@@ -210,24 +196,25 @@ class _Place:
 
     async def gone(self) -> None:
         """Wait until no process is left."""
-        await self._gone.wait()
+        if self._process is not None:
+            await self._process.gone()
 
     def told(self) -> Mapping[str, object]:
         """Return what the worker last said of itself."""
-        pid = None if self._process is None else self._process.pid
-        return {**self._status, "number": self._number, "pid": pid, "restarts": self._restarts}
+        process = self._process
+        said = {"state": "starting"} if process is None else process.status
+        pid = None if process is None else process.pid
+        return {**said, "number": self._number, "pid": pid, "restarts": self._restarts}
 
     def end(self, *, take_rest: bool) -> None:
         """Tell the worker to drain."""
-        if self._channel is not None:
-            self._channel.say({"op": "drain", "take_rest": take_rest})
+        if self._process is not None:
+            self._process.end(take_rest=take_rest)
 
     def kill(self) -> None:
         """End what did not end by itself."""
-        if not self._gone.is_set() and self._process is not None:
+        if self._process is not None and self._process.kill():
             _log.warning("worker %d did not end in time and is killed", self._number)
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
 
     async def keep(self) -> None:
         """Start the worker, and again whenever it dies, until the service ends."""
@@ -235,55 +222,20 @@ class _Place:
         while not self._supervisor.ending:
             begun = self._loop.time()
             code = await self._one()
-            if not self._first.is_set():
-                self._fail(code)
             if self._supervisor.ending or self.error is not None:
                 return
             self._restarts += 1
             self._supervisor.died(self._number)
             wait = _FIRST_WAIT_S if self._loop.time() - begun > _HEALTHY_S else min(wait * 2, _LONGEST_WAIT_S)
-            _log.error("worker %d ended with %s and is started again in %.1f s", self._number, _how(code), wait)
+            _log.error("worker %d ended with %s and is started again in %.1f s", self._number, ending(code), wait)
             await asyncio.sleep(wait)
 
     async def _one(self) -> int:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command, descriptors = self._supervisor.start_worker(self._number, theirs)
-            self._status = {"state": "starting"}
-            self._process = await asyncio.create_subprocess_exec(*command, pass_fds=descriptors)
-        self._gone.clear()
-        self._channel = Channel(ours, heard=self._heard, ended=lambda: None)
+        self._process = process = await self._supervisor.start_worker(self._number)
         if self._supervisor.ending:  # told while it was being started
-            self.end(take_rest=False)
-        code = await self._process.wait()
-        self._channel.close()
-        self._status = {"state": "ended"}
-        self._gone.set()
-        return code
-
-    def _heard(self, message: Mapping[str, object]) -> None:
-        self._status = message
-        if message.get("state") == "failed" and not self._first.is_set():
-            error = message.get("error")
-            self.error = error if isinstance(error, dict) else {"message": "a worker cannot start"}
-        if message.get("state") in {"ready", "failed"}:
+            process.end(take_rest=False)
+        if not self._first.is_set():
+            await process.settled()
+            self.error = process.error
             self._first.set()
-
-    def _fail(self, code: int) -> None:
-        self.error = {
-            "message": f"a worker ended with {_how(code)} before it was ready",
-            "file": None,
-            "line": None,
-            "stage": "init",
-            "todo": "look at the log",
-            "output": "",
-        }
-        self._first.set()
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"status {code}"
-    with contextlib.suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"signal {-code}"
+        return await process.gone()

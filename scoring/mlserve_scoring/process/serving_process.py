@@ -1,0 +1,175 @@
+"""A process that was started to serve on a socket handed to it: what it says of itself, and how it is told to end.
+
+Whether it is started again, and what takes its place, is decided by the one who started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mlserve_scoring.observing.metrics import shared_memory
+from mlserve_scoring.process.channel import Channel
+from mlserve_scoring.process.worker import Worker
+from mlserve_scoring.transport.sharing import shared_counts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LAST_WORDS_S: Final = 0.5  # what a process said before it ended is read for so long, should its children hold the line
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What processes that serve one port have in common.
+
+    Attributes:
+        listener: Listens.
+        metrics: Descriptor of the memory in which they count.
+        counts: Descriptor of the memory in which they tell their connections.
+        of: How many processes there are.
+    """
+
+    listener: socket.socket
+    metrics: int
+    counts: int
+    of: int
+
+    @classmethod
+    def make(cls, listener: socket.socket, of: int) -> Shared:
+        """Return new memory for so many processes, beside the socket."""
+        return cls(listener, shared_memory(of), shared_counts(of), of)
+
+    def close(self) -> None:
+        """Let go of the memory; the socket is its owner's."""
+        os.close(self.metrics)
+        os.close(self.counts)
+
+
+class ServingProcess:
+    """One process, from its start to its end; ``start`` makes it.
+
+    Attributes:
+        status: What it last said of itself.
+        error: Why it cannot serve; ``None`` as long as it may.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, line: socket.socket) -> None:
+        self._process = process
+        self.status: Mapping[str, object] = {"state": "starting"}
+        self.error: Mapping[str, object] | None = None
+        self._settled = asyncio.Event()
+        self._hung_up = asyncio.Event()
+        self._channel = Channel(line, heard=self._heard, ended=self._hung_up.set)
+        self._ending = asyncio.ensure_future(self._end_of_life())
+
+    @classmethod
+    async def start(
+        cls,
+        settings: Path,
+        shared: Shared,
+        number: int,
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> ServingProcess:
+        """Start a process.
+
+        Args:
+            settings: The file it reads.
+            shared: What it serves with.
+            number: Which of those that share it is.
+            environment: Its variables; by default those of this process.
+            folder: Where it begins; by default where this process is.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptors = (shared.listener.fileno(), theirs.fileno(), shared.metrics, shared.counts)
+            worker = Worker(number, shared.of, *descriptors, os.getpid())
+            arguments = ["-m", "mlserve_scoring", "serve", "--settings", str(settings), "--worker"]
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, *arguments, worker.to_argument(), pass_fds=descriptors, env=environment, cwd=folder
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return cls(process, ours)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether it is ready, or never will be."""
+        return self._settled.is_set()
+
+    @property
+    def is_gone(self) -> bool:
+        """Return whether it has ended."""
+        return self._ending.done()
+
+    async def settled(self) -> bool:
+        """Wait until it is ready, or never will be; return whether it is. When not, there is an ``error``."""
+        await self._settled.wait()
+        return self.error is None
+
+    async def gone(self) -> int:
+        """Wait until it has ended; return the status."""
+        return await asyncio.shield(self._ending)
+
+    def end(self, *, take_rest: bool) -> None:
+        """Tell it to drain; with ``take_rest`` it also answers the connections that wait for nobody else."""
+        self._channel.say({"op": "drain", "take_rest": take_rest})
+
+    def kill(self) -> bool:
+        """End it at once; return whether it had not ended by itself."""
+        if self._ending.done():
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        return True
+
+    async def _end_of_life(self) -> int:
+        code = await self._process.wait()
+        with contextlib.suppress(asyncio.TimeoutError):  # another class before Python 3.11
+            await asyncio.wait_for(self._hung_up.wait(), _LAST_WORDS_S)
+        self._channel.close()
+        self.status = {"state": "ended"}
+        if not self._settled.is_set():
+            self.error = {
+                "message": f"a worker ended with {ending(code)} before it was ready",
+                "file": None,
+                "line": None,
+                "stage": "init",
+                "todo": "look at the log",
+                "output": "",
+            }
+            self._settled.set()
+        return code
+
+    def _heard(self, message: Mapping[str, object]) -> None:
+        self.status = message
+        if message.get("state") == "failed" and not self._settled.is_set():
+            error = message.get("error")
+            self.error = error if isinstance(error, dict) else {"message": "a worker cannot start"}
+        if message.get("state") in {"ready", "failed"}:
+            self._settled.set()
+
+
+def ending(code: int) -> str:
+    """Return how a process ended, in words."""
+    if code >= 0:
+        return f"status {code}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"
