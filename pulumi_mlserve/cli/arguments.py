@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlserve_scoring.development.options import declare as declare_serve
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -103,6 +105,9 @@ def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     logs.add_argument("service", help="the service's name")
     logs.add_argument("-n", "--lines", type=_count, default=100, help="how many lines (default: 100)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with each new line")
+    serve = group.add("serve", "serve:serve_folder", "serve a folder while you write its script", store=False)
+    declare_serve(serve)
+    serve.add_argument("--python", type=Path, metavar="FILE", help="interpreter (default: of the active environment)")
     call = group.add("call", "call:call_service", "send a file to a service and print its answer")
     call.add_argument("service", help="the service's name")
     call.add_argument("file", help="the request's body; - reads it from standard input")

@@ -1,4 +1,4 @@
-"""The command line: ``serve --settings FILE`` and ``trial --root DIR --output FILE [--samples FILE]``.
+"""The command line: ``serve --settings FILE``, ``trial --root DIR --output FILE [--samples FILE]``, ``develop FOLDER``.
 
 Only the standard library is imported before the image's own packages are on the import path.
 """
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 from mlserve_scoring import manifest as manifests
 from mlserve_scoring import settings as settings_files
 from mlserve_scoring.contract import ContractError
+from mlserve_scoring.development import options as development_options
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.observing import logs
 from mlserve_scoring.process import surroundings
 from mlserve_scoring.process.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
 EXIT_MISUSED: Final = 2
 EXIT_FAILED: Final = 3
@@ -42,13 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trial.add_argument("--root", type=Path, required=True)
     trial.add_argument("--output", type=Path, required=True)
     trial.add_argument("--samples", type=Path)
+    develop = commands.add_parser("develop", help="serve a folder, and its changes")
+    development_options.declare(develop)
+    develop.add_argument("--json", action="store_true", help="log lines as JSON objects")
     given = parser.parse_args(arguments)
     try:
-        status = (
-            _serve(given.settings, given.worker)
-            if given.command == "serve"
-            else _trial(given.root, given.output, given.samples)
-        )
+        status = _COMMANDS[given.command](given)
     except (settings_files.SettingsError, manifests.ManifestError, ContractError) as error:
         sys.stderr.write(f"{error}\n")
         status = EXIT_MISUSED
@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _serve(file: Path, worker: Worker | None) -> int:
+def _serve(given: argparse.Namespace) -> int:
+    file: Path = given.settings
+    worker: Worker | None = given.worker
     settings = settings_files.load(file)
     manifest = manifests.load(settings.root)
     logs.start(settings.log_level, settings.log_format)
@@ -78,17 +80,31 @@ def _serve(file: Path, worker: Worker | None) -> int:
     return _in_loop(run())
 
 
+def _develop(given: argparse.Namespace) -> int:
+    wish = development_options.read(given)
+    try:
+        from mlserve_scoring.development.server import DevelopmentServer  # noqa: PLC0415  # needs the runtime's packages
+    except ImportError as error:
+        sys.stderr.write(f"{sys.executable}: lacks packages of the runtime, {error}; install mlserve-scoring there\n")
+        return EXIT_FAILED
+
+    async def run() -> int:
+        return await DevelopmentServer(wish).run()
+
+    return _in_loop(run())
+
+
 async def _supervise(settings: settings_files.Settings, file: Path) -> int:
     from mlserve_scoring.process.supervisor import Supervisor  # noqa: PLC0415  # most services have one process
 
     return await Supervisor(settings, file).run()
 
 
-def _trial(root: Path, output: Path, samples: Path | None) -> int:
+def _trial(given: argparse.Namespace) -> int:
     from mlserve_scoring.process import verdict as verdicts  # noqa: PLC0415
 
-    manifest = manifests.load(root)
-    root, output = root.absolute(), output.absolute()
+    manifest = manifests.load(given.root)
+    root, output = given.root.absolute(), given.output.absolute()
     surroundings.start_logging("INFO")
     surroundings.find_packages(root, manifest)
     verdict = verdicts.Verdict(output, manifest.entry_script)
@@ -107,8 +123,8 @@ def _trial(root: Path, output: Path, samples: Path | None) -> int:
             None,
         )
         return EXIT_FAILED
-    if samples is not None:
-        manifest = trial.with_samples(manifest, samples)
+    if given.samples is not None:
+        manifest = trial.with_samples(manifest, given.samples)
     app_root = surroundings.enter(root, manifest, service=manifest.image, variables={})
 
     async def run() -> int:
@@ -148,6 +164,13 @@ def _end(status: int) -> None:
         with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it any more
             stream.flush()
     os._exit(status)
+
+
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
+    "serve": _serve,
+    "trial": _trial,
+    "develop": _develop,
+}
 
 
 if __name__ == "__main__":
