@@ -25,7 +25,7 @@ Work = Callable[[], object]
 Done = Callable[[object], None]
 
 _log = logging.getLogger("mlserve.script")
-PATIENCE_S: Final = 5.0  # for a call to end after it was interrupted
+_PATIENCE_S: Final = 5.0
 MOST_LOST: Final = 8
 _TELL_S: Final = 0.000_25  # short calls end in groups: each group wakes the loop once
 _LOOK_S: Final = 0.005
@@ -169,7 +169,7 @@ class Lanes:
                 still.append(job)
         self._open.extendleft(reversed(still))
         if self._late:
-            self._replace_lost(now - self._timeout_s - min(self._timeout_s, PATIENCE_S))
+            self._replace_lost(now - self._timeout_s - patience(self._timeout_s))
         again = self._open or self._late
         self._sweep = self._loop.call_later(self._sweep_s, self._check_times) if again else None
 
@@ -264,6 +264,11 @@ class _Job:
             thread, self._thread = self._thread, None
             if self._interrupted and thread is not None:
                 _raise_in(thread, None)  # takes back what has not come yet
+
+
+def patience(timeout_s: float) -> float:
+    """Return how long an interrupted call may go on; shorter than others wait, so that they get their turn."""
+    return min(timeout_s / 2, _PATIENCE_S)
 
 
 def interrupt_thread(thread: int) -> None:

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from mlserve_scoring.errors import QueueFullError, ScoringTimeoutError
-from mlserve_scoring.scorers.lanes import PATIENCE_S, InterruptedRun, interrupt_thread
+from mlserve_scoring.scorers.lanes import InterruptedRun, interrupt_thread, patience
 
 _log = logging.getLogger("mlserve.script")
 AT_A_TIME: Final = 100
@@ -112,7 +112,7 @@ class Tasks:
             call.answer(QueueFullError(f"The request waited {milliseconds} ms for its turn. Try again later."))
             return
         self._own.call_soon_threadsafe(self._cancel, call)
-        call.timer = self._loop.call_later(min(self._timeout_s, PATIENCE_S), self._abandon, call)
+        call.timer = self._loop.call_later(patience(self._timeout_s), self._abandon, call)
         call.answer(ScoringTimeoutError(f"Scoring timeout after {milliseconds} ms"))
 
     def _abandon(self, call: _Call) -> None:
