@@ -140,7 +140,7 @@ def to_values(array: Array) -> object:
 def _texts(data: bytes, count: int, place: str) -> Array:
     texts: list[str] = []
     at = 0
-    while at < len(data):
+    while at < len(data) and len(texts) <= count:
         if len(data) - at < _LENGTH:
             raise InvalidRequestError(f"{place}: value {len(texts)} ends inside its length")
         (length,) = struct.unpack_from("<I", data, at)
@@ -155,7 +155,8 @@ def _texts(data: bytes, count: int, place: str) -> Array:
             raise InvalidRequestError(f"{place}: value {len(texts)} is no UTF-8, {error}") from error
         at += length
     if len(texts) != count:
-        raise InvalidRequestError(f"{place}: expected {count} values, got {len(texts)}")
+        got = len(texts) if len(texts) < count else "more"
+        raise InvalidRequestError(f"{place}: expected {count} values, got {got}")
     array = np.empty(count, dtype=object)
     array[:] = texts
     return array
