@@ -7,6 +7,8 @@ import logging
 import pickle
 import re
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import lightgbm
@@ -18,6 +20,7 @@ from mlserve_scoring.errors import InvalidRequestError, StartError
 from mlserve_scoring.models.files import load_model
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.port_schema import schema_of
+from mlserve_scoring.models.sklearn_model import SklearnModel
 from mlserve_scoring.scorers.results import to_json
 from model_kit import COLUMNS, manifest_of, numbers, pipeline, quietly, root, table
 from sklearn.cluster import DBSCAN, KMeans
@@ -271,6 +274,38 @@ def test_libraries_answer_over_http(image, start, tmp_path, kind, content):
     assert service.score({"data": [record]}).json == answer(model, [record])
     assert service.score({"data": [{**record, "age": "old"}]}).message.startswith("data[0]['age']: expected a number")
     assert "age" in service.get("/swagger.json").body.decode()
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "lightgbm", "xgboost", "dart"])
+def test_threads_at_a_time_get_the_answers_of_one(tmp_path, kind):
+    """Whatever the library needs for that, a lock or nothing."""
+    path = tmp_path / {"pipeline": "m.joblib", "lightgbm": "m.txt"}.get(kind, "m.ubj")
+    if kind == "pipeline":
+        joblib.dump(quietly(pipeline), path)
+    elif kind == "lightgbm":
+        quietly(lambda: lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, Y), 5)).save_model(path)
+    else:
+        booster = "dart" if kind == "dart" else "gbtree"
+        xgboost.train({"booster": booster}, xgboost.DMatrix(X, Y), 5).save_model(path)
+    model = loaded(path)
+    bodies = [
+        [row] for row in (json.loads(table(60)[0].to_json(orient="records")) if kind == "pipeline" else X.tolist())
+    ]
+    expected = [answer(model, body) for body in bodies]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda body: answer(model, body), bodies * 2))
+
+    assert found == expected * 2
+
+
+def test_an_estimator_with_parts_of_ones_own_answers_one_at_a_time(tmp_path):
+    """Nobody knows what its predict() changes."""
+
+    class Own(Ridge):
+        """Of somebody."""
+
+    assert isinstance(SklearnModel(Own().fit(X, Y), "m")._lock, type(threading.Lock()))
+    assert not isinstance(SklearnModel(Ridge().fit(X, Y), "m")._lock, type(threading.Lock()))
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ def limit_threads(estimator: Any, threads: int) -> None:
     with contextlib.suppress(Exception):  # estimators of other libraries may not know their own parameters
         jobs = [key for key in estimator.get_params(deep=True) if key == "n_jobs" or key.endswith("__n_jobs")]
         estimator.set_params(**dict.fromkeys(jobs, threads))
+    with contextlib.suppress(Exception):  # XGBoost's keep what they were trained with
+        estimator.get_booster().set_param({"nthread": threads})
 
 
 def _check(estimator: Any, name: str) -> None:
