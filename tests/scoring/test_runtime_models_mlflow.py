@@ -19,7 +19,7 @@ from mlserve_scoring.errors import InvalidRequestError, StartError
 from mlserve_scoring.models.files import load_model
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.scorers.results import to_json
-from model_kit import FLOAT, manifest_of, numbers, pipeline, quietly, root, table, write_onnx
+from model_kit import FLOAT, LOCAL, far_ends, manifest_of, numbers, pipeline, quietly, root, table, write_onnx
 from onnx import helper
 from sklearn.linear_model import LogisticRegression
 
@@ -243,6 +243,7 @@ mlflow.pyfunc.save_model(sys.argv[1], python_model=Scale(), signature=signature,
         "params.other: is no parameter; the parameters are factor"
     )
     assert service.score({"dataframe_records": [{"a": 1.5}]}).message == "dataframe_records[0]: 's' is missing"
+    assert far_ends(service.process.pid) <= LOCAL
 
 
 def test_numbers_of_columns_keep_the_type_of_the_signature(tmp_path, without_mlflow):
