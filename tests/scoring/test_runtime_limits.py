@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 import select
@@ -11,6 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+import uvloop
+from mlserve_scoring.transport.limits import Limits
+from mlserve_scoring.transport.listener import Server
+from mlserve_scoring.transport.message import Reply
 from scoring_kit import JSON_HEADERS, read_all, read_reply, write_image
 
 SCRIPT = """
@@ -226,6 +231,36 @@ def test_no_free_file_at_all_ends_nothing(start, image):
 
     assert until_answered(service) == 200
     assert spent < 0.3
+
+
+def test_a_listener_that_has_given_up_listens_again():
+    """The loop ends listening after some errors of the system; that is noticed, and who waited is served."""
+
+    class Health:
+        screen = staticmethod(lambda request: None)
+        finish = staticmethod(lambda reply, request: reply)
+        answer = staticmethod(lambda request, send: send(Reply(200, b"Healthy")))
+
+    async def run():
+        sock = socket.create_server(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        server = Server(sock, limits=Limits(read_s=0.2))
+        await server.start(Health())
+        server._server.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        reply = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        await server.drain(1, take_rest=True)
+        return reply
+
+    loop = uvloop.new_event_loop()
+    try:
+        reply = loop.run_until_complete(run())
+    finally:
+        loop.close()
+
+    assert reply.endswith(b"Healthy")
 
 
 def until_answered(service):

@@ -14,19 +14,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from mlserve_scoring.transport.codings import (
-    LEAST_COMPRESSED,
-    MOST_AT_ONCE,
-    MOST_DECODED_AT_ONCE,
-    compressed,
-    decoded,
-    is_compressible,
-    refusal_of,
-    reply_coding,
-)
+from mlserve_scoring.transport.codings import LEAST_COMPRESSED
 from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import BODILESS, Reply, Request, encode, message_reply
 from mlserve_scoring.transport.reader import Exchange, Heads, Reader
+from mlserve_scoring.transport.recoding import compress_body, decode_body
 from mlserve_scoring.transport.streaming import StreamedBody
 
 _MAX_PIPELINED: Final = 64
@@ -243,7 +235,9 @@ class Connection(asyncio.Protocol):
         if reply.stream is not None:
             self._stream(exchange, reply)
             return
-        if len(reply.body) >= LEAST_COMPRESSED and self._is_compressed_later(exchange, reply):
+        if len(reply.body) >= LEAST_COMPRESSED and compress_body(
+            self._loop, exchange.request, reply, partial(self._reply, exchange)
+        ):
             return
         self._current = None
         self._free_since = self._loop.time()
@@ -315,61 +309,15 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._take_turn)
 
     def _decode(self, exchange: Exchange) -> None:
-        """Answer a request once its body is decoded; large ones are on another thread."""
-        request, limit = exchange.request, self._limits.max_body
-        work = partial(decoded, request.body, exchange.coding, limit=limit)
+        """Answer a request once its body is decoded."""
 
-        def done(body: bytes | BaseException) -> None:
-            if isinstance(body, ValueError):
-                self._reply(exchange, refusal_of(body, limit))
-                return
-            if isinstance(body, BaseException):
-                raise body
-            request.body = body
-            request.headers = {**request.headers, b"content-length": b"%d" % len(body)}
-            self._answering.answer(request, partial(self._reply, exchange))
+        def done(refusal: Reply | None) -> None:
+            if refusal is not None:
+                self._reply(exchange, refusal)
+            elif self._current is exchange:
+                self._answering.answer(exchange.request, partial(self._reply, exchange))
 
-        if len(request.body) > MOST_DECODED_AT_ONCE:
-            self._elsewhere(work, done)
-            return
-        try:
-            body = work()
-        except ValueError as error:
-            done(error)
-        else:
-            done(body)
-
-    def _is_compressed_later(self, exchange: Exchange, reply: Reply) -> bool:
-        """Compress a reply where the client takes that; return whether that is done on another thread."""
-        if not is_compressible(reply):
-            return False
-        reply.headers = (*reply.headers, (b"vary", b"Accept-Encoding"))
-        accepted = exchange.request.headers.get(b"accept-encoding")
-        coding = reply_coding(accepted) if accepted is not None else ""
-        if not coding:
-            return False
-        reply.headers = (*reply.headers, (b"content-encoding", coding.encode("ascii")))
-        if len(reply.body) <= MOST_AT_ONCE:
-            reply.body = compressed(reply.body, coding)
-            return False
-
-        def done(body: bytes | BaseException) -> None:
-            if isinstance(body, BaseException):
-                raise body
-            reply.body = body
-            self._reply(exchange, reply)
-
-        self._elsewhere(partial(compressed, reply.body, coding), done)
-        return True
-
-    def _elsewhere(self, work: Callable[[], bytes], done: Callable[[bytes | BaseException], None]) -> None:
-        """Do something on another thread; ``done`` gets the result, or the exception, on the loop."""
-
-        def finished(future: asyncio.Future[bytes]) -> None:
-            if not future.cancelled():
-                done(future.exception() or future.result())
-
-        self._loop.run_in_executor(None, work).add_done_callback(finished)
+        decode_body(self._loop, exchange.request, exchange.coding, self._limits.max_body, done)
 
     def _is_last(self) -> bool:
         """Return whether no request can follow the one being answered."""
