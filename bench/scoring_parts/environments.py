@@ -78,7 +78,7 @@ def environment(name: str) -> Environment:
         NotInstallableError: The installer refused.
     """
     wanted = ENVIRONMENTS[name]
-    digest = hashlib.sha256("\n".join((sys.version, *wanted)).encode()).hexdigest()[:12]
+    digest = hashlib.sha256("\n".join((sys.version, "compiled", *wanted)).encode()).hexdigest()[:12]
     folder = CACHE / f"{name}-{digest}"
     ready = folder / "versions.txt"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,8 @@ def environment(name: str) -> Environment:
             shutil.rmtree(folder, ignore_errors=True)
             _uv("venv", "--python", sys.executable, str(folder))
             python = str(folder / "bin" / "python")
-            _uv("pip", "install", "--python", python, "--only-binary", ":all:", *wanted)
+            # Compiled, as in an image: a start must not pay for what is done once.
+            _uv("pip", "install", "--compile-bytecode", "--python", python, "--only-binary", ":all:", *wanted)
             ready.write_text(_uv("pip", "freeze", "--python", python), encoding="utf-8")
     pairs = (line.partition("==") for line in ready.read_text(encoding="utf-8").splitlines())
     return Environment(folder, {name: version for name, _, version in pairs if version})

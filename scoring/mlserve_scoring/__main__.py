@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 EXIT_MISUSED: Final = 2
 EXIT_FAILED: Final = 3
 _EXIT_PATIENCE_S: Final = 3.0
+_COLLECT_AFTER: Final = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     development_options.declare(develop)
     develop.add_argument("--json", action="store_true", help="log lines as JSON objects")
     given = parser.parse_args(arguments)
+    # A request of a million numbers makes thousands of lists, and each look for garbage goes through all of them.
+    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
     try:
         status = _COMMANDS[given.command](given)
     except (settings_files.SettingsError, manifests.ManifestError, ContractError) as error:

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlserve_scoring.access.admission import Admission
-from mlserve_scoring.access.entra import EntraGate, fetch_keys, tokens_for
 from mlserve_scoring.access.keys import Keys
 
 if TYPE_CHECKING:
+    from mlserve_scoring.access.entra import EntraGate
     from mlserve_scoring.settings import Settings
 
 
@@ -36,5 +36,7 @@ def gate_for(settings: Settings) -> Keys | EntraGate | EitherGate | None:
     keys = None if settings.keys_file is None else Keys(settings.keys_file)
     if settings.entra is None:
         return keys
+    from mlserve_scoring.access.entra import EntraGate, fetch_keys, tokens_for  # noqa: PLC0415  # few services need it
+
     tokens = EntraGate(tokens_for(settings.entra), partial(fetch_keys, settings.entra))
     return tokens if keys is None else EitherGate(keys, tokens)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlserve_scoring.collection import automatic
 from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
 from mlserve_scoring.routes.docs_page import docs_routes
@@ -82,6 +81,8 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         if isinstance(scorer, SharesRuns):
             scorer.shared_run = observation.shared_run
     if collector is not None and settings.collection is not None and settings.collection.automatic:
+        from mlserve_scoring.collection import automatic  # noqa: PLC0415  # most services collect nothing
+
         collector.form.use(contract)
         observers.append(automatic.observer(collector))
     return Dispatcher(

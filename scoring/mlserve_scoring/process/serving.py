@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.access.gate import gate_for
-from mlserve_scoring.collection.starting import start_collector
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.observing.metrics import Metrics, attached
 from mlserve_scoring.observing.observation import Observation
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from mlserve_scoring.settings import Settings
 
 _log = logging.getLogger("mlserve")
-_COLLECT_AFTER: Final = 50_000
 _FLUSH_S: Final = 5.0
 _LEAST_FLUSH_S: Final = 2.0
 
@@ -128,10 +126,7 @@ class Service:
         certificates = certificates_of(settings)
         gate = gate_for(settings)
         observation = self._observation = self._observed()
-        collector = self._collector = start_collector(settings, manifest)
-        if collector is not None:
-            observation.metrics.watch("mlserve_collection_rows_total", lambda: collector.written)
-            observation.metrics.watch("mlserve_collection_lost_total", lambda: collector.lost_in_all)
+        collector = self._collector = self._collecting(observation)
         load = Load(
             settings.max_concurrent_requests,
             settings.max_queue,
@@ -164,7 +159,7 @@ class Service:
         )
         worker = self._worker
         counts = None if worker is None else Counts(worker.counts, worker.number, worker.of)
-        _spare_collections()
+        gc.freeze()  # what was loaded stays, and need not be looked at again and again
         server = Server(self._sock, limits=limits_of(settings), certificates=certificates, counts=counts)
         await server.start(dispatcher)
         observation.watch(server, scorer)
@@ -172,6 +167,17 @@ class Service:
         self._say()
         _log.info("ready on %s after %d samples", address_of(self._sock), self._answered)
         return server
+
+    def _collecting(self, observation: Observation) -> Collector | None:
+        if self._settings.collection is None:
+            return None
+        from mlserve_scoring.collection.starting import start_collector  # noqa: PLC0415  # most services collect nothing
+
+        collector = start_collector(self._settings, self._manifest)
+        if collector is not None:
+            observation.metrics.watch("mlserve_collection_rows_total", lambda: collector.written)
+            observation.metrics.watch("mlserve_collection_lost_total", lambda: collector.lost_in_all)
+        return collector
 
     def _observed(self) -> Observation:
         worker, image = self._worker, self._manifest.image
@@ -226,16 +232,6 @@ class Service:
         self._take_rest = not self._handed_over
         self._stop.set()
         return {"ok": True}, None
-
-
-def _spare_collections() -> None:
-    """Let the collector of garbage leave alone what was loaded, and look at the rest less often.
-
-    A request of a million numbers makes thousands of lists, and each look would go through all of them.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def _told(error: Exception) -> dict[str, object]:
