@@ -41,7 +41,10 @@ FORBIDDEN = {
 }
 CONSTRUCTS = OURS / "provider" / "construct.py"  # serves components to other languages, so it imports both sides
 PARTS = {"pydantic_core": ["pydantic"]}  # pydantic requires the one release that fits
-OPTIONAL = {"mlserve_scoring": {"numpy", "onnxruntime", "pandas"}}  # the image's environment brings them
+OPTIONAL = {  # the image's environment brings them
+    "mlserve_scoring": {"numpy", "onnxruntime", "pandas", "sklearn", "joblib", "skops", "lightgbm", "xgboost", "mlflow"}
+}
+TYPES = {"_typeshed"}  # known to type checkers alone
 HEAVY = {"numpy", "pandas", "onnxruntime", "sklearn", "azure", "kubernetes", "pulumi_azure_native", "pulumi_kubernetes"}
 
 
@@ -88,7 +91,7 @@ def test_every_import_is_a_declared_dependency(package):
     folder = Path(package.__file__).parent
     modules = [module for module in folder.rglob("*.py") if "standins" not in module.relative_to(folder).parts]
     names = {name.partition(".")[0] for module in modules for name in imported(module)}
-    outside = names - set(sys.stdlib_module_names) - {package.__name__} - OPTIONAL.get(package.__name__, set())
+    outside = names - set(sys.stdlib_module_names) - {package.__name__} - TYPES - OPTIONAL.get(package.__name__, set())
     declared = {canonicalize_name(Requirement(text).name) for text in requires(package.__name__) or ()}
     brought = {**packages_distributions(), **PARTS}
 
