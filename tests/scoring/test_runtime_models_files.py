@@ -49,6 +49,14 @@ def test_the_framework_decides_where_the_name_does_not(tmp_path, framework, kind
     assert find_model(root(), manifest_of(tmp_path / "model.dat", framework=framework)).kind == kind
 
 
+@pytest.mark.parametrize("name", ["net.pkl", "net", "net.pt"])
+def test_pickles_of_other_frameworks_need_a_script(tmp_path, name):
+    """Loading them would ask for the library and then not know what to call."""
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(StartError, match=f"cannot serve {name}: PyTorch models need one; .*export it to ONNX"):
+        find_model(root(), manifest_of(tmp_path / name, framework="PyTorch"))
+
+
 def test_other_files_of_a_folder_are_passed_over(tmp_path):
     """A model lies with notes, settings and its external data."""
     for name in ("a/model.onnx", "weights.bin", "README.md", "config.json", ".cache/old.onnx", "__MACOSX/._m.pkl"):

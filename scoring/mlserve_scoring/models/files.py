@@ -53,7 +53,9 @@ def find_model(root: Path, manifest: Manifest) -> Found:
         for path in _files(root / model.path / model.base):
             kind = _kind(path, model)
             name = _name(path, root / model.path)
-            framework = formats.needs_script(path)
+            framework = formats.needs_script(path, model.framework if path.name == model.base else None)
+            if framework is not None and kind == formats.SKLEARN:  # a pickle of another library
+                kind = None
             if kind is not None:
                 found.append(Found(path, kind))
                 names.append(name)

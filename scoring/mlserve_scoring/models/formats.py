@@ -32,7 +32,8 @@ _BY_FRAMEWORK: Final = {
     "xgboost": XGBOOST,
     "mlflow": MLFLOW,
 }
-# What nothing here can run without a script, and how to get there.
+_SCRIPTED_FRAMEWORKS: Final = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "tfkeras": "Keras"}
+# What nothing here can run without a script.
 _SCRIPTED: Final = {
     ".pt": "PyTorch",
     ".pth": "PyTorch",
@@ -59,12 +60,21 @@ def kind_of(path: Path) -> str | None:
 
 def kind_named(framework: str | None) -> str | None:
     """Return what a model is by the framework it was registered with; nothing when that does not decide it."""
-    return _BY_FRAMEWORK.get("".join(filter(str.isalnum, framework or "")).lower())
+    return _BY_FRAMEWORK.get(_folded(framework))
 
 
-def needs_script(path: Path) -> str | None:
-    """Return the framework of a file that only an entry script can run; nothing for other files."""
-    return _SCRIPTED.get(path.suffix.lower())
+def needs_script(path: Path, framework: str | None = None) -> str | None:
+    """Return the framework of a file that only an entry script can run; nothing for other files.
+
+    Args:
+        path: The file.
+        framework: What the one file of a model was registered with; a pickle of PyTorch is one of these too.
+    """
+    return _SCRIPTED.get(path.suffix.lower()) or _SCRIPTED_FRAMEWORKS.get(_folded(framework))
+
+
+def _folded(framework: str | None) -> str:
+    return "".join(filter(str.isalnum, framework or "")).lower()
 
 
 def _kind_in(path: Path) -> str | None:
