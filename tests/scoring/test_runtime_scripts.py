@@ -240,6 +240,8 @@ RAW = """
     def run(request):
         if request.args.get("json"):
             return request.get_json()
+        if request.args.get("object"):
+            return AMLResponse({"a": 1}, 201)
         return {
             "method": request.method,
             "url": request.url,
@@ -324,6 +326,13 @@ def test_a_raw_script_gets_every_method(raw, method):
     assert (method, "http://h.example/score?a=1&a=2&b=") == (seen["method"], seen["url"])
     assert {"a": ["1", "2"], "b": [""]} == seen["args"]
     assert seen["address"] == "127.0.0.1"
+
+
+def test_an_object_in_a_response_is_json(raw):
+    """Where v1 sent its keys one after the other."""
+    answer = raw.get("/score?object=1")
+
+    assert (201, "application/json", {"a": 1}) == (answer.status, answer.headers["content-type"], answer.json)
 
 
 def test_a_raw_script_that_asks_for_json_and_gets_none_answers_400(raw):

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from scoring_kit import read_all, read_reply, write_image
@@ -253,3 +254,48 @@ def test_the_socket_is_handed_over_under_tls(start, image, pairs):
     assert (first.port, True) == (second.port, old.endswith(b'"slow"'))
     assert new.endswith(b'"new"')
     assert first.process.wait(20) == 0
+
+
+def test_a_large_refused_body_is_answered_while_it_is_sent(secure, pairs):
+    """What the client goes on sending does not take the refusal from it."""
+    with connected(secure, pairs["one"][0]) as client:
+        client.sendall(b"POST /no HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            client.sendall(b"x" * 200_000)
+
+        assert client.recv(65536).startswith(b"HTTP/1.1 404 ")
+
+
+def test_workers_share_a_tls_port(start, image, pairs):
+    """Each reads the certificate itself."""
+    certificate, key = pairs["one"]
+    service = start(image({"score.py": SCRIPT}), tls_certificate=str(certificate), tls_key=str(key), workers=2)
+    for _ in range(6):
+        with connected(service, certificate) as client:
+            client.sendall(post(b"a", "Connection: close"))
+
+            assert read_all(client).endswith(b'"a"')
+
+
+def test_an_endless_answer_over_tls_is_not_kept_in_memory(start, image, pairs, tmp_path):
+    """The generator waits for the client here too, and ends with it."""
+    script = f"""
+        import pathlib
+        def init(): pass
+        def run(data):
+            try:
+                while True:
+                    yield b"x" * 10_000
+            finally:
+                pathlib.Path({str(tmp_path / "closed")!r}).touch()
+    """
+    certificate, key = pairs["one"]
+    service = start(image({"score.py": script}), tls_certificate=str(certificate), tls_key=str(key), read_timeout_s=0.5)
+    with connected(service, certificate) as client:
+        client.sendall(post(b"a"))
+        client.recv(1000)
+        until((tmp_path / "closed").exists)
+        text = Path(f"/proc/{service.process.pid}/status").read_text()
+    memory = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM:"))
+
+    assert memory < 150_000

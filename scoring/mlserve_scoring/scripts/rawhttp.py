@@ -161,7 +161,7 @@ class AMLResponse:
         json_str: bool = False,  # noqa: FBT001, FBT002  # v1's signature
         run_function_failed: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
-        is_json = json_str or message is None
+        is_json = json_str or message is None or isinstance(message, Mapping)
         self.response = json.dumps({} if message is None else message) if is_json else message
         self.status_code = status_code
         self.headers = Headers([("Content-Type", "application/json" if is_json else "text/html; charset=utf-8")])
