@@ -26,7 +26,7 @@ def serve_folder(options: Namespace) -> int:
     except SettingsError as error:
         raise OperationError(str(error)) from error
     python = chosen_python(options.python)
-    paths = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100 - links stay
+    paths = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if paths else dict(os.environ)
     _check(python, environment)
     sys.stdout.flush()

@@ -200,9 +200,7 @@ class DevelopmentServer:
     def _what_remains(self) -> str:
         if self._serving is not None:
             return "the version before serves on; change a file to try again"
-        return (
-            "nothing serves yet, requests wait; change a file to try again" if self._wish.reload else "nothing serves"
-        )
+        return "nothing serves, requests wait; change a file to try again" if self._wish.reload else "nothing serves"
 
     async def _is_stopping(self) -> bool:
         """Return whether a process ended because all are told to, this one perhaps a moment later."""
@@ -245,7 +243,7 @@ def _watched(wish: Wish, planned: Plan) -> list[Path]:
 
 def _environment() -> dict[str, str]:
     """Return this process's variables, with an import path that holds from any folder."""
-    given = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]  # noqa: PTH100  # links stay
+    given = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     runtime = Path(__file__).parents[2]
     if runtime.name not in {"site-packages", "dist-packages"} and str(runtime) not in given:
         given.append(str(runtime))
