@@ -88,6 +88,14 @@ class Service:
             time.sleep(0.01)
         raise AssertionError(f"none of {states} within {seconds} s: {self.log}")
 
+    def wait_for_log(self, text, seconds=30):
+        """Wait until the process has written a text."""
+        end = time.monotonic() + seconds
+        while text not in self.log:
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < end, f"no {text!r} within {seconds} s: {self.log}"
+            time.sleep(0.01)
+
     def request(self, method, path, body=None, headers=None, *, timeout=30):
         """Send one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

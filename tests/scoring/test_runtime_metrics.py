@@ -226,6 +226,7 @@ def test_shared_runs_tell_how_many_shared(start, image, tmp_path):
     model = tmp_path / "double.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
     service = start(image(entry=None, models=[("double", model)]), metrics="open")
+    service.wait_for_log("requests may share runs")
     body = b"[[1, 2, 3]]"
     head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
     clients = [service.connect() for _ in range(8)]

@@ -148,6 +148,7 @@ def test_requests_at_the_same_time_are_answered_as_alone(image, start, tmp_path,
     """Byte for byte, whoever came along: one after the other, then all in one go on several connections."""
     make, file, bodies = KINDS[name]
     service = start(image(entry=None, models=[("m", make(tmp_path / file))], samples=[{"input": bodies[0]}]))
+    service.wait_for_log(" share runs of the model")
     with service.connect() as client:
         alone = [ask(client, [body])[0] for body in bodies]
     assert {status for status, _ in alone} == {200}

@@ -74,21 +74,33 @@ class ModelScorer:
         self._plain = PlainRows(model.inputs[0]) if PlainRows.fits(model.inputs) else None
         self._lanes: Lanes | None = None
         self._shares = False
+        self._proof: asyncio.Task[None] | None = None
         self._came: list[_Call] = []
         self._came_plain: list[_PlainCall] = []
         self.contract = _contract(model)
         self.shared_run: Callable[[int], None] | None = None  # told how many requests shared a run
 
-    def settle(self, sample: Mapping[str, Array]) -> bool:
-        """Find out how long the model takes; return whether it is short. May take some milliseconds, on any thread."""
+    def is_short(self, sample: Mapping[str, Array]) -> bool:
+        """Return whether the model is quick enough for the event loop. Runs it some times, on any thread."""
         try:
-            fastest = min(_run(self.model, sample).run_ms for _ in range(_TIMED))
+            return min(_run(self.model, sample).run_ms for _ in range(_TIMED)) < _SHORT_MS
         except ScoringError:
             return False
-        if fastest >= _SHORT_MS:
-            return False
-        self._shares = may_share_runs(self.model, sample)
-        return True
+
+    def find_out_sharing(self, sample: Mapping[str, Array]) -> asyncio.Future[None]:
+        """Try on another thread whether requests may share runs; until it is proven, none do.
+
+        It takes some ten to hundred milliseconds, for which nobody should wait who wants to know that the service is
+        ready.
+        """
+        proof = self._loop.run_in_executor(None, may_share_runs, self.model, sample)
+
+        async def settle() -> None:
+            self._shares = await proof
+            _log.info("requests %s share runs of the model", "may" if self._shares else "do not")
+
+        self._proof = self._loop.create_task(settle())
+        return self._proof
 
     def use(self, lanes: Lanes | None) -> None:
         """Answer on threads from now on, or on the event loop again."""

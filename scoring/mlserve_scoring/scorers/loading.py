@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,14 +75,13 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
     )
     scorer = ModelScorer(model, loop)
     samples = samples_of(scorer, manifest)
-    is_short = False
+    inputs = None
     if samples and load.concurrent is None:
-        try:
+        with contextlib.suppress(ScoringError):  # the replay says what is wrong with the sample
             inputs = read_inputs(samples[0].input, model.inputs)
-        except ScoringError:
-            inputs = None  # the replay says what is wrong with the sample
-        is_short = inputs is not None and await loop.run_in_executor(None, scorer.settle, inputs)
-    if not is_short:
+    if inputs is not None and await loop.run_in_executor(None, scorer.is_short, inputs):
+        scorer.find_out_sharing(inputs)
+    else:
         scorer.use(lanes(max(processors() // (load.workers * load.model_threads), 1)))
     return scorer
 
