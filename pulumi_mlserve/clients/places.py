@@ -26,6 +26,11 @@ def services_folder() -> Path:
     return _base("XDG_STATE_HOME", ".local/state") / "services"
 
 
+def collected_folder(service_id: str) -> Path:
+    """Return where a local service keeps inputs and predictions unless told otherwise; it outlives the service."""
+    return _base("XDG_DATA_HOME", ".local/share") / "collected" / service_id
+
+
 def cache_folder(name: str) -> Path:
     """Return the cache folder ``name``, made for this user alone; deleting it loses only time."""
     folder = _cache_root() / name

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from pulumi_mlserve.core.problems import Problem
-from pulumi_mlserve.core.shapes import Shape, value_to_wire
+from pulumi_mlserve.core.shapes import Shape, hides, value_to_wire
 from pulumi_mlserve.core.suggest import did_you_mean
 
 
@@ -62,4 +62,10 @@ def wire_inputs(values: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
             wire[field.wire] = value.apply(functools.partial(value_to_wire, kind=field.kind))
         else:
             wire[field.wire] = value_to_wire(value, field.kind)
+        if hides(field, value, _later):
+            wire[field.wire] = pulumi.Output.secret(wire[field.wire])
     return wire
+
+
+def _later(value: Any) -> bool:
+    return isinstance(value, pulumi.Output)

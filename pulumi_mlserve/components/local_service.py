@@ -14,6 +14,8 @@ from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
 from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
 from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.service_address import beside
+from pulumi_mlserve.core.service_declarations import DataCollection, EntraSettings, TelemetrySettings
 from pulumi_mlserve.core.service_keys import check_auth
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.shapes import PLAIN, SECRET, shape_of
@@ -58,6 +60,57 @@ class LocalServiceArgs(TypedDict, total=False):
     """Origins whose pages may call the service; none by default."""
     environment_variables: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """Variables the entry script sees, on top of the image's; none by default."""
+    read_timeout_s: pulumi.Input[float]
+    """How long a request may take to arrive, in s; 60 by default."""
+    idle_timeout_s: pulumi.Input[float]
+    """How long a connection may do nothing, in s; 150 by default."""
+    workers: pulumi.Input[int]
+    """How many processes share the port, each with a script or model of its own; 1 by default."""
+    model_threads: pulumi.Input[int]
+    """How many processors one run of a model without a script may use; 1 by default."""
+    onnx_providers: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """What runs ONNX models, best first: ``cpu``, ``cuda``, ``tensorrt`` …; ``cpu`` by default."""
+    path_prefix: pulumi.Input[str]
+    """What comes before ``/score`` in the service's URLs, such as ``/api/v1/service/diabetes``; empty by default."""
+    log_level: pulumi.Input[str]
+    """The least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL; INFO by default."""
+    log_format: pulumi.Input[str]
+    """``text``, or ``json`` for one object a line; ``text`` by default."""
+    access_log: pulumi.Input[bool]
+    """Whether every request is logged; false by default."""
+    metrics: pulumi.Input[str]
+    """``/metrics``: ``open``, ``protected`` where a key or token is asked for elsewhere, or ``off``; ``protected`` by
+    default."""
+    health: pulumi.Input[str]
+    """``/healthz`` and ``/readyz``: ``open``, or ``protected`` where a key or token is asked for elsewhere; ``open`` by
+    default."""
+    docs: pulumi.Input[bool]
+    """Whether ``/docs`` shows the contract as a page; true by default."""
+    strict_v1: pulumi.Input[bool]
+    """Whether to answer as Azure ML v1's server did where ours differs on purpose; false by default."""
+    ssl_enabled: pulumi.Input[bool]
+    """Whether the service speaks HTTPS alone; false by default."""
+    ssl_cert_pem_file: pulumi.Input[str]
+    """The PEM file of the certificate, its chain after it; read where the service runs, and again when it changes."""
+    ssl_key_pem_file: pulumi.Input[str]
+    """The PEM file of its private key, without a passphrase; read where the service runs, and never kept."""
+    ssl_cname: pulumi.Input[str]
+    """The name in the service's URLs, which the certificate must be for."""
+    entra: pulumi.Input[EntraSettings]
+    """Lets in who shows a token of Microsoft Entra ID; needs the image's feature ``entra``."""
+    collect_model_data: pulumi.Input[bool]
+    """Whether inputs and predictions are kept; false by default."""
+    data_collection: pulumi.Input[DataCollection]
+    """Where and how they are kept; without it as in Azure ML v1: all of them, as CSV, in a folder of this machine."""
+    enable_app_insights: pulumi.Input[bool]
+    """Whether requests, failures and printed lines go to Application Insights; needs the image's feature
+    ``telemetry``; false by default."""
+    app_insights_connection_string: Annotated[pulumi.Input[str], SECRET]
+    """The connection string of the Application Insights resource; no environment variable takes its place."""
+    otlp_endpoint: pulumi.Input[str]
+    """The HTTP address of an OpenTelemetry collector that gets the same; needs the image's feature ``telemetry``."""
+    telemetry: pulumi.Input[TelemetrySettings]
+    """How much of it is sent."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """Words to find the service by; none by default."""
     properties: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -100,6 +153,12 @@ class LocalService(pulumi.ComponentResource):
     """Names the image and settings that serve."""
     contract: pulumi.Output[Any]
     """What the service accepts and returns."""
+    openapi_uri: pulumi.Output[str]
+    """The OpenAPI 3.1 document of all routes."""
+    docs_uri: pulumi.Output[str]
+    """The contract as a page; empty with ``docs=False``."""
+    metrics_uri: pulumi.Output[str]
+    """The metrics, in Prometheus' form; empty with ``metrics="off"``."""
 
     rules = Rules(why_not_local, _check)
 
@@ -141,6 +200,9 @@ class LocalService(pulumi.ComponentResource):
         self.secondary_key = keys.output("secondary_key") if keys else pulumi.Output.secret("")
         self.revision = process.output("revision")
         self.contract = pulumi.Output.from_input(image).apply(lambda known: known.get("contract"))
+        self.openapi_uri = self.scoring_uri.apply(lambda uri: beside(uri, "openapi.json"))
+        self.docs_uri = _route(self.scoring_uri, "docs", given.get("docs", True))
+        self.metrics_uri = _route(self.scoring_uri, "metrics", given.get("metrics", "protected"))
         self.register_outputs(
             {
                 "scoringUri": self.scoring_uri,
@@ -151,8 +213,17 @@ class LocalService(pulumi.ComponentResource):
                 "secondaryKey": self.secondary_key,
                 "revision": self.revision,
                 "contract": self.contract,
+                "openapiUri": self.openapi_uri,
+                "docsUri": self.docs_uri,
+                "metricsUri": self.metrics_uri,
             }
         )
+
+
+def _route(scoring_uri: pulumi.Output[str], route: str, setting: Any) -> pulumi.Output[str]:
+    """Return where a route is, and nothing where the setting leaves it out."""
+    both = pulumi.Output.all(uri=scoring_uri, setting=setting)
+    return both.apply(lambda known: "" if known["setting"] in {False, "off"} else beside(known["uri"], route))
 
 
 def _image(given: Any) -> Any:

@@ -43,6 +43,8 @@ class ScoringImageArgs(TypedDict, total=False):
     ``required`` (fail where it cannot run) or ``off`` (for programs you do not trust)."""
     standins: pulumi.Input[bool]
     """Whether small stand-ins take the place of ``azureml-defaults`` and its kin; true by default."""
+    features: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``; nothing by default."""
     upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Which pinned parts to resolve anew: ``lock``, ``runtime``; none by default."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -94,6 +96,8 @@ class ScoringImage(pulumi.ComponentResource):
         self.parts: dict[str, pulumi.Output[Any]] = {
             name: image.output(name) for name in ("name", "digest", "reference", "python", "models", "contract")
         }
+        # Known before the image is: a service that needs one which the image lacks is refused in the first preview.
+        self.parts["features"] = pulumi.Output.from_input(given.get("features", []))
         self.ref = pulumi.Output.all(**self.parts).apply(lambda parts: cast("ImageRef", parts))
         self.contract = image.output("contract")
         self.lock = image.output("lock")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from typing_extensions import Required, TypedDict
 
+from pulumi_mlserve.core.service_declarations import ServiceSettings
 from pulumi_mlserve.core.shapes import COMPUTED, PATH, SECRET
 
 PACKAGE: Final = "mlserve"
@@ -63,6 +64,8 @@ class ImageRef(TypedDict, total=False):
     """The Python version inside, ``3.11``."""
     models: Sequence[ModelRef]
     """The models inside."""
+    features: Sequence[str]
+    """What of the runtime it holds beyond scoring."""
     contract: Any
     """What a service of the image accepts and returns."""
 
@@ -150,6 +153,8 @@ class ImageInputs(TypedDict, total=False):
     """Requests that are answered before a service reports ready: ``{"input": …, "output": …}`` or bare inputs."""
     trial: str
     """``auto``, ``required`` or ``off``: whether preview runs the script once in a throw-away process."""
+    features: Sequence[str]
+    """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``."""
     upgrade: Sequence[str]
     """Which pinned parts to resolve anew: ``lock``, ``runtime``."""
     standins: bool
@@ -197,25 +202,6 @@ class ImageOutputs(TypedDict, total=False):
     """Tells this resource's claim in the image store from that of one that replaces it."""
     claimant: str
     """The name under which it was claimed, which stays when an alias renames the resource."""
-
-
-class ServiceSettings(TypedDict, total=False):
-    """The settings every target understands."""
-
-    scoring_timeout_ms: int
-    """How long one request may take, in ms; 60,000 by default."""
-    max_concurrent_requests: int
-    """How many requests run at once; 1 with an entry script, automatic without."""
-    max_queue: int
-    """How many requests may wait; 1,000 by default, 503 beyond."""
-    max_body_bytes: int
-    """The largest request body; 100 MiB by default."""
-    environment_variables: Mapping[str, str]
-    """Variables the entry script sees, on top of the image's."""
-    cors_origins: Sequence[str]
-    """Origins whose pages may call the service."""
-    drain_seconds: int
-    """How long a stopping process may finish its requests; 30 by default."""
 
 
 class LocalProcessInputs(ServiceSettings, total=False):

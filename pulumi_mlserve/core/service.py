@@ -1,19 +1,23 @@
-"""What a service's settings may be: the rules common to all targets, and those of a local service.
+"""What a service's settings may be, one by one: the rules common to all targets, and those of a local service.
 
 Names, units and rules are those of Azure ML SDK v1; where a target cannot do what a setting asks, the setting is
-refused and never ignored. Authentication and keys are ruled by ``service_keys``.
+refused and never ignored. Authentication and keys are ruled by ``service_keys``, what needs one another by
+``service_together``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Final, Literal
 
+from mlserve_scoring.settings import ONNX_PROVIDERS
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.service_parts import CollectionSpec, EntraSpec, TelemetrySpec
 from pulumi_mlserve.core.service_refusals import why_not_local
+from pulumi_mlserve.core.service_together import check_together
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
 from pulumi_mlserve.core.variables import variable_name
@@ -23,6 +27,9 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _SHORTEST_NAME, _LONGEST_NAME = 3, 32
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
+_SECRETS: Final = frozenset({"environment_variables", "data_collection", "app_insights_connection_string"})
 
 
 def _name(value: str) -> str:
@@ -54,8 +61,24 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise refused(f"not a host's name, got {value!r}; such as 'diabetes.example.com'")
+    return value
+
+
+def _provider(value: str) -> str:
+    if value not in ONNX_PROVIDERS:
+        meant = did_you_mean(value.lower().removesuffix("executionprovider"), ONNX_PROVIDERS)
+        raise refused(f"must be one of {', '.join(ONNX_PROVIDERS)}, got {value!r}{meant}")
+    return value
+
+
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Texts = dict[str, str]
+_File = Annotated[str, Field(min_length=1)]
+_Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
+_Share = Annotated[int, Field(ge=1, le=1_024)]
 
 
 class ServiceSpec(BaseModel):
@@ -75,6 +98,30 @@ class ServiceSpec(BaseModel):
         drain_seconds: How long a stopping process may finish its requests.
         environment_variables: Variables that the entry script sees, on top of the image's.
         cors_origins: Origins whose pages may call the service; ``*`` for all.
+        read_timeout_s: How long a request may take to arrive.
+        idle_timeout_s: How long a connection may do nothing.
+        workers: Processes that share the port.
+        model_threads: Processors for one run of a model without a script.
+        onnx_providers: What runs ONNX models, best first.
+        path_prefix: What comes before ``/score`` in its URL.
+        log_level: Least level that is logged.
+        log_format: Text or JSON.
+        access_log: Whether every request is logged.
+        metrics: Who may read them, or that there are none.
+        health: Who may ask for it.
+        docs: Whether the contract is shown as a page.
+        strict_v1: Whether to answer as v1's server did where ours differs on purpose.
+        ssl_enabled: Whether it speaks HTTPS.
+        ssl_cert_pem_file: The certificate's file.
+        ssl_key_pem_file: Its private key's file.
+        ssl_cname: The name in its URLs.
+        entra: Tokens that open it.
+        collect_model_data: Whether inputs and predictions are kept.
+        data_collection: Where and how.
+        enable_app_insights: Whether requests, failures and printed lines go to Application Insights.
+        app_insights_connection_string: To which.
+        otlp_endpoint: The collector that they go to, too.
+        telemetry: How much of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -94,6 +141,32 @@ class ServiceSpec(BaseModel):
         Annotated[str, AfterValidator(variable_name)], Annotated[str, AfterValidator(_variable_value)]
     ] = Field(default_factory=dict, repr=False)
     cors_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Field(strict=False)] = ()
+    read_timeout_s: _Seconds = 60
+    idle_timeout_s: _Seconds = 150
+    workers: _Share = 1
+    model_threads: _Share = 1
+    onnx_providers: Annotated[
+        tuple[Annotated[str, AfterValidator(_provider)], ...], Field(strict=False, min_length=1)
+    ] = ("cpu",)
+    path_prefix: Annotated[str, AfterValidator(_prefix)] = ""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    access_log: bool = False
+    metrics: Literal["open", "protected", "off"] = "protected"
+    health: Literal["open", "protected"] = "open"
+    docs: bool = True
+    strict_v1: bool = False
+    ssl_enabled: bool = False
+    ssl_cert_pem_file: _File | None = None
+    ssl_key_pem_file: _File | None = None
+    ssl_cname: Annotated[str, AfterValidator(_host)] | None = None
+    entra: EntraSpec | None = None
+    collect_model_data: bool = False
+    data_collection: CollectionSpec | None = None
+    enable_app_insights: bool = False
+    app_insights_connection_string: Annotated[str | None, Field(repr=False)] = None
+    otlp_endpoint: str | None = None
+    telemetry: TelemetrySpec | None = None
 
 
 class LocalServiceSpec(ServiceSpec):
@@ -104,30 +177,29 @@ class LocalServiceSpec(ServiceSpec):
         cpu_cores: The most cores the service may use; no limit by default.
         memory_gb: The most memory the service may use, in GB; no limit by default.
         start_seconds: How long the service may take to become ready.
-        path_prefix: What comes before ``/score`` in its URL.
-        log_level: Least level that is logged.
     """
 
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     cpu_cores: _Positive | None = None
     memory_gb: _Positive | None = None
     start_seconds: _Positive = 310
-    path_prefix: Annotated[str, AfterValidator(_prefix)] = ""
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
 
-def check_local_service(raw: Mapping[str, object]) -> list[Problem]:
+def check_local_service(raw: Mapping[str, object], later: Collection[str] = ()) -> list[Problem]:
     """Return everything that is wrong with the settings of a local service; what is absent or None is not judged.
 
     Args:
         raw: The settings as a program gives them, under the names of ``LocalServiceSpec``.
+        later: Names of settings that are given and not known yet.
     """
     given = {name: value for name, value in raw.items() if value is not None}
+    problems = []
     try:
         LocalServiceSpec.model_validate(given)
     except ValidationError as error:
-        return spec_problems(error, unknown=_unknown, secret=frozenset({"environment_variables"}))
-    return []
+        problems = spec_problems(error, unknown=_unknown, secret=_SECRETS)
+    wrong = {problem.path for problem in problems}
+    return problems + [problem for problem in check_together(given, later) if problem.path not in wrong]
 
 
 def _unknown(name: str) -> str:

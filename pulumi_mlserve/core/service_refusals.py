@@ -10,13 +10,17 @@ _PROBES = "a local service is watched without probes; leave it out, it is a sett
 _AZURE = "a local service has no place in Azure; leave it out, it is a setting of ACI services"
 
 _SPELLED: Final = {
+    "app_insights_enabled": "enable_app_insights",
     "auth": "auth_enabled",
+    "connection_string": "app_insights_connection_string",
     "cpu": "cpu_cores",
     "env": "environment_variables",
     "environment": "environment_variables",
     "memory": "memory_gb",
     "replica_max_concurrent_requests": "max_concurrent_requests",
     "service_name": "name",
+    "tls_certificate": "ssl_cert_pem_file",
+    "tls_key": "ssl_key_pem_file",
     "variables": "environment_variables",
 }
 _REFUSED: Final = {
@@ -29,11 +33,9 @@ _REFUSED: Final = {
     "cmk_key_name": _AZURE,
     "cmk_key_version": _AZURE,
     "cmk_vault_base_url": _AZURE,
-    "collect_model_data": "a local service collects no data; leave it out",
     "compute_target_name": _ONE_PROCESS,
     "cpu_cores_limit": "cpu_cores is the limit already; leave it out",
     "dns_name_label": _LOOPBACK,
-    "enable_app_insights": "a local service sends no telemetry; leave it out",
     "failure_threshold": _PROBES,
     "gpu_cores": "a local service sees every GPU of this machine; choose by CUDA_VISIBLE_DEVICES",
     "initial_delay_seconds": f"{_PROBES}; start_seconds says how long the start may take",
@@ -43,14 +45,11 @@ _REFUSED: Final = {
     "namespace": _ONE_PROCESS,
     "num_replicas": _ONE_PROCESS,
     "period_seconds": _PROBES,
-    "ssl_cert_pem_file": _LOOPBACK,
-    "ssl_cname": _LOOPBACK,
-    "ssl_enabled": _LOOPBACK,
-    "ssl_key_pem_file": _LOOPBACK,
     "subnet_name": _AZURE,
     "success_threshold": _PROBES,
     "timeout_seconds": _PROBES,
-    "token_auth_enabled": "tokens come from Azure, which a local service does not ask; use auth_enabled and its keys",
+    "leaf_domain_label": "no certificate is made for a local service; give ssl_cert_pem_file and ssl_key_pem_file",
+    "token_auth_enabled": "tokens are those of Microsoft Entra ID here; give entra={'tenant_id': …, 'audiences': […]}",
     "vnet_name": _AZURE,
 }
 

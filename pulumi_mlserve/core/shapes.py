@@ -147,6 +147,20 @@ def value_to_wire(value: Any, kind: Kind) -> Any:
     return value
 
 
+def hides(field: Field, value: Any, opaque: Callable[[Any], bool] = lambda _value: False) -> bool:
+    """Return whether a field's value holds what is declared a secret; what is not known yet may."""
+    if field.secret:
+        return True
+    if field.kind.shape is None or value is None:
+        return False
+    inner = field.kind.shape.by_name | field.kind.shape.by_wire
+    if opaque(value):
+        return any(hides(one, value, opaque) for one in field.kind.shape.fields)
+    return isinstance(value, Mapping) and any(
+        name in inner and hides(inner[name], value[name], opaque) for name in value
+    )
+
+
 def from_wire(
     values: Mapping[str, Any],
     shape: Shape,

@@ -13,6 +13,7 @@ from pulumi_mlserve.core.environments.environment import (
     EnvironmentSpec,
     environment_from,
     runtime_requirements,
+    with_features,
     with_runtime,
 )
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
@@ -63,7 +64,7 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     models = [model for model in inputs.get("models") or () if isinstance(model, Mapping)]
     frameworks = [str(model["framework"]) for model in models if model.get("framework")]
     needed = runtime_requirements(entry_script=inputs.get("entry_script") is not None, frameworks=frameworks)
-    spec = with_runtime(spec, needed)
+    spec = with_features(with_runtime(spec, needed), sorted({*(inputs.get("features") or ())}))
     unlocked = Environment(spec, None)
     kept = call.olds.get("lock", "") if call.olds.get("requirements") == unlocked.requirements else ""
     if not kept:

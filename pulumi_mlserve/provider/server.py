@@ -27,7 +27,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
-from pulumi_mlserve.core.shapes import from_wire, shape_of, to_wire
+from pulumi_mlserve.core.shapes import from_wire, hides, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
 from pulumi_mlserve.provider.differences import differences
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
@@ -113,7 +113,9 @@ class Servicer(ProviderServicer):
         checked = await self._run(context, _checker(handler, problems), call)
         if checked.problems:
             return provider_pb2.CheckResponse(failures=check_failures(checked.problems, news, shape))
-        return provider_pb2.CheckResponse(inputs=encode(to_wire(checked.inputs, shape), news.secrets))
+        # A secret is one in the state and in every preview, however the program came by it.
+        declared = {field.wire for field in shape.fields if hides(field, checked.inputs.get(field.name))}
+        return provider_pb2.CheckResponse(inputs=encode(to_wire(checked.inputs, shape), news.secrets | declared))
 
     async def Diff(self, request: Any, context: Any) -> Any:
         declaration, handler = self._handler(request.urn)

@@ -67,6 +67,7 @@ class Manifest:
         samples: Requests to answer before reporting ready; ``None`` leaves that to the script's decorators.
         contract: What the trial found; ``None`` without one.
         limits: Body size and scoring time.
+        features: What of the runtime the image holds beyond scoring, such as ``telemetry``.
     """
 
     image: str
@@ -81,6 +82,7 @@ class Manifest:
     samples: tuple[Sample, ...] | None = None
     contract: Contract | None = None
     limits: Limits = field(default_factory=Limits)
+    features: tuple[str, ...] = ()
 
 
 def load(root: Path | str) -> Manifest:
@@ -155,6 +157,8 @@ def to_json(manifest: Manifest) -> JsonObject:
         "samples": None if manifest.samples is None else [sample.to_json() for sample in manifest.samples],
         "contract": None if manifest.contract is None else manifest.contract.to_json(),
         "limits": dict(vars(manifest.limits)),
+        # Absent rather than empty: an image without any stays the image that it was before there were features.
+        **({"features": list(manifest.features)} if manifest.features else {}),
     }
 
 
@@ -174,6 +178,7 @@ def _manifest(value: JsonObject) -> Manifest:
         samples=None if samples is None else samples_from_json(samples),
         contract=None if contract is None else Contract.from_json(contract),
         limits=Limits(**{key: _count(entry, key) for key, entry in _object(value.get("limits", {})).items()}),
+        features=tuple(map(str, _list(value.get("features", [])))),
     )
 
 

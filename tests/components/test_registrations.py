@@ -10,6 +10,7 @@ import pytest
 
 import pulumi_mlserve
 from pulumi_mlserve.core.service_refusals import why_not_local
+from pulumi_mlserve.core.shapes import camel
 
 # The SDK's mocks open an event loop in each of their threads and close none of them (pulumi 3.272).
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -102,6 +103,7 @@ IMAGE = {
     "reference": "img@sha256:bb",
     "python": "3.11",
     "models": [MODEL],
+    "features": [],
     "contract": {"schema": 1},
 }
 
@@ -140,9 +142,80 @@ def test_auth_adds_keys_and_hands_them_over(run):
     made = run(lambda: chain(auth_enabled=True, primary_key_generation=2))
 
     assert {"service": "diabetes", "primaryGeneration": 2} == made["ServiceKeys::diabetes"]
-    assert {"primary": "first-key-of-sixteen", "secondary": "second-key-of-sixteen"} == made["LocalProcess::diabetes"][
-        "keys"
-    ]
+    keys = {"primary": "first-key-of-sixteen", "secondary": "second-key-of-sixteen"}
+    assert secret(keys) == made["LocalProcess::diabetes"]["keys"]
+
+
+def secret(value):
+    """Return a value as the engine gets it when it is a secret."""
+    return {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": value}
+
+
+SETTINGS = {
+    "workers": 2,
+    "model_threads": 2,
+    "onnx_providers": ["cpu"],
+    "path_prefix": "/api",
+    "log_level": "DEBUG",
+    "log_format": "json",
+    "access_log": True,
+    "metrics": "open",
+    "health": "protected",
+    "docs": False,
+    "strict_v1": True,
+    "read_timeout_s": 5.5,
+    "idle_timeout_s": 6.5,
+    "ssl_enabled": True,
+    "ssl_cert_pem_file": "cert.pem",
+    "ssl_key_pem_file": "key.pem",
+    "ssl_cname": "localhost",
+    "collect_model_data": True,
+    "enable_app_insights": True,
+    "otlp_endpoint": "http://127.0.0.1:4318",
+}
+
+
+def test_every_setting_reaches_the_process(run):
+    """Under its name on the wire, nested names too; what may open something as a secret, wherever it came from."""
+    entra = {"tenant_id": "t", "audiences": ["a"], "leeway_s": 5}
+    telemetry = {"log_answers": False, "dimensions": {"my_team": "x"}}
+    made = run(
+        lambda: chain(
+            **SETTINGS,
+            entra=entra,
+            telemetry=telemetry,
+            data_collection={"target": "az://x", "flush_seconds": 1, "options": {"account_key": "k"}},
+            app_insights_connection_string="plain",
+        )
+    )["LocalProcess::diabetes"]
+
+    assert {camel(name): value for name, value in SETTINGS.items()} == {
+        camel(name): made[camel(name)] for name in SETTINGS
+    }
+    assert {"tenantId": "t", "audiences": ["a"], "leewayS": 5} == made["entra"]
+    assert {"logAnswers": False, "dimensions": {"my_team": "x"}} == made["telemetry"]
+    assert secret("plain") == made["appInsightsConnectionString"]
+    collected = {"target": "az://x", "flushSeconds": 1, "options": {"account_key": "k"}}
+    assert secret(collected) == made["dataCollection"]
+
+
+def test_collected_data_without_options_hides_nothing(run):
+    """A preview shows where data goes, unless how to get there is a secret."""
+    made = run(lambda: chain(collect_model_data=True, data_collection={"format": "jsonl"}))
+
+    assert {"format": "jsonl"} == made["LocalProcess::diabetes"]["dataCollection"]
+
+
+def test_features_go_into_the_image_and_are_told_to_the_service(run):
+    """Before the image is made, so that the first preview can refuse a service that needs another one."""
+
+    def program():
+        image = pulumi_mlserve.ScoringImage("diabetes", features=["telemetry"])
+        pulumi_mlserve.LocalService("diabetes", image=image)
+
+    made = run(program)
+    assert ["telemetry"] == made["Image::diabetes"]["features"]
+    assert ["telemetry"] == made["LocalProcess::diabetes"]["image"]["features"]
 
 
 def test_outputs_are_what_the_service_says(run):
@@ -151,8 +224,18 @@ def test_outputs_are_what_the_service_says(run):
 
     def program():
         service = chain()
+        without = pulumi_mlserve.LocalService("bare", image=IMAGE, docs=False, metrics="off")
         return pulumi.Output.all(
-            service.scoring_uri, service.swagger_uri, service.state, service.auth_enabled, service.contract
+            service.scoring_uri,
+            service.swagger_uri,
+            service.state,
+            service.auth_enabled,
+            service.contract,
+            service.openapi_uri,
+            service.docs_uri,
+            service.metrics_uri,
+            without.docs_uri,
+            without.metrics_uri,
         ).apply(lambda values: seen.update(values=values))
 
     run(program)
@@ -163,6 +246,11 @@ def test_outputs_are_what_the_service_says(run):
         "Healthy",
         False,
         {"schema": 1},
+        "http://127.0.0.1:8890/openapi.json",
+        "http://127.0.0.1:8890/docs",
+        "http://127.0.0.1:8890/metrics",
+        "",
+        "",
     ] == seen["values"]
 
 
@@ -187,12 +275,10 @@ def test_outputs_are_what_the_service_says(run):
             "LocalService: 'primary_key': is given, but auth_enabled is not true; switch it on or leave this out",
         ),
         (
-            lambda: pulumi_mlserve.LocalService(
-                "s", image="price", num_replicas=2, ssl_enabled=True, secondary_key="k"
-            ),
+            lambda: pulumi_mlserve.LocalService("s", image="price", num_replicas=2, vnet_name="v", secondary_key="k"),
             (
                 f"LocalService: 'num_replicas': {why_not_local('num_replicas')};"
-                f" 'ssl_enabled': {why_not_local('ssl_enabled')};"
+                f" 'vnet_name': {why_not_local('vnet_name')};"
                 " 'secondary_key': is given, but auth_enabled is not true; switch it on or leave this out;"
                 " 'image': must be a ScoringImage, its ref, or NAME@sha256:…, got 'price'"
             ),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
+from mlserve_scoring.settings import Collection, Settings
 
 from pulumi_mlserve.core.declarations import LocalProcessInputs, ServiceRecordInputs
 from pulumi_mlserve.core.service import LocalServiceSpec, check_local_service
 from pulumi_mlserve.core.service_refusals import why_not_local
+from pulumi_mlserve.core.service_runtime import runtime_form
+from pulumi_mlserve.core.service_together import features_needed
 from pulumi_mlserve.core.shapes import shape_of
 
 WHOLE = {
@@ -25,8 +31,46 @@ WHOLE = {
     "start_seconds": 5,
     "environment_variables": {"MODE": "fast"},
     "cors_origins": ["*", "https://app.example.com:8443"],
+    "read_timeout_s": 5,
+    "idle_timeout_s": 7.5,
+    "workers": 2,
+    "model_threads": 2,
+    "onnx_providers": ["cuda", "cpu"],
     "path_prefix": "/api/v1/service/diabetes",
     "log_level": "DEBUG",
+    "log_format": "json",
+    "access_log": True,
+    "metrics": "open",
+    "health": "protected",
+    "docs": False,
+    "strict_v1": True,
+    "ssl_enabled": True,
+    "ssl_cert_pem_file": "tls/cert.pem",
+    "ssl_key_pem_file": "tls/key.pem",
+    "ssl_cname": "diabetes.example.com",
+    "entra": {
+        "tenant_id": "11111111-2222-3333-4444-555555555555",
+        "audiences": ["api://diabetes"],
+        "roles": ["Score.All"],
+        "authority": "https://login.example.com",
+        "leeway_s": 5,
+    },
+    "collect_model_data": True,
+    "data_collection": {
+        "target": "az://collected",
+        "automatic": False,
+        "format": "jsonl",
+        "sample": 0.5,
+        "max_waiting_mb": 4,
+        "flush_seconds": 1,
+        "workspace": "sub/group/workspace",
+        "version": "3",
+        "options": {"account_name": "me", "account_key": "hunter2"},
+    },
+    "enable_app_insights": True,
+    "app_insights_connection_string": "InstrumentationKey=11111111-2222-3333-4444-555555555555",
+    "otlp_endpoint": "http://127.0.0.1:4318",
+    "telemetry": {"sample": 0.1, "log_answers": False, "dimensions": {"team": "care"}},
 }
 
 
@@ -107,7 +151,7 @@ def test_wrong_setting_gets_the_right_name():
     assert "there is no such setting" == found["xyzzy"]
 
 
-@pytest.mark.parametrize("setting", ["num_replicas", "ssl_enabled", "token_auth_enabled", "enable_app_insights"])
+@pytest.mark.parametrize("setting", ["num_replicas", "leaf_domain_label", "token_auth_enabled", "gpu_cores"])
 def test_settings_of_other_targets_are_refused(setting):
     """A setting that a local service cannot honour is refused with the reason, never ignored."""
     assert {setting: why_not_local(setting)} == messages(**{setting: True})
@@ -146,7 +190,128 @@ def test_every_rule_is_of_a_declared_input(name):
     """A setting that has a rule and that no resource takes would be refused by nobody and honoured by nobody."""
     declared = shape_of(LocalProcessInputs).by_name | shape_of(ServiceRecordInputs).by_name
 
-    assert name in declared or name in NOT_OFFERED
+    assert name in declared
 
 
-NOT_OFFERED = {"log_level", "path_prefix"}
+def test_settings_and_the_runtimes_agree():
+    """What is not given is the same on both sides, and whatever the runtime can do has a setting."""
+    spec, runtime = LocalServiceSpec(name="abc"), Settings(Path("/"))
+    made = runtime_form({**WHOLE, "environment_variables": {"MODE": "fast"}}, collected="/data")
+    renamed = {"certificate": "tls_certificate", "certificate_key": "tls_key"}
+    reached = {renamed.get(name, name) for name in made}
+    ours = {"root", "service", "revision", "host", "fd", "control", "keys_file"}  # of whoever starts the process
+    same = [name for name in LocalServiceSpec.model_fields if hasattr(runtime, name) and name != "port"]
+
+    assert {field.name for field in dataclasses.fields(Settings)} == ours | (reached & vars(runtime).keys())
+    assert {name: getattr(runtime, name) for name in same} == {name: getattr(spec, name) for name in same}
+
+
+@pytest.mark.parametrize("part", ["entra", "collection", "telemetry"])
+def test_objects_reach_the_runtime_whole(part):
+    """Every field of an object among the settings differs from the runtime's default when the program says so."""
+    made = runtime_form(WHOLE, collected="/data")[part]
+    default = type(made)(
+        **{field.name: None for field in dataclasses.fields(made) if field.default is field.default_factory}
+    )
+
+    assert [] == [
+        field.name for field in dataclasses.fields(made) if getattr(made, field.name) == getattr(default, field.name)
+    ]
+
+
+def test_v1s_switch_alone_collects_as_v1_did():
+    """All inputs and predictions, as CSV, without any code, into a folder of this machine."""
+    made = runtime_form({"collect_model_data": True}, collected="/data/here")
+
+    assert {"collection": Collection("/data/here", automatic=True, format="csv", sample=1)} == made
+    assert {} == runtime_form({"collect_model_data": False}, collected="/data/here")
+
+
+@pytest.mark.parametrize(
+    ("settings", "paths"),
+    [
+        ({"ssl_enabled": True}, {"ssl_cert_pem_file", "ssl_key_pem_file"}),
+        (
+            {"ssl_cert_pem_file": "a", "ssl_key_pem_file": "b", "ssl_cname": "c"},
+            {"ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname"},
+        ),
+        ({"ssl_enabled": False, "ssl_cname": "c"}, {"ssl_cname"}),
+        ({"data_collection": {}}, {"data_collection"}),
+        ({"enable_app_insights": True}, {"app_insights_connection_string"}),
+        (
+            {"app_insights_connection_string": WHOLE["app_insights_connection_string"]},
+            {"app_insights_connection_string"},
+        ),
+        ({"telemetry": {}}, {"telemetry"}),
+        ({"telemetry": {}, "otlp_endpoint": "http://127.0.0.1:4318"}, set()),
+        ({"ssl_cname": "https://x"}, {"ssl_cname"}),
+        ({"onnx_providers": []}, {"onnx_providers"}),
+        ({"onnx_providers": ["cpu", "CUDAExecutionProvider"]}, {"onnx_providers[1]"}),
+        (
+            {"entra": {"tenant_id": "contoso", "audiences": [], "authority": "http://x"}},
+            {"entra.tenant_id", "entra.audiences", "entra.authority"},
+        ),
+        ({"entra": {}}, {"entra.tenant_id", "entra.audiences"}),
+        (
+            {
+                "collect_model_data": True,
+                "data_collection": {"target": "here", "workspace": "w", "options": {"a": "b"}},
+            },
+            {"data_collection.target", "data_collection.workspace", "data_collection.options"},
+        ),
+        (
+            {"collect_model_data": True, "data_collection": {"sample": 0, "format": "xml"}},
+            {"data_collection.sample", "data_collection.format"},
+        ),
+        ({"otlp_endpoint": "127.0.0.1:4318"}, {"otlp_endpoint"}),
+        ({"enable_app_insights": True, "app_insights_connection_string": "secret"}, {"app_insights_connection_string"}),
+        (
+            {"read_timeout_s": 0, "idle_timeout_s": float("inf"), "workers": 0, "metrics": "on", "log_format": "xml"},
+            {"read_timeout_s", "idle_timeout_s", "workers", "metrics", "log_format"},
+        ),
+    ],
+)
+def test_what_cannot_work_together_is_refused_at_its_place(settings, paths):
+    """Several problems at once, each at the setting that has to change."""
+    assert paths == set(messages(**settings))
+
+
+def test_what_is_not_known_yet_is_not_judged():
+    """A switch or a file that only the real run will know is no mistake."""
+    later = ["ssl_enabled", "ssl_key_pem_file", "enable_app_insights", "collect_model_data"]
+    given = {"ssl_cert_pem_file": "a", "app_insights_connection_string": WHOLE["app_insights_connection_string"]}
+
+    assert [] == check_local_service({**given, "data_collection": {}, "telemetry": {}}, later)
+    assert [] == check_local_service({"ssl_enabled": True, "ssl_cert_pem_file": "a"}, ["ssl_key_pem_file"])
+
+
+def test_secrets_of_features_are_not_shown():
+    """Neither a wrong connection string nor a wrong option is quoted."""
+    found = messages(
+        enable_app_insights=True,
+        app_insights_connection_string="InstrumentationKey=hunter2",
+        collect_model_data=True,
+        data_collection={"target": "az://x", "options": {"account_key": 12_345}},
+    )
+
+    assert {"app_insights_connection_string", "data_collection.options.account_key"} == set(found)
+    assert "hunter2" not in str(found)
+    assert "12345" not in str(found)
+    assert "hunter2" not in repr(LocalServiceSpec(**WHOLE))
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ({}, {}),
+        ({"entra": WHOLE["entra"]}, {"entra": "entra"}),
+        ({"otlp_endpoint": "http://x", "enable_app_insights": True}, {"telemetry": "enable_app_insights"}),
+        ({"enable_app_insights": False}, {}),
+        ({"collect_model_data": True}, {}),
+        ({"collect_model_data": True, "data_collection": {"target": "/data"}}, {}),
+        ({"collect_model_data": True, "data_collection": {"target": "az://x"}}, {"collection": "data_collection"}),
+    ],
+)
+def test_settings_say_which_features_they_need(settings, needed):
+    """A folder for collected data needs nothing of the image."""
+    assert needed == features_needed(settings)

@@ -20,10 +20,10 @@ def refused(kind: str, **inputs) -> dict[str, str]:
 
 def test_settings_of_other_targets_are_refused_with_the_same_words():
     """Several at once, together with what is missing and what does not go together."""
-    found = refused("LocalService", numReplicas=2.0, sslEnabled=True, gpuCores=1.0, primaryKey="k", port="x")
+    found = refused("LocalService", numReplicas=2.0, vnetName="v", gpuCores=1.0, primaryKey="k", port="x")
 
     assert why_not_local("num_replicas") == found["numReplicas"]
-    assert why_not_local("ssl_enabled") == found["sslEnabled"]
+    assert why_not_local("vnet_name") == found["vnetName"]
     assert why_not_local("gpu_cores") == found["gpuCores"]
     assert "is given, but authEnabled is not true; switch it on or leave this out" == found["primaryKey"]
     assert "is required" == found["image"]

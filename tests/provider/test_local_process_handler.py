@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,18 +15,21 @@ import mlserve_scoring
 import pytest
 
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.clients.places import services_folder
-from pulumi_mlserve.clients.processes.local_process import LocalProcesses, ProcessSpec
+from pulumi_mlserve.clients.places import collected_folder, services_folder
+from pulumi_mlserve.clients.processes.local_process import LocalProcesses
 from pulumi_mlserve.clients.processes.ports import listen_anywhere, port_of
+from pulumi_mlserve.clients.processes.process_spec import fingerprint
 from pulumi_mlserve.clients.processes.service_lock import locked
 from pulumi_mlserve.components.local_service import LocalServiceArgs
 from pulumi_mlserve.core.declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import LocalServiceSpec
 from pulumi_mlserve.core.shapes import shape_of
+from pulumi_mlserve.provider import service_surroundings
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers import local_process
 from pulumi_mlserve.provider.handlers.local_process import LocalProcessHandler
+from pulumi_mlserve.provider.service_surroundings import collected_note
 from pulumi_mlserve.provider.values import UNKNOWN
 
 STANDIN = Path(__file__).parents[1] / "clients" / "standin_runtime" / "mlserve_scoring"
@@ -56,6 +61,21 @@ def free_port() -> int:
     """A port that nobody has."""
     with listen_anywhere() as listener:
         return port_of(listener)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Makes certificates for names that sign themselves; each with its key."""
+
+    def make(names: str) -> tuple[Path, Path]:
+        stem = names.replace(":", "-").replace(",", "-")
+        files = tmp_path / f"{stem}.pem", tmp_path / f"{stem}.key"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command += ["-keyout", str(files[1]), "-out", str(files[0]), "-days", "2", "-subj", "/CN=test"]
+        subprocess.run([*command, "-addext", f"subjectAltName={names}"], check=True, capture_output=True)
+        return files
+
+    return make
 
 
 def asked(resource="aaa", name="same", **news) -> Call:
@@ -210,12 +230,58 @@ def test_every_declared_setting_is_one_of_the_process(services):
     """What a program can give is what a process is started with, changes the revision and is compared."""
     image_and_identity = {"image", "keys", "name", "port", "running"}
     settings = shape_of(LocalProcessInputs).by_name.keys() - image_and_identity
-    known = {field.name for field in dataclasses.fields(ProcessSpec)} | {"environment_variables"}
+    before = HANDLER._spec(asked(**SWITCHES))
+    unmoved = [
+        name
+        for name in sorted(settings - SWITCHES.keys())
+        if before == dataclasses.replace(HANDLER._spec(asked(**SWITCHES, **{name: WHOLE[name]})), owner=before.owner)
+    ]
 
-    assert set() == settings - known
+    assert [] == unmoved
     assert settings | image_and_identity == set(HANDLER.compared)
     assert settings <= LocalServiceSpec.model_fields.keys()
     assert settings <= shape_of(LocalServiceArgs).by_name.keys()
+
+
+SWITCHES = {
+    "ssl_enabled": True,
+    "ssl_cert_pem_file": "cert.pem",
+    "ssl_key_pem_file": "key.pem",
+    "collect_model_data": True,
+    "enable_app_insights": True,
+    "app_insights_connection_string": "InstrumentationKey=11111111-2222-3333-4444-555555555555",
+}
+WHOLE = {
+    "cors_origins": ["*"],
+    "cpu_cores": 1,
+    "data_collection": {"format": "jsonl"},
+    "docs": False,
+    "drain_seconds": 2,
+    "entra": {"tenant_id": "11111111-2222-3333-4444-555555555555", "audiences": ["api://x"]},
+    "environment_variables": {"A": "b"},
+    "access_log": True,
+    "health": "protected",
+    "idle_timeout_s": 5,
+    "log_format": "json",
+    "log_level": "DEBUG",
+    "max_body_bytes": 1,
+    "max_concurrent_requests": 2,
+    "max_queue": 1,
+    "memory_gb": 1,
+    "metrics": "open",
+    "model_threads": 2,
+    "onnx_providers": ["cuda"],
+    "otlp_endpoint": "http://127.0.0.1:4318",
+    "path_prefix": "/api",
+    "read_timeout_s": 5,
+    "scoring_timeout_ms": 1,
+    "ssl_cname": "localhost",
+    "start_seconds": 1,
+    "strict_v1": True,
+    "telemetry": {"sample": 0.5},
+    "workers": 2,
+}
+STRING = SWITCHES["app_insights_connection_string"]
 
 
 def test_setting_that_is_not_given_moves_no_revision(services):
@@ -226,3 +292,127 @@ def test_setting_that_is_not_given_moves_no_revision(services):
     revisions = [HANDLER.create(call)[1]["revision"] for call in (one, two, three)]
 
     assert revisions[0] == revisions[1] != revisions[2]
+
+
+def test_what_a_later_release_knows_is_not_said_to_an_earlier_runtime(services):
+    """The settings file holds what differs from the defaults: an image may hold a runtime that lacks the others."""
+    created(asked())
+    (file,) = services_folder().glob("*/*/settings.json")
+    said = json.loads(file.read_text(encoding="utf-8"))
+
+    assert {"schema", "root", "service", "revision", "port", "fd", "control", "drain_seconds"} == said.keys()
+
+
+def test_revision_names_hold_no_secret(services):
+    """Not even hashed: a revision is shown to everyone. What is no secret moves it."""
+    options = {"account_key": "one"}
+    data = {"target": "az://x", "options": options}
+    given = {**SWITCHES, "data_collection": data}
+    hidden = frozenset({"data_collection"})
+    one, other, third = (
+        HANDLER.create(dataclasses.replace(asked(**{**given, **more}), preview=True, secrets=hidden))[1]["revision"]
+        for more in (
+            {},
+            {"data_collection": {**data, "options": {"account_key": "two"}}, "app_insights_connection_string": "other"},
+            {"workers": 2},
+        )
+    )
+
+    assert one == other != third
+
+
+def test_another_secret_is_another_process(services):
+    """The process is started with it, though the revision keeps its name."""
+    specs = [HANDLER._spec(asked(**SWITCHES | {"app_insights_connection_string": text})) for text in (STRING, "other")]
+
+    assert fingerprint(specs[0]) != fingerprint(specs[1])
+    assert specs[0].revision == specs[1].revision
+
+
+@pytest.mark.parametrize(
+    ("settings", "uri"),
+    [
+        ({}, "http://127.0.0.1:8890/score"),
+        ({"path_prefix": "/api"}, "http://127.0.0.1:8890/api/score"),
+        ({"ssl_enabled": True}, "https://127.0.0.1:8890/score"),
+        ({"ssl_enabled": True, "ssl_cname": "a.example"}, "https://a.example:8890/score"),
+        ({"ssl_enabled": UNKNOWN}, UNKNOWN),
+    ],
+)
+def test_addresses_follow_the_settings(services, settings, uri):
+    """Forecast in a preview; unknown while one part of them is."""
+    state = HANDLER.create(dataclasses.replace(asked(port=8890, **settings), preview=True))[1]
+
+    assert uri == state["scoring_uri"]
+    assert (uri if uri is UNKNOWN else uri.replace("/score", "/swagger.json")) == state["swagger_uri"]
+
+
+def paths(*, olds=None, **settings) -> dict[str, str]:
+    """Returns what check finds, by path."""
+    call = asked(**settings) if olds is None else dataclasses.replace(asked(**settings), olds=olds)
+    return {problem.path: problem.message for problem in HANDLER.check(call).problems}
+
+
+def test_a_certificate_is_looked_at_in_preview(services, certificate):
+    """Its files, whether they belong together, and whether clients will take it for the name in the URLs."""
+    cert, key = certificate("DNS:diabetes.example,IP:127.0.0.1")
+    other, other_key = certificate("DNS:other.example")
+    tls = {"ssl_enabled": True, "ssl_cert_pem_file": str(cert), "ssl_key_pem_file": str(key)}
+
+    assert {} == paths(**tls)
+    assert {} == paths(**tls, ssl_cname="diabetes.example")
+    assert {"ssl_cname"} == set(paths(**tls, ssl_cname="wrong.example"))
+    assert {"ssl_cname"} == set(paths(**tls | {"ssl_cert_pem_file": str(other), "ssl_key_pem_file": str(other_key)}))
+    assert "does not belong to" in paths(**tls | {"ssl_key_pem_file": str(other_key)})["ssl_key_pem_file"]
+    swapped = {"ssl_enabled": True, "ssl_cert_pem_file": str(key), "ssl_key_pem_file": str(cert)}
+    assert {"ssl_cert_pem_file", "ssl_key_pem_file"} == set(paths(**swapped))
+    assert "No such file" in paths(**tls | {"ssl_key_pem_file": "nowhere.pem"})["ssl_key_pem_file"]
+
+
+def test_a_certificate_that_another_machine_has_is_taken_as_it_was(services, certificate):
+    """A reviewer need not have the key: one warning. Named anew, it has to be there."""
+    cert, _ = certificate("IP:127.0.0.1")
+    tls = {"ssl_enabled": True, "ssl_cert_pem_file": str(cert), "ssl_key_pem_file": "/run/secrets/key.pem"}
+    said = []
+    call = dataclasses.replace(asked(**tls), olds=asked(**tls).news, say=lambda text, kind: said.append((kind, text)))
+
+    assert [] == HANDLER.check(call).problems
+    warning = "/run/secrets/key.pem: not on this machine; taking the certificate as unchanged"
+    assert [("warning", warning)] == said
+    assert {"ssl_key_pem_file"} == set(paths(**tls))
+
+
+@pytest.mark.parametrize(
+    ("told", "built", "refused"),
+    [
+        ([], None, True),
+        (["telemetry"], None, False),
+        (None, (), True),
+        (None, ("telemetry",), False),
+        (UNKNOWN, (), False),
+    ],
+)
+def test_a_feature_that_the_image_lacks_is_refused(services, told, built, refused, monkeypatch):
+    """As the image's resource says, known in the first preview, else as the image lies in the store."""
+    image = IMAGE if told is None else {**IMAGE, "features": told}
+    place = SimpleNamespace(processes=services, images=SimpleNamespace(get=lambda _: SimpleNamespace(features=built)))
+    monkeypatch.setattr(service_surroundings, "workplace", lambda _settings: place)
+    call = asked(image=image, otlp_endpoint="http://127.0.0.1:4318")
+    problem = Problem("otlp_endpoint", "needs what the image lacks; add features=['telemetry'] to the image")
+
+    assert ([problem] if refused else []) == HANDLER.check(call).problems
+
+
+def test_collected_data_outlives_the_service(services):
+    """The end of a service says where its data lies; a folder that nothing was written to goes with it."""
+    said = []
+    there = created(asked(collect_model_data=True))
+    folder = collected_folder(there.id)
+    folder.mkdir(parents=True)
+    (folder / "data.csv").write_text("x")
+    deleted(dataclasses.replace(there, say=lambda text, kind: said.append((kind, text))))
+    (folder / "data.csv").unlink()
+
+    assert ("info", f"the data that it collected stays in {folder}") in said
+    assert "" == collected_note(there.id)
+    assert not folder.parent.exists()

@@ -145,6 +145,7 @@ class ImageBuild:
             models=tuple((model.name, model.version, model.digest) for model in inputs.models),
             created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
             written=tuple(self.written),
+            features=inputs.features,
         )
         self.records.put(image)
         return image

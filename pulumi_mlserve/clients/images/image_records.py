@@ -40,6 +40,7 @@ class ImageRecords:
                 "contract": image.contract,
                 "models": [list(model) for model in image.models],
                 "created": image.created,
+                "features": list(image.features),
             },
         )
 
@@ -112,6 +113,7 @@ def _image(document: dict[str, Any], path: Path) -> BuiltImage:
             models=tuple((name, version, digest) for name, version, digest in document["models"]),
             created=document["created"],
             existed=True,
+            features=tuple(document.get("features", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise OperationError(f"{path}: not an image's record, {error!r}; remove it and build again") from error

@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 
-from mlserve_scoring.settings import Settings, dump
+from mlserve_scoring.settings import Collection, Entra, Settings, Telemetry, dump
 
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.clients.processes.service_keys import Keys
@@ -38,6 +38,7 @@ _PASSED_ON = (
     "USER",
 )
 _NO_RESTART = frozenset({"holder", "keys", "owner", "port", "service_id", "start_seconds"})
+_ALWAYS = frozenset({"schema", "root"})
 _THREAD_COUNTS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -62,9 +63,21 @@ class ProcessSpec:
         drain_seconds: How long requests in flight may take to end when the process is replaced or stopped.
         start_seconds: How long it may take to become ready.
         path_prefix: What comes before `/score` in the URL.
-        log_level: The runtime's log level.
+        server_name: The name in the URL; empty for the loopback address.
+        certificate, certificate_key: PEM files, with which it speaks HTTPS; both or none.
+        log_level, log_format, access_log: How and what the runtime logs.
         variables: Environment variables of the service.
         cors_origins: Origins whose browser code may call it.
+        read_timeout_s: How long a request may take to arrive.
+        idle_timeout_s: How long a connection may do nothing.
+        workers: Processes that share the port.
+        model_threads: Processors for one run of a model without a script.
+        onnx_providers: What runs ONNX models, best first.
+        metrics, health, docs: Which routes there are, and for whom.
+        strict_v1: Whether to answer as v1's server did where ours differs on purpose.
+        entra: Tokens that open it.
+        collection: Where inputs and predictions are kept.
+        telemetry: Where requests, failures and printed lines go.
         owner: A token of whoever starts it; what has another one does not stop it.
         holder: The resource that has it started, by its URN; another one's live service is not taken over.
     """
@@ -85,9 +98,26 @@ class ProcessSpec:
     drain_seconds: float = 30.0
     start_seconds: float = 310.0
     path_prefix: str = ""
+    server_name: str = ""
+    certificate: Path | None = None
+    certificate_key: Path | None = None
     log_level: str = "INFO"
+    log_format: str = "text"
+    access_log: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
+    read_timeout_s: float = 60.0
+    idle_timeout_s: float = 150.0
+    workers: int = 1
+    model_threads: int = 1
+    onnx_providers: tuple[str, ...] = ("cpu",)
+    metrics: str = "protected"
+    health: str = "open"
+    docs: bool = True
+    strict_v1: bool = False
+    entra: Entra | None = None
+    collection: Collection | None = None
+    telemetry: Telemetry | None = None
     owner: str = ""
     holder: str = ""
 
@@ -132,11 +162,14 @@ def fingerprint(spec: ProcessSpec) -> str:
     given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
     values = {name: value for name, value in given.items() if name not in _NO_RESTART}
     values |= {"variables": dict(spec.variables), "auth": spec.keys is not None}
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
 def settings_text(spec: ProcessSpec, *, port: int, handle: int, control: Path, keys_file: Path) -> str:
-    """Return the text of the runtime's settings file for a process that listens on the open socket `handle`."""
+    """Return the text of the runtime's settings file for a process that listens on the open socket `handle`.
+
+    What is as it is by default is left out: an image may hold an earlier runtime, which knows fewer settings.
+    """
     settings = Settings(
         root=spec.root,
         service=spec.service,
@@ -153,10 +186,28 @@ def settings_text(spec: ProcessSpec, *, port: int, handle: int, control: Path, k
         drain_seconds=spec.drain_seconds,
         path_prefix=spec.path_prefix,
         log_level=spec.log_level,
+        log_format=spec.log_format,
+        access_log=spec.access_log,
         variables=spec.variables,
         cors_origins=spec.cors_origins,
+        read_timeout_s=spec.read_timeout_s,
+        idle_timeout_s=spec.idle_timeout_s,
+        workers=spec.workers,
+        model_threads=spec.model_threads,
+        onnx_providers=spec.onnx_providers,
+        tls_certificate=None if spec.certificate is None else str(spec.certificate),
+        tls_key=None if spec.certificate_key is None else str(spec.certificate_key),
+        metrics=spec.metrics,
+        health=spec.health,
+        docs=spec.docs,
+        strict_v1=spec.strict_v1,
+        entra=spec.entra,
+        collection=spec.collection,
+        telemetry=spec.telemetry,
     )
-    return dump(settings)
+    said, default = (json.loads(dump(of)) for of in (settings, Settings(settings.root)))
+    kept = {name: value for name, value in said.items() if name in _ALWAYS or value != default[name]}
+    return json.dumps(kept, sort_keys=True, indent=2) + "\n"
 
 
 def program(spec: ProcessSpec, settings: Path) -> list[str]:
@@ -174,9 +225,13 @@ def environment(spec: ProcessSpec, ours: Mapping[str, str], pycache: Path) -> di
     """
     result = {name: ours[name] for name in _PASSED_ON if name in ours}
     if spec.cpu_cores is not None:
-        result |= dict.fromkeys(_THREAD_COUNTS, str(max(1, math.ceil(spec.cpu_cores))))
+        result |= dict.fromkeys(_THREAD_COUNTS, str(max(1, math.ceil(spec.cpu_cores / spec.workers))))
     result |= spec.variables
     result["PYTHONPATH"] = str(spec.root / _RUNTIME)
     result["PYTHONNOUSERSITE"] = result["PYTHONSAFEPATH"] = result["PYTHONUNBUFFERED"] = "1"
     result["PYTHONPYCACHEPREFIX"] = str(pycache)
     return result
+
+
+def _plain(value: object) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

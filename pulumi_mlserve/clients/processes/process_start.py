@@ -76,6 +76,8 @@ def launch(
             fingerprint=process_spec.fingerprint(spec),
             port=port_of(listener),
             path_prefix=spec.path_prefix,
+            server_name=spec.server_name,
+            certificate=str(spec.certificate or ""),
             started=time.time(),
             limits=tuple(map(str, limits)),
         )

@@ -31,6 +31,7 @@ class ProcessStatus:
         detail: What a person needs to know, one line.
         service: The service's name, as people see it.
         scoring_uri: Where requests go.
+        certificate: The PEM file that it speaks HTTPS with; empty where it does not.
         holder: The resource that it is, by its URN; empty when that was not written down.
     """
 
@@ -44,6 +45,7 @@ class ProcessStatus:
     detail: str
     service: str = ""
     scoring_uri: str = ""
+    certificate: str = ""
     holder: str = ""
 
 
@@ -76,6 +78,7 @@ def status_of(service_id: str, folder: Path) -> ProcessStatus:
         detail=detail,
         service=state.service,
         scoring_uri=process.scoring_uri,
+        certificate=process.certificate,
         holder=state.holder,
     )
 

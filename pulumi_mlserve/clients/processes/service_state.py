@@ -11,6 +11,7 @@ from pulumi_mlserve.clients.atomic_file import write_private
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.clients.processes.process_identity import Identity, alive
 from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.core.service_address import ServiceAddress
 
 SCHEMA = 1
 FILE = "service.json"
@@ -54,6 +55,8 @@ class Process:
         path_prefix: What comes before `/score` in its URL.
         started: When it started, in seconds since the epoch.
         limits: What was done to limit it, one line each.
+        server_name: The name in its URL; empty for the loopback address.
+        certificate: The PEM file that it speaks HTTPS with; empty where it does not.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Process:
     path_prefix: str
     started: float
     limits: tuple[str, ...] = ()
+    server_name: str = ""
+    certificate: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -80,7 +85,8 @@ class Process:
     @property
     def scoring_uri(self) -> str:
         """Return where its requests go."""
-        return f"http://{LOOPBACK}:{self.port}{self.path_prefix}/score"
+        host = self.server_name or LOOPBACK
+        return ServiceAddress(host, self.port, self.path_prefix, tls=bool(self.certificate)).scoring_uri
 
     def running(self, folder: Path) -> Running:
         """Return the process as what serves; `folder` is the service's."""

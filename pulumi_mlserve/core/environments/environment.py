@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from pulumi_mlserve.core.environments.conda_file import read_conda
 from pulumi_mlserve.core.environments.python_version import check_minor, choose_python, refusal
 from pulumi_mlserve.core.environments.requirement_lines import Asked, Refused, has_hashes, normalised, read_requirements
+from pulumi_mlserve.core.environments.runtime_packages import ONNX, declared
 from pulumi_mlserve.core.environments.standins import is_replaced, left_to_ask, replacement_note
 from pulumi_mlserve.core.environments.wheel_floors import (
     DEFAULT_PYTHON,
@@ -27,10 +28,6 @@ from pulumi_mlserve.core.problems import InvalidInputError, Problem
 
 RUNTIME: Final = "the runtime"
 """How messages call the side that asks for the runtime's own packages."""
-
-# What mlserve_scoring declares; httptools and uvloop are its transport, orjson its codec.
-_RUNTIME_REQUIREMENTS: Final = ("httptools>=0.6", "orjson>=3.10", "uvloop>=0.20")
-_ONNX_REQUIREMENTS: Final = ("numpy>=1.26", "onnxruntime>=1.17")
 
 
 @dataclass(frozen=True)
@@ -127,15 +124,22 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
 def runtime_requirements(*, entry_script: bool, frameworks: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what the runtime itself needs: its mandatory set, and onnxruntime when it serves an ONNX model itself."""
     serves_onnx = not entry_script and any(framework.lower() == "onnx" for framework in frameworks)
-    return tuple(sorted((*_RUNTIME_REQUIREMENTS, *(_ONNX_REQUIREMENTS if serves_onnx else ()))))
+    return tuple(sorted((*declared(), *(declared(ONNX) if serves_onnx else ()))))
 
 
-def with_runtime(spec: EnvironmentSpec, requirements: Sequence[str]) -> EnvironmentSpec:
+def with_features(spec: EnvironmentSpec, features: Iterable[str]) -> EnvironmentSpec:
+    """Return the environment with what the runtime needs for its features joined, to be resolved together."""
+    for feature in features:
+        spec = with_runtime(spec, declared(feature), asked_by=f"{RUNTIME}'s feature {feature!r}")
+    return spec
+
+
+def with_runtime(spec: EnvironmentSpec, requirements: Sequence[str], asked_by: str = RUNTIME) -> EnvironmentSpec:
     """Return the environment with the runtime's requirements joined, to be resolved together."""
     joined = {*spec.requirements, *(normalised(Requirement(text)) for text in requirements)}
     origins = dict(spec.origins)
     for text in requirements:
-        origins.setdefault(normalised(Requirement(text)), RUNTIME)
+        origins.setdefault(normalised(Requirement(text)), asked_by)
     return replace(spec, requirements=tuple(sorted(joined)), origins=origins)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from pulumi_mlserve.core.environments.runtime_packages import feature_problem
 from pulumi_mlserve.core.model import model_name_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
@@ -95,6 +96,7 @@ class ImageInputs:
         max_body_bytes: The largest request.
         scoring_timeout_ms: How long one request may take unless the service says otherwise.
         base: Digest of the base image; none while images have no base.
+        features: What of the runtime goes in beyond scoring, sorted.
     """
 
     name: str
@@ -110,6 +112,7 @@ class ImageInputs:
     max_body_bytes: int = MAX_BODY_BYTES
     scoring_timeout_ms: int = SCORING_TIMEOUT_MS
     base: str | None = None
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ class BuiltImage:
         created: When it was first built here, ISO 8601; no part of the digest.
         written: The layers that this build had to write; empty when read back.
         existed: Whether the image was there already.
+        features: What of the runtime it holds beyond scoring.
     """
 
     name: str
@@ -168,6 +172,7 @@ class BuiltImage:
     created: str
     written: tuple[str, ...] = ()
     existed: bool = False
+    features: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -213,6 +218,12 @@ def _entry_script(value: str) -> str:
     return str(path)
 
 
+def _feature(value: str) -> str:
+    if wrong := feature_problem(value):
+        raise refused(wrong)
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -240,6 +251,7 @@ class ImageSpec(_Strict):
     environment_variables: dict[Annotated[str, AfterValidator(variable_name)], str] = Field(default_factory=dict)
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
+    features: tuple[Annotated[str, AfterValidator(_feature)], ...] = Field(default=(), strict=False)
     upgrade: tuple[Literal["lock", "runtime"], ...] = Field(default=(), strict=False)
     standins: bool = True
     tags: dict[str, str] = Field(default_factory=dict)

@@ -74,7 +74,7 @@ def plan_layers(inputs: ImageInputs) -> LayerPlan:
 
 def recipe(inputs: ImageInputs, layers: list[LayerKey]) -> str:
     """Return the hash of everything that goes into an image; version numbers of models are no part of it."""
-    content = {
+    content: dict[str, Any] = {
         "layers": [[layer.name, layer.key] for layer in layers],
         "name": inputs.name,
         "python": inputs.python,
@@ -86,6 +86,8 @@ def recipe(inputs: ImageInputs, layers: list[LayerKey]) -> str:
         "samples": inputs.samples,
         "limits": [inputs.max_body_bytes, inputs.scoring_timeout_ms],
     }
+    if inputs.features:  # images without any keep the recipe that they had before there were features
+        content["features"] = list(inputs.features)
     return "sha256:" + hashlib.sha256(("mlserve-recipe-v1\n" + canonical(content)).encode()).hexdigest()
 
 

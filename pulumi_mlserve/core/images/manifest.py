@@ -49,6 +49,7 @@ def manifest_of(plan: LayerPlan, contract: Mapping[str, Any] | None) -> Manifest
         samples=None if inputs.samples is None else samples_from_json(inputs.samples),
         contract=None if contract is None else Contract.from_json(contract),
         limits=Limits(inputs.max_body_bytes, inputs.scoring_timeout_ms),
+        features=inputs.features,
     )
 
 

@@ -25,6 +25,7 @@ from pulumi_mlserve.provider.image_changes import (
     say_what_is_newer,
 )
 from pulumi_mlserve.provider.image_environment import Environment, has_committed_lock, read_environment
+from pulumi_mlserve.provider.image_models import answering_problems, missing_packages
 from pulumi_mlserve.provider.image_pickles import importable_names, pickle_problems
 from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.image_trial import try_image
@@ -36,6 +37,7 @@ _DECIDES: Final = (
     "conda_file",
     "entry_script",
     "environment_variables",
+    "features",
     "name",
     "python_version",
     "requirements_file",
@@ -55,6 +57,7 @@ class ImageHandler:
         "recipe",
         "entry_script",
         "environment_variables",
+        "features",
         "samples",
         "trial",
         "tags",
@@ -186,21 +189,30 @@ def _spec_problems(given: Mapping[str, Any], call: Call) -> list[Problem]:
         for name in sorted(call.secrets & set(call.news))
     ]
     problems += [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
-    models = call.news.get("models") or ()
-    alone = given.get("entry_script") is None and "entry_script" not in call.news
-    if alone and not has_unknown(models) and [m.get("framework") for m in models] != ["Onnx"]:
-        problems.append(
-            Problem(
-                "entry_script",
-                "is required unless the image holds exactly one ONNX model; give a script with init() and run()",
-            )
-        )
+    if _alone(call) and not has_unknown([given["models"], _digests(call)]) and not _same_models(call):
+        problems += answering_problems(call, given["models"])
     source = given.get("source_directory")
     if isinstance(source, str) and not Path(source).is_dir() and not _same_without_bytes(call):
         problems.append(
             Problem("source_directory", f"is not a folder, got {source!r}; give the folder the script lies in")
         )
     return problems
+
+
+def _alone(call: Call) -> bool:
+    """Return whether a model is to answer by itself."""
+    return call.news.get("entry_script") is None
+
+
+def _same_models(call: Call) -> bool:
+    """Return whether the last run had an image of just these models without a script, too."""
+
+    def content(inputs: Mapping[str, Any]) -> list[Any]:
+        models = inputs.get("models") or ()
+        return [(m.get("digest"), m.get("framework")) if isinstance(m, Mapping) else m for m in models]
+
+    made = isinstance(call.olds.get("recipe"), str) and call.olds.get("entry_script") is None
+    return made and content(call.olds) == content(call.news)
 
 
 def _same_without_bytes(call: Call) -> bool:
@@ -239,10 +251,11 @@ def _text(lock: Lock | None) -> Any:
 
 def _script_problems(call: Call, environment: Environment | None) -> list[Problem]:
     entry, source = call.news.get("entry_script"), call.news.get("source_directory")
+    if _alone(call):
+        return [] if environment is None else _library_problems(call, environment, None)
     if not isinstance(entry, str) or not isinstance(source, str):
         return []
     importable, lock = None, environment.lock if environment is not None else None
-    packages_file = str(call.news.get("conda_file") or call.news.get("requirements_file") or "")
     if lock is not None:
         resolver = workplace(call.settings).resolver
         importable = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
@@ -254,14 +267,29 @@ def _script_problems(call: Call, environment: Environment | None) -> list[Proble
         modules=importable,
         models=None if has_unknown(names) else [str(name) for name in names],
         python=environment.spec.python if environment is not None else DEFAULT_PYTHON,
-        packages_file=packages_file,
+        packages_file=_packages_file(call),
         standins=call.news.get("standins") is not False,
     )
-    if lock is not None and importable is not None and not has_unknown(digests):
-        local = frozenset(importable_names(Path(source)))
-        libraries = Libraries(importable, local, dict(lock.packages), lock.text, lock.python, packages_file)
-        problems += pickle_problems(call, _models(call), libraries)
-    return problems
+    return problems if environment is None else problems + _library_problems(call, environment, Path(source))
+
+
+def _library_problems(call: Call, environment: Environment, source: Path | None) -> list[Problem]:
+    """Return what keeps the models from being loaded with the locked packages."""
+    lock, models = environment.lock, _models(call)
+    same = _alone(call) and lock is not None and call.olds.get("lock") == lock.text and _same_models(call)
+    if lock is None or same or has_unknown(_digests(call)):
+        return []
+    resolver = workplace(call.settings).resolver
+    importable = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
+    local = frozenset() if source is None else frozenset(importable_names(source))
+    file = _packages_file(call)
+    problems = missing_packages(call, models, lock, file) if _alone(call) else []
+    libraries = Libraries(importable, local, dict(lock.packages), lock.text, lock.python, file)
+    return problems or pickle_problems(call, models, libraries)
+
+
+def _packages_file(call: Call) -> str:
+    return str(call.news.get("conda_file") or call.news.get("requirements_file") or "")
 
 
 def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan, str]:
@@ -295,6 +323,7 @@ def _inputs(  # noqa: PLR0913, PLR0917  each is one thing that goes in
         platform=lock.platform,
         variables=environment.spec.variables,
         samples=samples,
+        features=tuple(sorted({*(news.get("features") or ())})),
     )
 
 

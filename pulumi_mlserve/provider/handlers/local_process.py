@@ -8,19 +8,24 @@ import json
 import platform
 import secrets
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pulumi_mlserve.clients.environments.interpreter import isolated_python
-from pulumi_mlserve.clients.places import cache_folder
+from pulumi_mlserve.clients.places import cache_folder, collected_folder
 from pulumi_mlserve.clients.processes.local_process import ProcessSpec, ProcessStatus, Running
+from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.clients.processes.process_spec import taken_name
 from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
+from pulumi_mlserve.core.service_address import ServiceAddress
 from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id, service_id
+from pulumi_mlserve.core.service_runtime import runtime_form
 from pulumi_mlserve.core.shapes import shape_of
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
+from pulumi_mlserve.provider.service_surroundings import collected_note, surroundings_problems
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -30,7 +35,8 @@ _SETTINGS: Final = tuple(
     sorted(shape_of(LocalProcessInputs).by_name.keys() - {"image", "keys", "name", "port", "running"})
 )
 _OWNER_BYTES: Final = 8
-_RENAMED: Final = {"environment_variables": "variables"}
+_HIDDEN: Final = frozenset({"app_insights_connection_string"})
+_FILES: Final = ("certificate", "certificate_key")
 
 
 class LocalProcessHandler:
@@ -42,11 +48,13 @@ class LocalProcessHandler:
     def check(self, call: Call) -> Checked:
         """Check the settings, and that the port is free or ours."""
         settings = {name: value for name, value in known(call.news).items() if name not in _OWN}
-        problems = [p for p in check_local_service(settings) if p.path not in call.news or p.path in settings]
+        found = check_local_service(settings, frozenset(call.news) - frozenset(settings))
+        problems = [p for p in found if p.path not in call.news or p.path in settings]
         inputs = {**call.news, "running": True, "image": _identity(call.news.get("image"))}
         port = settings.get("port")
         if not problems:
             problems += _name_problem(call, settings.get("name"))
+        problems += surroundings_problems(call, settings, {problem.top for problem in problems})
         if isinstance(port, int) and not problems and port != call.olds.get("port") and not _lost(call):
             taken = workplace(call.settings).processes.port_problem(_service_id(call), port)
             if taken and not _port_holder(call, port):
@@ -100,16 +108,16 @@ class LocalProcessHandler:
         """Let the requests in flight end, then stop the process and remove its folder."""
         if _elsewhere(call):
             raise OperationError(_elsewhere_text(call, "pulumi destroy"))
-        drain = call.olds.get("drain_seconds", 30)
-        workplace(call.settings).processes.stop(
-            _service_id(call), drain, call.status, call.cancelled, call.state.get("owner")
-        )
+        drain, identity = call.olds.get("drain_seconds", 30), _service_id(call)
+        workplace(call.settings).processes.stop(identity, drain, call.status, call.cancelled, call.state.get("owner"))
+        if note := collected_note(identity):
+            call.info(note)
 
     def _forecast(self, call: Call) -> dict[str, Any]:
         kept = {name: value for name, value in call.state.items() if name in {"port", "host"}}
         port = call.news.get("port", kept.get("port", UNKNOWN))
         return {
-            **_addresses(call.news["name"], port),
+            **_addresses(call, port),
             "port": port,
             "revision": _revision(call),
             "pid": UNKNOWN,
@@ -127,6 +135,8 @@ class LocalProcessHandler:
                 "run pulumi up with the image in the same program, or refresh its stack here"
             )
         given = {name: call.news[name] for name in _SETTINGS if call.news.get(name) is not None}
+        given = runtime_form(given, collected=str(collected_folder(_service_id(call))))
+        given |= {name: Path(given[name]).expanduser().absolute() for name in _FILES if name in given}
         if call.timeout:
             given["start_seconds"] = call.timeout
         keys = call.news.get("keys")
@@ -140,12 +150,8 @@ class LocalProcessHandler:
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
             owner=str(call.state.get("owner") or secrets.token_hex(_OWNER_BYTES)),
             holder=call.urn,
-            **{_RENAMED.get(name, name): _frozen(value) for name, value in given.items()},
+            **given,
         )
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _identity(image: Any) -> Any:
@@ -231,6 +237,9 @@ def _revision(call: Call) -> Any:
     if "environment_variables" in call.secrets and isinstance(variables, Mapping):
         # A revision is shown to everyone: nothing secret goes into it, not even hashed.
         inputs["environment_variables"] = sorted(variables)
+    for name in (call.secrets | _HIDDEN) - {"environment_variables"}:
+        if inputs.get(name) is not None:
+            inputs[name] = _without_values(inputs[name])
     # What is not given does not count, so that a later release's settings leave a revision its name.
     given = {name: inputs[name] for name in _SETTINGS if name != "start_seconds" and inputs.get(name) is not None}
     content = [inputs["image"], given]
@@ -240,11 +249,21 @@ def _revision(call: Call) -> Any:
     return hashed[:12]
 
 
-def _addresses(name: Any, port: Any) -> dict[str, Any]:
-    if has_unknown(port):
+def _without_values(value: Any) -> Any:
+    """Return of a value that holds a secret the names in it."""
+    if isinstance(value, Mapping):
+        return {name: _without_values(item) for name, item in value.items()}
+    return True
+
+
+def _addresses(call: Call, port: Any) -> dict[str, Any]:
+    news, name = call.news, call.news["name"]
+    parts = [port, *(news.get(setting) for setting in ("ssl_enabled", "ssl_cname", "path_prefix"))]
+    if has_unknown(parts):
         return {"name": name, "scoring_uri": UNKNOWN, "swagger_uri": UNKNOWN}
-    base = f"http://127.0.0.1:{port}"
-    return {"name": name, "scoring_uri": f"{base}/score", "swagger_uri": f"{base}/swagger.json"}
+    port, tls, host, prefix = parts
+    address = ServiceAddress(host if tls and host else LOOPBACK, port, prefix or "", tls=bool(tls))
+    return {"name": name, "scoring_uri": address.scoring_uri, "swagger_uri": address.swagger_uri}
 
 
 def _outputs(call: Call, owner: str, running: Running) -> dict[str, Any]:
@@ -252,7 +271,7 @@ def _outputs(call: Call, owner: str, running: Running) -> dict[str, Any]:
         if line.startswith("not "):
             call.warn(line)
     return {
-        **_addresses(call.news["name"], running.port),
+        **_addresses(call, running.port),
         "port": running.port,
         "state": "Healthy",
         "revision": running.revision,

@@ -50,12 +50,17 @@ _SCRIPTED: Final = {
 _START: Final = 64
 
 
-def kind_of(path: Path) -> str | None:
-    """Return what a file is, one of this module's words; nothing for what is no model that answers by itself."""
+def kind_of(path: Path, content: Path | None = None) -> str | None:
+    """Return what a file is, one of this module's words; nothing for what is no model that answers by itself.
+
+    Args:
+        path: Its name.
+        content: Where its bytes lie if not there.
+    """
     ending = path.suffix.lower()
     if ending in _BY_ENDING:
         return _BY_ENDING[ending]
-    return _kind_in(path) if ending in _BY_CONTENT else None
+    return _kind_in(content or path) if ending in _BY_CONTENT else None
 
 
 def kind_named(framework: str | None) -> str | None:

@@ -1,0 +1,131 @@
+"""The settings that every target's service has, under the names of Azure ML v1 where it had them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from typing_extensions import Required, TypedDict
+
+from pulumi_mlserve.core.shapes import SECRET
+
+
+class EntraSettings(TypedDict, total=False):
+    """Tokens of Microsoft Entra ID that open a service."""
+
+    tenant_id: Required[str]
+    """The tenant's id, a GUID."""
+    audiences: Required[Sequence[str]]
+    """Whom a token must be for, its claim ``aud``: such as ``api://diabetes``."""
+    roles: Sequence[str]
+    """When given, a token must have one of them, as a role or a scope; any token of the audience by default."""
+    authority: str
+    """Where the tenant's keys are published; ``https://login.microsoftonline.com`` by default."""
+    leeway_s: float
+    """The largest difference of clocks, in s; 60 by default."""
+
+
+class DataCollection(TypedDict, total=False):
+    """Where and how inputs and predictions are kept."""
+
+    target: str
+    """A folder, by its absolute path, or an address such as ``az://CONTAINER``, which needs the image's feature
+    ``collection``; by default a folder of this user's, see the documentation of local services."""
+    automatic: bool
+    """Whether they are kept without any code; else only what the script hands to a ``ModelDataCollector``; true by
+    default."""
+    format: str
+    """``csv`` as Azure ML v1 wrote it, or ``jsonl``; ``csv`` by default."""
+    sample: float
+    """The part of the requests that is kept, above 0 and at most 1; 1 by default."""
+    max_waiting_mb: float
+    """Memory for what was not written yet, in MB; more is lost, and counted; 16 by default."""
+    flush_seconds: float
+    """The longest time until something is written, in s; 10 by default."""
+    workspace: str
+    """``SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE`` in the path, as Azure ML v1 had it."""
+    version: str
+    """The model's version in the path; that of the image's one model by default."""
+    options: Annotated[Mapping[str, str], SECRET]
+    """What the object store needs to know, such as ``account_name`` and ``account_key``."""
+
+
+class TelemetrySettings(TypedDict, total=False):
+    """How much is sent of requests, failures and printed lines."""
+
+    sample: float
+    """The part of the requests that is sent, above 0 and at most 1; 1 by default."""
+    log_answers: bool
+    """Whether the answer's text is sent too, as in Azure ML v1; true by default."""
+    dimensions: Mapping[str, str]
+    """What is added to everything that is sent."""
+
+
+class ServiceSettings(TypedDict, total=False):
+    """The settings every target understands."""
+
+    scoring_timeout_ms: int
+    """How long one request may take, in ms; 60,000 by default."""
+    max_concurrent_requests: int
+    """How many requests run at once; 1 with an entry script, automatic without."""
+    max_queue: int
+    """How many requests may wait; 1,000 by default, 503 beyond."""
+    max_body_bytes: int
+    """The largest request body; 100 MiB by default."""
+    environment_variables: Mapping[str, str]
+    """Variables the entry script sees, on top of the image's."""
+    cors_origins: Sequence[str]
+    """Origins whose pages may call the service."""
+    drain_seconds: int
+    """How long a stopping process may finish its requests; 30 by default."""
+    read_timeout_s: float
+    """How long a request may take to arrive, in s; 60 by default."""
+    idle_timeout_s: float
+    """How long a connection may do nothing, in s; 150 by default."""
+    workers: int
+    """How many processes share the port, each with a script or model of its own; 1 by default."""
+    model_threads: int
+    """How many processors one run of a model without a script may use; 1 by default."""
+    onnx_providers: Sequence[str]
+    """What runs ONNX models, best first: ``cpu``, ``cuda``, ``tensorrt`` …; ``cpu`` by default."""
+    path_prefix: str
+    """What comes before ``/score`` in the service's URLs, such as ``/api/v1/service/diabetes``; empty by default."""
+    log_level: str
+    """The least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL; INFO by default."""
+    log_format: str
+    """``text``, or ``json`` for one object a line; ``text`` by default."""
+    access_log: bool
+    """Whether every request is logged; false by default."""
+    metrics: str
+    """``/metrics``: ``open``, ``protected`` where a key or token is asked for elsewhere, or ``off``; ``protected`` by
+    default."""
+    health: str
+    """``/healthz`` and ``/readyz``: ``open``, or ``protected`` where a key or token is asked for elsewhere; ``open`` by
+    default."""
+    docs: bool
+    """Whether ``/docs`` shows the contract as a page; true by default."""
+    strict_v1: bool
+    """Whether to answer as Azure ML v1's server did where ours differs on purpose; false by default."""
+    ssl_enabled: bool
+    """Whether the service speaks HTTPS alone; false by default."""
+    ssl_cert_pem_file: str
+    """The PEM file of the certificate, its chain after it; read where the service runs, and again when it changes."""
+    ssl_key_pem_file: str
+    """The PEM file of its private key, without a passphrase; read where the service runs, and never kept."""
+    ssl_cname: str
+    """The name in the service's URLs, which the certificate must be for."""
+    entra: EntraSettings
+    """Lets in who shows a token of Microsoft Entra ID; needs the image's feature ``entra``."""
+    collect_model_data: bool
+    """Whether inputs and predictions are kept; false by default."""
+    data_collection: DataCollection
+    """Where and how they are kept; without it as in Azure ML v1: all of them, as CSV, in a folder of this machine."""
+    enable_app_insights: bool
+    """Whether requests, failures and printed lines go to Application Insights; needs the image's feature
+    ``telemetry``; false by default."""
+    app_insights_connection_string: Annotated[str, SECRET]
+    """The connection string of the Application Insights resource; no environment variable takes its place."""
+    otlp_endpoint: str
+    """The HTTP address of an OpenTelemetry collector that gets the same; needs the image's feature ``telemetry``."""
+    telemetry: TelemetrySettings
+    """How much of it is sent."""

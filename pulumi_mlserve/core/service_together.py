@@ -1,0 +1,105 @@
+"""Which settings of a service need one another, and what in its features' settings cannot work.
+
+What is not known yet is not judged. The rules of the features are the runtime's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final
+
+from mlserve_scoring.setting_rules import (
+    collection_problems,
+    entra_problems,
+    is_object_store,
+    telemetry_problems,
+)
+from pydantic import ValidationError
+
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.service_parts import CollectionSpec, EntraSpec, TelemetrySpec
+
+_SWITCHES: Final = {
+    "ssl_enabled": ("ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname"),
+    "collect_model_data": ("data_collection",),
+    "enable_app_insights": ("app_insights_connection_string",),
+}
+_STRING: Final = (
+    "the connection string of the Application Insights resource, as a secret; the variable "
+    "APPLICATIONINSIGHTS_CONNECTION_STRING of whoever runs pulumi is not used"
+)
+_NEEDED: Final = {
+    "ssl_cert_pem_file": ("ssl_enabled", "the PEM file of the certificate, its chain after it"),
+    "ssl_key_pem_file": ("ssl_enabled", "the PEM file of its private key, without a passphrase"),
+    "app_insights_connection_string": ("enable_app_insights", _STRING),
+}
+_OURS: Final = {
+    "collection": "data_collection",
+    "entra.tenant": "entra.tenant_id",
+    "telemetry.connection_string": "app_insights_connection_string",
+    "telemetry.otlp_endpoint": "otlp_endpoint",
+}
+
+
+def check_together(given: Mapping[str, Any], later: Collection[str] = ()) -> list[Problem]:
+    """Return what does not go together.
+
+    Args:
+        given: Settings that are known, each of the right form or not.
+        later: Names of settings that are given and not known yet.
+    """
+    problems = [
+        Problem(name, f"is given, but {switch} is not true; switch it on or leave this out")
+        for switch, names in _SWITCHES.items()
+        for name in names
+        if name in given and switch not in later and given.get(switch, False) is False
+    ]
+    problems += [
+        Problem(name, f"is required with {switch}; give {what}")
+        for name, (switch, what) in _NEEDED.items()
+        if given.get(switch) is True and name not in given and name not in later
+    ]
+    sends = [given.get("enable_app_insights", False), given.get("otlp_endpoint")]
+    if "telemetry" in given and not any(sends) and not {"enable_app_insights", "otlp_endpoint"} & {*later}:
+        problems.append(Problem("telemetry", "goes nowhere; give enable_app_insights or otlp_endpoint"))
+    return [*problems, *_features(given)]
+
+
+def features_needed(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the features that an image needs to serve with these settings, each with the setting that asks for it."""
+    needed = {}
+    if given.get("entra") is not None:
+        needed["entra"] = "entra"
+    for setting in ("otlp_endpoint", "enable_app_insights"):
+        if given.get(setting):
+            needed["telemetry"] = setting
+    collected = given.get("data_collection")
+    target = collected.get("target") if isinstance(collected, Mapping) else None
+    if given.get("collect_model_data") and isinstance(target, str) and is_object_store(target):
+        needed["collection"] = "data_collection"
+    return needed
+
+
+def _features(given: Mapping[str, Any]) -> Iterator[Problem]:
+    entra, collected = given.get("entra"), given.get("data_collection")
+    if isinstance(entra, Mapping):
+        yield from _asked(lambda: entra_problems(EntraSpec.model_validate(entra).for_runtime()))
+    if isinstance(collected, Mapping):
+        yield from _asked(lambda: collection_problems(CollectionSpec.model_validate(collected).for_runtime()))
+    addresses = {name: given.get(name) for name in ("app_insights_connection_string", "otlp_endpoint")}
+    if all(address is None or isinstance(address, str) for address in addresses.values()):
+        yield from _asked(lambda: telemetry_problems(TelemetrySpec().for_runtime(*addresses.values())))
+
+
+def _asked(ask: Callable[[], list[str]]) -> Iterator[Problem]:
+    """Yield what the runtime says is wrong, at the settings' names here; what has a wrong form was said before."""
+    try:
+        found = ask()
+    except ValidationError:
+        return
+    for text in found:
+        place, _, message = text.partition(": ")
+        path = (
+            _OURS.get(place) or _OURS.get(place.partition(".")[0], place.partition(".")[0]) + place[place.find(".") :]
+        )
+        yield Problem(path, message)

@@ -1,0 +1,77 @@
+"""What a local service needs around it: its certificate's files, and the features of its image; told in preview."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi_mlserve.clients.places import collected_folder
+from pulumi_mlserve.clients.processes.certificates import certificate_problems
+from pulumi_mlserve.clients.processes.ports import LOOPBACK
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.service_together import features_needed
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.values import has_unknown
+from pulumi_mlserve.provider.workplace import workplace
+
+_TLS = ("ssl_enabled", "ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
+
+
+def surroundings_problems(call: Call, settings: Mapping[str, Any], wrong: Collection[str]) -> list[Problem]:
+    """Return what is missing around a service.
+
+    Args:
+        call: The call; files that were good when the service was made may be missing on another machine.
+        settings: Those of its settings that are known.
+        wrong: Names of settings that were refused already.
+    """
+    return [*_certificate_problems(call, settings, wrong), *_feature_problems(call, settings, wrong)]
+
+
+def collected_note(service_id: str) -> str:
+    """Return what to say of collected data once the service is gone; empty where there is none."""
+    folder = collected_folder(service_id)
+    for empty in (folder, folder.parent):
+        with contextlib.suppress(OSError):  # not empty, or not there
+            empty.rmdir()
+    return f"the data that it collected stays in {folder}" if folder.is_dir() else ""
+
+
+def _certificate_problems(call: Call, settings: Mapping[str, Any], wrong: Collection[str]) -> Iterator[Problem]:
+    if settings.get("ssl_enabled") is not True or any(name in wrong for name in _TLS):
+        return
+    if any(name in call.news and name not in settings for name in _TLS):
+        return
+    files = [Path(str(settings[name])).expanduser() for name in ("ssl_cert_pem_file", "ssl_key_pem_file")]
+    same = all(call.olds.get(name) == settings.get(name) for name in _TLS)
+    if same and not all(file.exists() for file in files):
+        missing = " and ".join(str(file) for file in files if not file.exists())
+        call.warn(f"{missing}: not on this machine; taking the certificate as unchanged")
+        return
+    certificate, key = files
+    yield from certificate_problems(certificate, key, settings.get("ssl_cname") or LOOPBACK)
+
+
+def _feature_problems(call: Call, settings: Mapping[str, Any], wrong: Collection[str]) -> Iterator[Problem]:
+    needed = {feature: name for feature, name in features_needed(settings).items() if name not in wrong}
+    image = call.news.get("image")
+    if not needed or not isinstance(image, Mapping):
+        return
+    features = _features(call, image)
+    if features is None:
+        return
+    for feature, name in sorted(needed.items()):
+        if feature not in features:
+            yield Problem(name, f"needs what the image lacks; add features=[{feature!r}] to the image")
+
+
+def _features(call: Call, image: Mapping[str, Any]) -> Collection[str] | None:
+    """Return the features of an image, as whoever made it says, else as it lies in the store; None if nobody knows."""
+    told = image.get("features")
+    if told is not None:
+        return None if has_unknown(told) else [str(feature) for feature in told]
+    digest = image.get("digest")
+    built = workplace(call.settings).images.get(digest) if isinstance(digest, str) else None
+    return None if built is None else built.features
