@@ -45,7 +45,17 @@ OPTIONAL = {  # the image's environment brings them
     "mlserve_scoring": {"numpy", "onnxruntime", "pandas", "sklearn", "joblib", "skops", "lightgbm", "xgboost", "mlflow"}
 }
 TYPES = {"_typeshed"}  # known to type checkers alone
-HEAVY = {"numpy", "pandas", "onnxruntime", "sklearn", "azure", "kubernetes", "pulumi_azure_native", "pulumi_kubernetes"}
+HEAVY = {
+    "httpx",
+    "numpy",
+    "pandas",
+    "onnxruntime",
+    "sklearn",
+    "azure",
+    "kubernetes",
+    "pulumi_azure_native",
+    "pulumi_kubernetes",
+}
 
 
 def imported(module: Path) -> set[str]:

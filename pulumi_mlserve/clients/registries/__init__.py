@@ -1,0 +1,1 @@
+"""Registries of images: who we are to them, what is read from them and what is pushed to them."""

@@ -1,0 +1,145 @@
+"""Reads blobs of a registry: streamed, resumed where the connection broke, and never taken for whole unchecked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+from pulumi_mlserve.clients.registries.challenges import scope
+from pulumi_mlserve.clients.registries.refusals import RegistryError, TransientError
+from pulumi_mlserve.clients.registries.session import Ask, Session
+from pulumi_mlserve.clients.registries.transfer import Transfer
+from pulumi_mlserve.clients.registries.wire import Reply
+from pulumi_mlserve.core.images.remote_image import Descriptor
+
+_READ: Final = 1 << 20
+_RANGE: Final = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
+
+
+class BlobDownload:
+    """One blob on its way from a repository.
+
+    Args:
+        session: The registry.
+        repository: Where from.
+        blob: What to read; its size is the most that is taken.
+        transfer: Counts the bytes.
+    """
+
+    def __init__(self, session: Session, repository: str, blob: Descriptor, transfer: Transfer | None = None) -> None:
+        self._session = session
+        self._repository = repository
+        self._blob = blob
+        self._transfer = transfer
+        self._doing = f"reading {blob.digest} of {repository}"
+
+    def pieces(self, offset: int = 0) -> Iterator[bytes]:
+        """Give the bytes from an offset on; whether they are the digest's is checked only when they are all.
+
+        Raises:
+            CancelledError: Nobody wants them any more.
+            OperationError: They cannot be had.
+        """
+        found = hashlib.sha256() if offset == 0 else None
+        patience = self._session.patience(self._doing)
+        while True:
+            try:
+                for piece in self._attempt(offset):
+                    offset += len(piece)
+                    if found is not None:
+                        found.update(piece)
+                    patience.progressed()
+                    if self._transfer is not None:
+                        self._transfer.step(len(piece))
+                    yield piece
+                break
+            except TransientError as trouble:
+                patience.wait(trouble)
+        if found is not None and "sha256:" + found.hexdigest() != self._blob.digest:
+            raise self._other_bytes()
+
+    def to_file(self, path: Path) -> None:
+        """Write the blob to a file, which is there only when it is whole; what a run that broke off left is used.
+
+        Raises:
+            CancelledError: Nobody wants it any more.
+            OperationError: It cannot be had, or not as its digest says; no file is left then.
+            OSError: The file cannot be written.
+        """
+        partial = path.with_name(path.name + ".partial")
+        found = hashlib.sha256()
+        with partial.open("a+b") as file:
+            file.seek(0)
+            while piece := file.read(_READ):
+                found.update(piece)
+            have = file.tell()
+            if have > self._blob.size:
+                file.truncate(0)
+                found, have = hashlib.sha256(), 0
+            if self._transfer is not None:
+                self._transfer.not_needed(have)
+            resumed = have > 0
+            for piece in self.pieces(have) if have < self._blob.size or not have else ():
+                file.write(piece)
+                found.update(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        if "sha256:" + found.hexdigest() != self._blob.digest:
+            partial.unlink()
+            if resumed:  # what was left may have been another's
+                self.to_file(path)
+                return
+            raise self._other_bytes()
+        partial.replace(path)
+
+    def _attempt(self, offset: int) -> Iterator[bytes]:
+        if offset and offset == self._blob.size:
+            return
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        path = f"/v2/{self._repository}/blobs/{self._blob.digest}"
+        ask = Ask(self._doing, "GET", path, (scope(self._repository, "pull"),), headers)
+        with self._session.once(ask) as reply:
+            self._session.told(ask, reply, (200, 206))
+            skip = offset - self._begin(reply)
+            if skip < 0:
+                raise RegistryError(
+                    f"{self._session.where(self._doing)}: gave another part than was asked for; check proxies"
+                )
+            left = self._blob.size - offset
+            with contextlib.closing(_after(reply.pieces(), skip)) as pieces:
+                for piece in pieces:
+                    left -= len(piece)
+                    if left < 0:
+                        raise RegistryError(
+                            f"{self._session.where(self._doing)}: gave more than the {self._blob.size} bytes that the "
+                            "manifest says; push the image again"
+                        )
+                    yield piece
+            if left:
+                raise TransientError("the answer broke off")
+
+    def _begin(self, reply: Reply) -> int:
+        if reply.status == 200:  # noqa: PLR2004  HTTP's number: the whole, whatever was asked for
+            return 0
+        found = _RANGE.fullmatch(reply.headers.get("content-range", ""))
+        return int(found[1]) if found else self._blob.size + 1
+
+    def _other_bytes(self) -> RegistryError:
+        return RegistryError(
+            f"{self._session.where(self._doing)}: gave other bytes than the digest says; "
+            "check proxies and the registry's disk, or push the image again"
+        )
+
+
+def _after(pieces: Iterator[bytes], skip: int) -> Generator[bytes, None, None]:
+    for piece in pieces:
+        if skip >= len(piece):
+            skip -= len(piece)
+        else:
+            yield piece[skip:] if skip else piece
+            skip = 0
