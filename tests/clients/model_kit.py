@@ -8,7 +8,8 @@ from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_files import hash_model
 from pulumi_mlserve.clients.models.model_store import ModelStore
 
-STORES = ("folder", "objects")
+STORES = ("folder", "objects", "azure", "s3")
+OBJECT_STORES = STORES[1:]
 
 
 def unused(name, version):
@@ -19,9 +20,10 @@ def unused(name, version):
 class Workbench:
     """A folder with models and a store, which several clients may open."""
 
-    def __init__(self, folder, kind):
+    def __init__(self, folder, kind, address="memory://store"):
         self.folder = folder
         self.kind = kind
+        self.address = address
         self._memory = MemoryStore()
         self.store = self.open()
 
@@ -29,7 +31,8 @@ class Workbench:
         """Open the same store once more, as another process would."""
         if self.kind == "folder":
             return ModelStore(str(self.folder / "store"), now=lambda: now)
-        return ModelStore("memory://store", backend=self._memory, now=lambda: now)
+        backend = self._memory if self.kind == "objects" else None
+        return ModelStore(self.address, backend=backend, now=lambda: now, cache=self.folder / "contents")
 
     def model(self, **files):
         """Write a model folder ``m`` with these files, `__` standing for a slash, and hash it."""

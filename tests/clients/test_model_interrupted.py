@@ -9,7 +9,7 @@ import sys
 
 import obstore
 import pytest
-from model_kit import STORES, Workbench, unused
+from model_kit import Workbench, unused
 
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.models import model_release
@@ -39,12 +39,6 @@ print(registered.version, flush=True)
 
 class KilledError(BaseException):
     """Stands for a signal that nobody handles."""
-
-
-@pytest.fixture(params=STORES)
-def bench(request, tmp_path):
-    """A workbench for each kind of store."""
-    return Workbench(tmp_path, request.param)
 
 
 def registered_at_once(folder, models):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from model_kit import STORES, Workbench, unused
+from model_kit import Workbench, unused
 
 from pulumi_mlserve.clients.models import model_release
 from pulumi_mlserve.clients.models.model_store import InUseError
@@ -11,12 +11,6 @@ from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import OperationError
 
 NOTHING = ModelMeta()
-
-
-@pytest.fixture(params=STORES)
-def bench(request, tmp_path):
-    """A workbench for each kind of store."""
-    return Workbench(tmp_path, request.param)
 
 
 def used(name, version):

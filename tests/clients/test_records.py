@@ -7,7 +7,7 @@ import json
 import threading
 
 import pytest
-from model_kit import STORES, Workbench
+from model_kit import Workbench
 
 from pulumi_mlserve.clients.models.model_store import InUseError
 from pulumi_mlserve.clients.models.records import RecordKey, Records, ServiceRecord, UsedModel
@@ -32,12 +32,6 @@ SHOP = ServiceRecord(
 )
 NEXT = dataclasses.replace(SHOP, revision="r2", models=(UsedModel("ridge", 2, DIGEST),), tags={})
 TILL = dataclasses.replace(SHOP, stack="prod", service="till", image_digest="sha256:" + "3" * 64)
-
-
-@pytest.fixture(params=STORES)
-def bench(request, tmp_path):
-    """A workbench for each kind of store."""
-    return Workbench(tmp_path, request.param)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import uuid
 
 import pytest
-from model_kit import STORES, Workbench
+from model_kit import Workbench
 from obstore.store import MemoryStore
 
 from pulumi_mlserve.clients.models.model_store import ModelStore
@@ -14,12 +14,6 @@ from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import OperationError
 
 NOTHING = ModelMeta()
-
-
-@pytest.fixture(params=STORES)
-def bench(request, tmp_path):
-    """A workbench for each kind of store."""
-    return Workbench(tmp_path, request.param)
 
 
 def test_a_store_has_an_id_from_its_first_content_on(bench):

@@ -71,7 +71,7 @@ def test_work_never_claims_more_than_the_whole(monkeypatch):
     work = Work("testing", 10, said.append)
     work.step(15)
 
-    assert ["testing: 10 bytes of 10 bytes"] == said
+    assert ["testing: 10 bytes of 10 bytes, 7 bytes/s"] == said
 
 
 def test_work_that_is_not_wanted_says_what_stopped():

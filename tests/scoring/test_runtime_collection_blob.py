@@ -8,7 +8,7 @@ import json
 import sys
 
 import pytest
-from azurite import ACCOUNT, KEY, Azurite, Line
+from azurite_kit import ACCOUNT, KEY, Azurite, Line
 from collection_kit import until
 from mlserve_scoring.collection.object_store import connected, shown
 from mlserve_scoring.errors import StartError

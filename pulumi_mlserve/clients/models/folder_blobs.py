@@ -73,22 +73,7 @@ class FolderBlobs:
 
     def place(self, entry: FileEntry, target: Path, work: Work, *, link: bool) -> None:
         """Put a content at ``target``, over what is there: read-only and linked where that can be, else as a copy."""
-        blob = self._whole(entry)
-        temporary = target.with_name(f".{uuid.uuid4().hex}")
-        try:
-            if not (link and _linked(blob, temporary)):
-                number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                try:
-                    copy_file(str(blob), number, entry.sha256, stamp_of(blob.stat()), work)
-                    if link:
-                        os.fchmod(number, _READ_ONLY)
-                finally:
-                    os.close(number)
-            else:
-                work.step(entry.size)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        place_file(self._whole(entry), entry, target, work, link=link)
 
     def delete(self, hashes: Iterable[str]) -> None:
         """Delete contents; those that are gone already are no error."""
@@ -172,6 +157,25 @@ class FolderBlobs:
             f"{self._objects.label}: the store failed at {doing} {error.filename or 'a file'}: {error.strerror};"
             " check the folder and its rights"
         )
+
+
+def place_file(blob: Path, entry: FileEntry, target: Path, work: Work, *, link: bool) -> None:
+    """Put a whole content at ``target``, over what is there: read-only and linked where that can be, else as a copy."""
+    temporary = target.with_name(f".{uuid.uuid4().hex}")
+    try:
+        if not (link and _linked(blob, temporary)):
+            number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                copy_file(str(blob), number, entry.sha256, stamp_of(blob.stat()), work)
+                if link:
+                    os.fchmod(number, _READ_ONLY)
+            finally:
+                os.close(number)
+        else:
+            work.step(entry.size)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _temporary(folder: Path, sha256: str) -> Path:

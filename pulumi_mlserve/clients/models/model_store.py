@@ -12,6 +12,7 @@ from typing import BinaryIO
 from obstore.store import ObjectStore
 
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.models.content_cache import ContentCache
 from pulumi_mlserve.clients.models.file_bytes import is_full
 from pulumi_mlserve.clients.models.folder_blobs import FolderBlobs, Source
 from pulumi_mlserve.clients.models.model_files import HashedModel
@@ -21,6 +22,7 @@ from pulumi_mlserve.clients.models.object_blobs import ObjectBlobs
 from pulumi_mlserve.clients.models.object_json import Objects, StoreUnreachableError
 from pulumi_mlserve.clients.models.store_identity import StoreIdentity
 from pulumi_mlserve.clients.models.work import Work
+from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.model import ModelMeta, model_name_problem, property_problems
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
@@ -59,17 +61,29 @@ class ModelStore:
         location: The path or URL; credentials are taken from the environment.
         backend: The object store itself, when it is not to be made from the location.
         now: The clock, as ``utc_now``.
+        cache: Where contents of an object store are kept on this machine; by default a cache of the user's.
 
     Raises:
         OperationError: There can be no store at this location.
     """
 
-    def __init__(self, location: str, *, backend: ObjectStore | None = None, now: Callable[[], str] = utc_now) -> None:
+    def __init__(
+        self,
+        location: str,
+        *,
+        backend: ObjectStore | None = None,
+        now: Callable[[], str] = utc_now,
+        cache: Path | None = None,
+    ) -> None:
         self.objects = Objects(location, backend)
         self.identity = StoreIdentity(self.objects)
         self._versions = Versions(self.objects)
         self._claims = Claims(self.objects)
-        self._blobs = FolderBlobs(self.objects, self.folder) if self.folder else ObjectBlobs(self.objects)
+        self._blobs: FolderBlobs | ObjectBlobs
+        if self.folder is not None:
+            self._blobs = FolderBlobs(self.objects, self.folder)
+        else:
+            self._blobs = ObjectBlobs(self.objects, ContentCache(cache or cache_folder("contents")))
         self._now = now
 
     @property
@@ -83,9 +97,9 @@ class ModelStore:
         return self.objects.folder
 
     def blob_path(self, sha256: str) -> Path | None:
-        """Return the file that holds this content, read-only, or None: not in this store, or not a folder."""
+        """Return the file on this machine that holds this content, read-only, or None: not here, or not fetched yet."""
         path = self._blobs.path(sha256)
-        return path if path is not None and path.exists() else None
+        return path if path.exists() else None
 
     def forecast(self, name: str, digest: str) -> int:
         """Return the version that registering this content would give: the one that has it, else the next number."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.models.file_bytes import is_full
+from pulumi_mlserve.clients.models.store_address import connected, shown, without_secrets
 from pulumi_mlserve.core.problems import OperationError
 
 SCHEMA: Final = 1
@@ -27,9 +25,6 @@ _THREADS = 16
 _FULL = ("os error 28", "os error 122")  # ENOSPC, EDQUOT: the library keeps errno in its text only
 _REFUSED = ("401 Unauthorized", "403 Forbidden")  # listing reports these as any other failure
 _NO_CONTAINER = ("ContainerNotFound", "NoSuchBucket", "The specified bucket does not exist")
-_SCHEMES = ("az", "azure", "adl", "abfs", "abfss", "s3", "s3a", "gs", "https")
-_CONNECT_SECONDS = timedelta(seconds=10)
-_RETRY_SECONDS = timedelta(seconds=30)
 _RETRIES = 5
 
 
@@ -51,11 +46,10 @@ class Objects:
 
     def __init__(self, location: str, backend: ObjectStore | None = None) -> None:
         self.folder: Path | None = None
-        # An address may carry a signature: it is never shown.
-        self.label = location.partition("?")[0]
+        self.label = shown(location)
         self._backend = backend
         if backend is None and "://" in location:
-            self._backend = self._connected(location)
+            self._backend = connected(location, retries=_RETRIES)
         elif backend is None:
             self.folder = Path(location).expanduser().absolute()
             self.label = str(self.folder)
@@ -155,6 +149,11 @@ class Objects:
         with self.errors(f"listing {prefix}"):
             return sorted(str(entry["path"]) for part in obstore.list(self.backend, prefix) for entry in part)
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the sizes of all objects under a prefix, at any depth, by their keys."""
+        with self.errors(f"listing {prefix}"):
+            return {str(entry["path"]): entry["size"] for part in obstore.list(self.backend, prefix) for entry in part}
+
     @contextlib.contextmanager
     def errors(self, doing: str) -> Iterator[None]:
         """Turn the library's errors into ours while ``doing`` something; not-found and already-there pass."""
@@ -177,7 +176,7 @@ class Objects:
         )
 
     def _translated(self, error: BaseError, doing: str) -> OperationError:
-        text = _first_line(error)
+        text = without_secrets(error)
         if any(mark in text for mark in _FULL):
             return self.full(text)
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(mark in text for mark in _REFUSED):
@@ -200,24 +199,6 @@ class Objects:
         if self.folder is not None:
             sync(self.folder / key)  # Linux file systems then have its new name on the disk as well
 
-    def _connected(self, location: str) -> ObjectStore:
-        scheme = location.partition("://")[0]
-        if scheme not in _SCHEMES:
-            raise OperationError(
-                f"store: not a place for models, got {self.label!r}; use a folder or an az://, s3:// or gs:// address"
-            )
-        try:
-            return from_url(
-                location,
-                client_options={"connect_timeout": _CONNECT_SECONDS, "allow_http": _http_is_allowed()},
-                retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_SECONDS},
-            )
-        except (BaseError, ValueError) as error:
-            raise OperationError(
-                f"store: {self.label} cannot be used: {_first_line(error)};"
-                " give the account and credentials in the environment, as the cloud's own tools take them"
-            ) from error
-
     @staticmethod
     def _local(folder: Path) -> ObjectStore:
         try:
@@ -225,21 +206,9 @@ class Objects:
             return LocalStore(folder)
         except (OSError, BaseError) as error:
             raise OperationError(
-                f"store: the folder {folder} cannot be used: {_first_line(error)}; choose another (mlserve:store)"
+                f"store: the folder {folder} cannot be used: {without_secrets(error)}; choose another (mlserve:store)"
             ) from error
 
 
 def _encoded(document: Mapping[str, object]) -> bytes:
     return (json.dumps({"schema": SCHEMA, **document}, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _http_is_allowed() -> bool:
-    # For emulators; the names are those that the library documents. Options given in code replace them all.
-    given = (os.environ.get(f"{cloud}_ALLOW_HTTP", "") for cloud in ("AZURE", "AWS", "GOOGLE"))
-    return any(value.lower() in {"1", "true"} for value in given)
-
-
-def _first_line(error: BaseException) -> str:
-    # Addresses in the library's texts may carry signatures, which are secrets.
-    text = str(error).partition("\n")[0].partition(": <?xml")[0]
-    return re.sub(r"\?[^\s\"')]*", "?…", text.strip())

@@ -37,7 +37,7 @@ class Work:
         self._abandoned = threading.Event()
         self._lock = threading.Lock()
         self._done = 0
-        self._said = time.monotonic()
+        self._began = self._said = time.monotonic()
 
     def step(self, size: int = 0) -> None:
         """Count ``size`` bytes as done.
@@ -53,7 +53,8 @@ class Work:
             if self._progress is None or time.monotonic() - self._said < _SAY_EVERY:
                 return
             self._said = time.monotonic()
-            text = f"{self._doing}: {size_text(min(self._done, self._total))} of {size_text(self._total)}"
+            rate = size_text(int(self._done / (self._said - self._began)))
+            text = f"{self._doing}: {size_text(min(self._done, self._total))} of {size_text(self._total)}, {rate}/s"
         self._progress(text)
 
     def in_threads(self, function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> list[R]:

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import hashlib
 import hmac
-import os
 import re
 import shutil
 import socket
@@ -19,6 +18,8 @@ import urllib.request
 from email.utils import formatdate
 from pathlib import Path
 
+from server_venv import DEVELOPMENT_CACHE
+
 VERSION = "3.35.0"  # the newest that runs on Node.js 20
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # published
@@ -29,10 +30,7 @@ def program() -> list[str]:
     found = shutil.which("azurite-blob")
     if found:
         return [found]
-    base = os.environ.get("XDG_CACHE_HOME")
-    own = os.environ.get("MLSERVE_DEV_CACHE")
-    cache = Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "mlserve-dev"
-    final = cache / "azurite" / VERSION
+    final = DEVELOPMENT_CACHE / "azurite" / VERSION
     final.parent.mkdir(parents=True, exist_ok=True)
     main = "node_modules/azurite/dist/src/blob/main.js"
     with (final.parent / ".lock").open("w") as lock:

@@ -1,0 +1,185 @@
+"""Whose credentials an object store is opened with, and that nobody sees them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from urllib.parse import quote
+
+import pytest
+from azurite_kit import ACCOUNT, KEY
+
+from pulumi_mlserve.clients.models import store_address
+from pulumi_mlserve.clients.models.object_json import Objects
+from pulumi_mlserve.clients.models.store_address import connected, shown
+from pulumi_mlserve.core.problems import OperationError
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch, tmp_path):
+    """An environment without credentials of anybody's, and a program path without `az`."""
+    for name in list(os.environ):
+        if name.startswith(("AZURE_", "AWS_", "GOOGLE_", "MSI_", "IDENTITY_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+def signature(services="b", permissions="rwdlac"):
+    """Return a shared access signature of the emulator's account, as Azure's portal makes it."""
+    fields = ["2021-12-02", services, "sco", permissions, "2099-01-01T00:00:00Z"]
+    text = "\n".join([ACCOUNT, permissions, services, "sco", "", fields[4], "", "https,http", fields[0], "", ""])
+    signed = base64.b64encode(hmac.digest(base64.b64decode(KEY), text.encode(), hashlib.sha256)).decode()
+    names = zip(("sv", "ss", "srt", "sp", "se"), fields, strict=True)
+    return "&".join(
+        [*(f"{n}={quote(v, safe='')}" for n, v in names), "spr=https,http", f"sig={quote(signed, safe='')}"]
+    )
+
+
+@pytest.mark.parametrize("where", ["address", "connection string", "variable"])
+def test_a_signature_opens_a_store(azurite, monkeypatch, where):
+    """Wherever it is given; the store is read and written with it."""
+    name = f"sas{len(where)}"
+    azurite.make_container(name)
+    address = f"az://{name}/team"
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azurite.endpoint)
+    monkeypatch.setenv("AZURE_ALLOW_HTTP", "true")
+    if where == "address":
+        address += f"?{signature()}"
+    elif where == "variable":
+        monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", signature())
+    else:
+        text = f"BlobEndpoint={azurite.endpoint};AccountName={ACCOUNT};SharedAccessSignature={signature()}"
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text)
+    objects = Objects(address)
+
+    assert objects.create("a.json", {"one": 1})
+    assert not objects.create("a.json", {"one": 2})
+    assert 1 == objects.read("a.json")["one"]
+    assert "sig" not in objects.label
+
+
+def test_a_signature_that_does_not_fit_is_refused_without_being_shown(azurite, monkeypatch):
+    """Nor the key, which stands in the same environment."""
+    azurite.make_container("refused")
+    text = f"BlobEndpoint={azurite.endpoint};AccountName={ACCOUNT};SharedAccessSignature={signature(permissions='l')}"
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text)
+    with pytest.raises(OperationError, match=r"az://refused: the store refused writing a.json") as error:
+        Objects("az://refused").write("a.json", {})
+
+    assert "sig=" not in f"{error.value}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "AccountName=x", "AccountKey=a2V5", "rubbish", "BlobEndpoint=https://x.blob.core.windows.net"]
+)
+def test_a_connection_string_that_lacks_something_is_told_so(monkeypatch, text):
+    """Without what is in it."""
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text or "x")
+
+    with pytest.raises(OperationError, match="names no account, or neither a key nor a signature; copy it whole") as e:
+        connected("az://models", retries=0)
+    assert "a2V5" not in str(e.value)
+
+
+def test_a_connection_string_gives_all_that_is_needed():
+    """As the portal writes it, for any cloud."""
+    text = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5==;EndpointSuffix=core.chinacloudapi.cn"
+    given = {"AZURE_STORAGE_CONNECTION_STRING": text}
+
+    assert {
+        "account_name": "a", "account_key": "a2V5==", "endpoint": "https://a.blob.core.chinacloudapi.cn"
+    } == store_address._azure(given)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variables", "cli", "wanted"),
+    [
+        ({}, True, {"use_azure_cli": True}),
+        ({}, False, {}),
+        ({"AZURE_STORAGE_ACCOUNT_NAME": "a"}, True, {"use_azure_cli": True}),
+        ({"AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}, True, {}),
+        ({"AZURE_STORAGE_SAS_TOKEN": "sig=x"}, True, {}),
+        ({"AZURE_CLIENT_ID": "x", "AZURE_CLIENT_SECRET": "y"}, True, {}),
+        ({"AZURE_FEDERATED_TOKEN_FILE": "f"}, True, {}),
+        ({"IDENTITY_ENDPOINT": "http://x"}, True, {}),
+        ({"AZURE_CREDENTIAL_TYPE": "managed_identity"}, True, {}),
+    ],
+)
+def test_the_cli_is_asked_when_nothing_else_is_given(tmp_path, variables, cli, wanted):
+    """A login on a laptop is enough; on a machine of the cloud's its identity is."""
+    program = tmp_path / "bin" / "az"
+    program.parent.mkdir()
+    if cli:
+        program.write_text("")
+        program.chmod(0o755)
+
+    assert wanted == store_address._azure(variables)
+
+
+def test_the_login_of_the_azure_cli_is_used(azurite, monkeypatch, tmp_path):
+    """The program is run for a token, and what it says is sent; the emulator knows no such tokens over http."""
+    program = tmp_path / "bin" / "az"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\necho 'Please run az login' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azurite.endpoint)
+    monkeypatch.setenv("AZURE_ALLOW_HTTP", "true")
+    with pytest.raises(OperationError, match=r"az://team: .*az"):
+        Objects("az://team").names("models")
+
+    assert "account get-access-token" in (tmp_path / "asked").read_text()
+
+
+def test_keys_of_a_profile_are_found(tmp_path):
+    """The library itself reads no files."""
+    folder = tmp_path / ".aws"
+    folder.mkdir()
+    (folder / "credentials").write_text(
+        "[default]\naws_access_key_id = A\naws_secret_access_key = B\n[work]\naws_access_key_id = C\n"
+        "aws_secret_access_key = D\naws_session_token = E\n"
+    )
+    (folder / "config").write_text("[default]\nregion = eu-west-1\n[profile work]\nregion = eu-central-1\n")
+
+    assert {"access_key_id": "A", "secret_access_key": "B", "region": "eu-west-1"} == store_address._s3({})
+    assert {
+        "access_key_id": "C", "secret_access_key": "D", "session_token": "E", "region": "us-east-2"
+    } == store_address._s3({"AWS_PROFILE": "work", "AWS_REGION": "us-east-2"})  # fmt: skip
+    assert {} == store_address._s3({"AWS_ACCESS_KEY_ID": "X"})
+    with pytest.raises(OperationError, match="the profile AWS_PROFILE=absent holds no keys; put them into the env"):
+        store_address._s3({"AWS_PROFILE": "absent"})
+
+
+def test_a_profile_file_that_is_damaged_is_named_without_its_lines(tmp_path):
+    """They may be keys."""
+    (tmp_path / "credentials").write_text("geheim")
+    with pytest.raises(OperationError, match="credentials cannot be read; correct it or set") as error:
+        store_address._s3({"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")})
+
+    assert "geheim" not in str(error.value)
+
+
+def test_google_credentials_that_are_no_file_are_told(monkeypatch, tmp_path):
+    """When the store is opened, with the address."""
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "absent.json"))
+
+    with pytest.raises(OperationError, match=r"gs://models cannot be used: .*; give the account and credentials"):
+        connected("gs://models", retries=0)
+
+
+@pytest.mark.parametrize("address", ["az://", "s3:///", "ftp://x/y", "gs://?x"])
+def test_what_names_no_place_is_refused(address):
+    """At once."""
+    with pytest.raises(OperationError, match="store: not a place for models"):
+        connected(address, retries=0)
+
+
+def test_what_is_shown_holds_no_secret():
+    """Neither a signature nor a password."""
+    assert "https://x/y" == shown("https://user:geheim@x/y?sig=geheim")
+    assert "abfss://models@team.dfs.core.windows.net/x" == shown("abfss://models@team.dfs.core.windows.net/x")
