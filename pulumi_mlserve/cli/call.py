@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
+import socket
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from pulumi_mlserve.cli.local_services import matching, processes
 from pulumi_mlserve.cli.output import show_json
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import store_location
+from pulumi_mlserve.clients.processes.certificates import client_context
+from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -23,6 +29,22 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
 _FIRST_ERROR_STATUS = 400
+
+
+class Found(NamedTuple):
+    """Where a service is.
+
+    Attributes:
+        url: Where its requests go.
+        key: That opens it.
+        certificate: The file of the one that it must show; empty where it speaks plain HTTP.
+        is_here: Whether it is a service of this machine.
+    """
+
+    url: str
+    key: str | None = None
+    certificate: str = ""
+    is_here: bool = False
 
 
 class Answer(NamedTuple):
@@ -37,8 +59,9 @@ class Answer(NamedTuple):
 def call_service(options: Namespace) -> int:
     """Prints the answer; 1 when the service answered with an error."""
     body = _read(options.file)
-    url, key = _find(options.service, options.store)
-    answer = _post(url, body, key, options.timeout)
+    found = _find(options.service, options.store)
+    url = found.url
+    answer = _local(found, body, options.timeout) if found.is_here else _post(url, body, options.timeout)
     if options.json:
         show_json(
             {
@@ -67,19 +90,19 @@ def _read(file: str) -> bytes:
         ) from error
 
 
-def _find(service: str, store: str | None) -> tuple[str, str | None]:
+def _find(service: str, store: str | None) -> Found:
     here = processes()
     status = matching(here.list(), service)
     if status is not None:
         if not status.alive:
             raise OperationError(f"service {service}: its process does not run; `pulumi up` brings it back")
         keys = here.keys(status.service_id)
-        return status.scoring_uri, keys.primary if keys else None
+        return Found(status.scoring_uri, keys.primary if keys else None, status.certificate, is_here=True)
     urls = {
         record.scoring_uri for record in Records(ModelStore(store_location(store))).list() if record.service == service
     }
     if len(urls) == 1:
-        return urls.pop(), None
+        return Found(urls.pop())
     many = (
         f"the store records several, got {', '.join(sorted(urls))}"
         if urls
@@ -88,10 +111,29 @@ def _find(service: str, store: str | None) -> tuple[str, str | None]:
     raise OperationError(f"service {service}: {many}; see what is there with: mlserve services list")
 
 
-def _post(url: str, body: bytes, key: str | None, timeout: float) -> Answer:
-    request = urllib.request.Request(url, body, {"Content-Type": _JSON if _is_json(body) else _BINARY})  # noqa: S310 - the URL is the record's own
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
+def _local(found: Found, body: bytes, timeout: float) -> Answer:
+    """Ask a service of this machine at its port, whatever name its URL has, and see that it shows its certificate."""
+    parts = urlsplit(found.url)
+    host, port = parts.hostname or LOOPBACK, parts.port or 0
+    headers = _headers(body) | ({"Authorization": f"Bearer {found.key}"} if found.key else {})
+    start = time.monotonic()
+    try:
+        with contextlib.closing(http.client.HTTPConnection(host, port, timeout=timeout)) as connection:
+            connection.sock = socket.create_connection((LOOPBACK, port), timeout)
+            if found.certificate:
+                context = client_context(Path(found.certificate))
+                connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
+            connection.request("POST", parts.path, body, headers)
+            with connection.getresponse() as response:
+                content = response.read()
+                kind = response.headers.get("Content-Type", "")
+                return Answer(response.status, kind, content, time.monotonic() - start)
+    except (OSError, http.client.HTTPException) as error:
+        raise OperationError(_unanswered(found.url, error)) from error
+
+
+def _post(url: str, body: bytes, timeout: float) -> Answer:
+    request = urllib.request.Request(url, body, _headers(body))  # noqa: S310 - the URL is the record's own
     start = time.monotonic()
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
@@ -99,11 +141,16 @@ def _post(url: str, body: bytes, key: str | None, timeout: float) -> Answer:
     except urllib.error.HTTPError as error:
         status, headers, content = error.code, error.headers, error.read()
     except (urllib.error.URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        raise OperationError(
-            f"{url}: no answer, got {reason}; see why with: mlserve logs, mlserve services list"
-        ) from error
+        raise OperationError(_unanswered(url, getattr(error, "reason", error))) from error
     return Answer(status, headers.get("Content-Type", ""), content, time.monotonic() - start)
+
+
+def _headers(body: bytes) -> dict[str, str]:
+    return {"Content-Type": _JSON if _is_json(body) else _BINARY}
+
+
+def _unanswered(url: str, reason: object) -> str:
+    return f"{url}: no answer, got {reason}; see why with: mlserve logs, mlserve services list"
 
 
 def _is_json(body: bytes) -> bool:

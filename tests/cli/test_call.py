@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import ssl
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -209,6 +211,37 @@ def test_service_that_does_not_answer(status, request_file, monkeypatch, capsys)
 
     assert 1 == main(["call", "diabetes", request_file])
     assert "http://127.0.0.1:1/score: no answer, got " in capsys.readouterr().err
+
+
+def certificate(folder, name: str) -> tuple[Path, Path]:
+    """Returns a certificate for a name, and its key."""
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(files[1]), "-out", str(files[0]), "-days", "2", "-subj", "/CN=x"]
+    subprocess.run([*command, "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+    return files
+
+
+def test_certificate_of_a_local_service_is_verified(server, status, request_file, tmp_path, monkeypatch, capsys):
+    """Under the name of its URL, which need lead nowhere; another certificate, or none, is no answer."""
+    own, key = certificate(tmp_path, "diabetes.example")
+    other, _ = certificate(tmp_path, "other.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+
+    def asked(name: str, file: Path) -> int:
+        url = f"https://{name}:{server.server_port}/score"
+        told = ProcessStatus(**{**vars(status), "scoring_uri": url, "certificate": str(file)})
+        monkeypatch.setattr(call, "processes", lambda: Processes(told))
+        return main(["call", "diabetes", request_file])
+
+    assert [0, 1, 1] == [
+        asked("diabetes.example", own),
+        asked("diabetes.example", other),
+        asked("wrong.example", own),
+    ]
+    assert 2 == capsys.readouterr().err.count("certificate verify failed")
 
 
 def test_logs_end_with_the_newest_lines(status, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from pulumi_mlserve.cli.main import main
 from pulumi_mlserve.clients.interruption import heard
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import RecordKey, Records, ServiceRecord
-from pulumi_mlserve.clients.places import services_folder, store_location
+from pulumi_mlserve.clients.places import collected_folder, services_folder, store_location
 from pulumi_mlserve.clients.processes.process_identity import Identity, identify
 from pulumi_mlserve.clients.processes.service_lock import locked
 from pulumi_mlserve.clients.processes.service_state import Process, ServiceState, save_state
@@ -64,6 +64,17 @@ def test_folder_and_record_go_after_they_were_shown(capsys):
     assert not path.exists()
     assert records().get(KEY) is None
     assert ["put", "removed"] == [entry.event for entry in records().history(KEY)]
+
+
+def test_collected_data_stays_and_is_named(capsys):
+    """It is the user's, and nothing of ours ever deletes it."""
+    folder("shop.dev.price")
+    data = collected_folder("shop.dev.price")
+    data.mkdir(parents=True)
+
+    assert 0 == main(["services", "forget", "price", "--yes"])
+    assert f"removed; the data that it collected stays in {data}" in capsys.readouterr().out
+    assert data.is_dir()
 
 
 @pytest.mark.parametrize(("has_folder", "has_record"), [(True, False), (False, True)])
