@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import http.client
+import json
 import os
 import re
 import signal
@@ -159,8 +161,15 @@ def test_changes_take_over_without_a_lost_request(develop, folder):
             with collected(wrong):
                 seen.add(tuple(server.score({}).json))
 
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        asking = [pool.submit(ask) for _ in range(3)]
+    def ask_on_one_connection():
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+            while not done:
+                with collected(wrong):
+                    connection.request("POST", "/score", "{}")
+                    seen.add(tuple(json.loads(connection.getresponse().read())))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(work) for work in (ask, ask, ask_on_one_connection, ask_on_one_connection)]
         try:
             write(folder / "score.py", script.format(1))
             server.says("anew", times=1)
@@ -359,6 +368,12 @@ def test_what_was_typed_is_the_same_from_anywhere(folder, monkeypatch):
         (["score.py", "net/saved_model.pb", "net/variables/variables.h5"], [], "score.py", ["net:1"]),
         (["score.py", "a.pkl", "b.pkl"], ["--model", "x=a.pkl", "--model", "b.pkl"], "score.py", ["x:1", "b:1"]),
         (["score.py", "a.pkl"], ["--model", "x:7=a.pkl"], "score.py", ["x:7"]),
+        (
+            ["score.py", "azureml-models/a/2/m.pkl", "azureml-models/b/1/n/w", "c.pkl"],
+            [],
+            "score.py",
+            ["a:2", "b:1"],
+        ),
         (["m.onnx", "readme.txt", "train.py"], [], None, ["m:1"]),
         (["m.onnx", "checkpoint.pt"], [], None, ["m:1"]),
         (["src/s.py", "m.onnx"], ["--entry-script", "src/s.py"], "src/s.py", ["m:1"]),

@@ -12,6 +12,7 @@ from typing import Final
 from mlserve_scoring.development.ignored import is_never_ours
 from mlserve_scoring.development.options import Wish, split_model
 from mlserve_scoring.models import formats
+from mlserve_scoring.process.surroundings import MODELS_FOLDER
 from mlserve_scoring.settings import SettingsError
 
 USUAL_SCRIPT: Final = "score.py"
@@ -52,7 +53,10 @@ def plan(wish: Wish) -> Plan:
     """
     problems: list[str] = []
     script = _script(wish, problems)
-    models = _named(wish.models, problems) if wish.models else _only_model(wish, script, problems)
+    if wish.models:
+        models = _named(wish.models, problems)
+    else:
+        models = _laid_out(wish.folder / MODELS_FOLDER) or _only_model(wish, script, problems)
     if script is None and not models and not problems:
         problems.append(_nothing(wish.folder))
     if problems:
@@ -108,6 +112,17 @@ def _named(texts: Sequence[str], problems: list[str]) -> tuple[FoundModel, ...]:
     return tuple(models)
 
 
+def _laid_out(folder: Path) -> tuple[FoundModel, ...]:
+    """Return the models of a folder in v1's layout, ``NAME/VERSION/`` with one file or folder each."""
+    models = []
+    for place in sorted(folder.glob("*/*")):
+        entries = [path for path in place.iterdir() if not path.name.startswith(".")] if place.is_dir() else []
+        match = _NAME.fullmatch(f"{place.parent.name}:{place.name}")
+        if match is not None and len(entries) == 1:
+            models.append(FoundModel(match[1], int(match[2]), entries[0]))
+    return tuple(models)
+
+
 def _only_model(wish: Wish, script: str | None, problems: list[str]) -> tuple[FoundModel, ...]:
     found = [path for path in _model_files(wish.folder, _DEEPEST) if path != wish.samples]
     if script is None:
@@ -133,7 +148,7 @@ def _model_files(folder: Path, deeper: int) -> Iterator[Path]:
         if path.is_dir():
             if (path / formats.MLFLOW_FILE).is_file() or (path / _SAVED_MODEL).is_file():
                 yield path
-            elif deeper and not is_never_ours(path) and path.name != "azureml-models":
+            elif deeper and not is_never_ours(path) and path.name != MODELS_FOLDER:
                 yield from _model_files(path, deeper - 1)
         elif path.is_file() and (_kind(path) or formats.needs_script(path)):
             yield path
