@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,12 +32,23 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def ask(url: str, body: Any = None, *, key: str | None = None) -> Answer:
-    """Returns the answer to one request on a connection of its own; without a body one row is scored."""
+def ask(
+    url: str, body: Any = None, *, key: str | None = None, trust: Path | None = None, method: str = "POST"
+) -> Answer:
+    """Returns the answer to one request on a connection of its own; without a body one row is scored.
+
+    Args:
+        url: Where; with https the service must show a certificate for the name in it.
+        body: What is scored.
+        key: What opens the service.
+        trust: The file of the certificate, or of the authority, that is trusted.
+        method: POST, or GET without a body.
+    """
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=SECONDS)
+    connection = _connection(url, trust)
     try:
-        return _ask(connection, parts.path, {"data": [ROW]} if body is None else body, key, close=True)
+        text = None if method == "GET" else {"data": [ROW]} if body is None else body
+        return _ask(connection, parts.path, text, key, close=True, method=method)
     finally:
         connection.close()
 
@@ -62,11 +75,11 @@ def listens(port: int) -> bool:
 class Load:
     """Ten clients that ask without rest, half of them with a new connection for each request."""
 
-    def __init__(self, url: str, clients: int = 10, key: str | None = None) -> None:
+    def __init__(self, url: str, clients: int = 10, key: str | None = None, trust: Path | None = None) -> None:
         self.answers: Counter[int] = Counter()
         self.values: Counter[str] = Counter()
         self.failures: list[str] = []
-        self._url, self._key = urlsplit(url), key
+        self._whole, self._url, self._key, self._trust = url, urlsplit(url), key, trust
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._client, args=(i % 2 == 0,)) for i in range(clients)]
@@ -87,7 +100,7 @@ class Load:
             thread.join()
 
     def _client(self, keep: bool) -> None:  # noqa: FBT001
-        connection = http.client.HTTPConnection(self._url.hostname, self._url.port, timeout=SECONDS)
+        connection = _connection(self._whole, self._trust)
         while not self._end.wait(PAUSE):
             try:
                 answer = _ask(connection, self._url.path, {"data": [ROW]}, self._key, close=not keep)
@@ -109,12 +122,22 @@ class Load:
                 self.failures.append(failure)
 
 
-def _ask(connection: http.client.HTTPConnection, path: str, body: Any, key: str | None, *, close: bool) -> Answer:
+def _connection(url: str, trust: Path | None) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=SECONDS)
+    context = ssl.create_default_context(cafile=trust)
+    return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=SECONDS, context=context)
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: str, body: Any, key: str | None, *, close: bool, method: str = "POST"
+) -> Answer:
     headers = {"Content-Type": "application/json"} | ({"Connection": "close"} if close else {})
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
-    text = body if isinstance(body, str | bytes) else json.dumps(body)
-    connection.request("POST", path, text, headers)
+    text = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
+    connection.request(method, path, text, headers)
     with connection.getresponse() as response:
         answered = response.read()
         try:
