@@ -244,6 +244,21 @@ def test_a_broken_change_leaves_the_old_one_alone(develop, folder, broken, said)
     assert "second" == server.score({}).json
 
 
+def test_a_newer_change_takes_the_place_of_one_that_still_loads(develop, folder):
+    """Nobody waits for an init() whose script is not the newest any more."""
+    (folder / "score.py").write_text(PLAIN.format(answer="first"))
+    server = develop(folder)
+    loading = f"import os, time\nopen({str(folder / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
+    write(folder / "score.py", loading)
+    until(lambda: (folder / "pid").exists() and (folder / "pid").read_text())
+    write(folder / "score.py", PLAIN.format(answer="third"))
+    server.says("anew")
+
+    assert "third" == server.score({}).json
+    with pytest.raises(ProcessLookupError):
+        until(lambda: os.kill(int((folder / "pid").read_text()), 0))
+
+
 def test_a_folder_that_is_broken_at_first_waits(develop, folder):
     """Requests wait for the change that makes it work."""
     (folder / "score.py").write_text("import os\n1 / 0\n")
@@ -423,6 +438,11 @@ def test_only_code_models_and_samples_are_looked_at(folder):
     looked = ["score.py", "pkg/a.py", "pkg/generated.py", "keep_tmp.py", "fast.so", "weights/a", "s.json"]
     left = ["notes.txt", "x.log", ".git/a.py", ".venv/a.py", "env/a.py", "pkg/__pycache__/a.py", "build/a.py"]
     left += ["generated.py", "a_tmp.py", "node_modules/a.py"]
+    (folder.parent / "elsewhere").mkdir()
+    (folder.parent / "elsewhere" / "linked.py").touch()
+    (folder / "package").symlink_to(folder.parent / "elsewhere")
+    (folder / "circle").symlink_to(folder)
+    looked.append("package/linked.py")
     for file in [*looked, *left, "env/pyvenv.cfg"]:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()

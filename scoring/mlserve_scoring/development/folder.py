@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def _only_model(wish: Wish, script: str | None, problems: list[str]) -> tuple[Fo
     if len(found) > 1:
         shown = [str(path.relative_to(wish.folder)) for path in found[:_SHOWN]]
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        wanted = " ".join(f"--model {path.stem}={path}" for path in found[:_SHOWN])
+        wanted = " ".join(f"--model {_plain(path.stem)}={shlex.quote(str(path))}" for path in found[:_SHOWN])
         what = "write those that the script reads" if script is not None else "write the one to serve"
         problems.append(f"{wish.folder}: has several models, got {', '.join(shown)}{more}; {what}, as in {wanted}")
         return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,8 +12,10 @@ _ENVIRONMENT: Final = "pyvenv.cfg"
 
 
 def is_never_ours(folder: Path) -> bool:
-    """Return whether a folder belongs to a tool: hidden, a cache, or a virtual environment."""
-    return folder.name.startswith(".") or folder.name in _TOOLS or (folder / _ENVIRONMENT).exists()
+    """Return whether a folder belongs to a tool: hidden, a cache, or a virtual environment; or cannot be read."""
+    if folder.name.startswith(".") or folder.name in _TOOLS:
+        return True
+    return not os.access(folder, os.R_OK | os.X_OK) or (folder / _ENVIRONMENT).exists()
 
 
 class _Rule(NamedTuple):

@@ -81,7 +81,12 @@ class Watch:
 def _imported(folder: Path) -> Iterator[Path]:
     """Yield the files that can be imported, tools' own and ignored ones left out."""
     ignored = Ignored(folder)
-    for place, folders, files in os.walk(folder):
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        if os.path.realpath(place) in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(place))
         below = Path(place).relative_to(folder)
         folders[:] = sorted(
             name
