@@ -6,6 +6,7 @@ None of the packages of Azure ML is there; each script also passes the checks th
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import pickle
 import struct
@@ -179,7 +180,7 @@ def test_pictures_as_raw_bodies_and_forms(serve):
 def test_a_network_whose_class_lies_beside_the_script(serve, tmp_path, monkeypatch):
     """A folder is a model, and its pickle finds the class in the source directory."""
     monkeypatch.syspath_prepend(str(SAMPLES / "network_folder"))
-    network = pytest.importorskip("network")
+    network = importlib.import_module("network")
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "model.pt").write_bytes(pickle.dumps(network.TinyNet([[1.0, 0.0], [0.0, 1.0]])))
     del sys.modules["network"]
