@@ -45,22 +45,12 @@ class BlobDownload:
             CancelledError: Nobody wants them any more.
             OperationError: They cannot be had.
         """
-        found = hashlib.sha256() if offset == 0 else None
-        patience = self._session.patience(self._doing)
-        while True:
-            try:
-                for piece in self._attempt(offset):
-                    offset += len(piece)
-                    if found is not None:
-                        found.update(piece)
-                    patience.progressed()
-                    if self._transfer is not None:
-                        self._transfer.step(len(piece))
-                    yield piece
-                break
-            except TransientError as trouble:
-                patience.wait(trouble)
-        if found is not None and "sha256:" + found.hexdigest() != self._blob.digest:
+        found = hashlib.sha256()
+        for piece in self._stream(offset):
+            if offset == 0:
+                found.update(piece)
+            yield piece
+        if offset == 0 and "sha256:" + found.hexdigest() != self._blob.digest:
             raise self._other_bytes()
 
     def to_file(self, path: Path) -> None:
@@ -84,7 +74,7 @@ class BlobDownload:
             if self._transfer is not None:
                 self._transfer.not_needed(have)
             resumed = have > 0
-            for piece in self.pieces(have) if have < self._blob.size or not have else ():
+            for piece in self._stream(have) if have < self._blob.size or not have else ():
                 file.write(piece)
                 found.update(piece)
             file.flush()
@@ -96,6 +86,21 @@ class BlobDownload:
                 return
             raise self._other_bytes()
         partial.replace(path)
+
+    def _stream(self, offset: int) -> Iterator[bytes]:
+        patience = self._session.patience(self._doing)
+        while True:
+            try:
+                for piece in self._attempt(offset):
+                    offset += len(piece)
+                    patience.progressed()
+                    if self._transfer is not None:
+                        self._transfer.step(len(piece))
+                    yield piece
+            except TransientError as trouble:  # noqa: PERF203  a network's pause costs more
+                patience.wait(trouble)
+            else:
+                return
 
     def _attempt(self, offset: int) -> Iterator[bytes]:
         if offset and offset == self._blob.size:
