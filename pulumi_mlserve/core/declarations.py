@@ -101,6 +101,8 @@ class ModelInputs(TypedDict, total=False):
     """The number the version has or will have; a forecast during preview."""
     store: Annotated[str, COMPUTED]
     """The id of the model store; ``new`` for one that has none yet."""
+    claimed: Annotated[bool, COMPUTED]
+    """True; a version that was imported is not claimed yet, which the next update mends."""
 
 
 class ModelOutputs(TypedDict, total=False):

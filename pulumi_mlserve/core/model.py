@@ -182,7 +182,7 @@ def code_note(paths: Iterable[str]) -> str | None:
     )
 
 
-_COMPUTED: Final = frozenset({"digest", "store", "version"})
+_COMPUTED: Final = frozenset({"claimed", "digest", "store", "version"})
 
 
 def _unknown(name: str) -> str:

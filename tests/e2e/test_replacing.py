@@ -170,7 +170,7 @@ def test_import_of_what_only_a_program_makes_is_refused(serving):
 
 
 def test_registered_model_can_be_imported(workspace):
-    """A version that somebody registered becomes a resource by `pulumi import`; the stack's end leaves it theirs."""
+    """A version that somebody registered becomes a resource by `pulumi import`; the first `up` claims it, too."""
     folder = program(workspace.folder / "program", "")
     (folder / "model.bin").write_bytes(b"weights")
     assert workspace.run("mlserve", "models", "register", str(folder / "model.bin"), "given").ok()
@@ -188,8 +188,32 @@ def test_registered_model_can_be_imported(workspace):
     OwnResource("Model", "given", {"name": "given", "path": "model.bin"})
     """
     program(folder, body)
+    assert ("update", ("claimed",)) == ((step := stack.preview().ok().step("Model given")).op, step.paths)
     stack.up().ok()
     assert {} == stack.preview().ok().changes
-    stack.destroy().ok()
-    assert workspace.run("mlserve", "models", "show", "given:1").ok()
     workspace.run("mlserve", "models", "release", "given", "1", "--yes").ok()
+    assert workspace.run("mlserve", "models", "show", "given:1").ok()  # the stack holds on to it
+    stack.destroy().ok()
+    workspace.run("mlserve", "models", "show", "given:1").failed()
+
+
+def test_model_imported_by_the_program_is_claimed_by_the_next_update(workspace):
+    """The step that imports it must differ in nothing, says the engine; the one after it claims the version."""
+    body = """
+    from pulumi_mlserve.components.own_resource import OwnResource
+
+    options = pulumi.ResourceOptions(import_="given:1")
+    OwnResource("Model", "given", {"name": "given", "path": "model.bin"}, options)
+    """
+    folder = program(workspace.folder / "program", body)
+    (folder / "model.bin").write_bytes(b"weights")
+    workspace.run("mlserve", "models", "register", str(folder / "model.bin"), "given").ok()
+    stack = workspace.stack(folder)
+    stack.up().ok()
+
+    assert {"Model given": "update"} == stack.preview().ok().changes
+    stack.up().ok()
+    assert {} == stack.preview().ok().changes
+    workspace.run("mlserve", "models", "release", "given", "1", "--yes").ok()
+    stack.destroy().ok()
+    workspace.run("mlserve", "models", "show", "given:1").failed()

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from pulumi_mlserve.clients.images.image_places import ImagePlaces
+from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers.model import ModelHandler
@@ -148,6 +149,34 @@ def test_import_reads_a_version_by_its_id(settings, model):
 
     assert ("price", "price", 1) == (found.id, found.inputs["name"], found.state["version"])
     assert [] == list(HANDLER.check(Call(URN, news=found.inputs, olds=found.inputs, settings=settings)).problems)
+
+
+def test_an_imported_version_is_claimed_by_the_next_update(settings, model):
+    """The import changes nothing, not even in its own step; then one difference, and the claim."""
+    HANDLER.create(checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings)))
+    other, importing = URN.replace("::price", "::taken"), ModelHandler()
+    found = importing.read(Call(other, id="price:1", settings=settings))
+    news = checked(Call(other, news={"name": "price", "path": str(model)}, olds=found.inputs, settings=settings)).news
+    call = Call(other, id=found.id, news=news, olds=found.inputs, state=found.state, settings=settings)
+    store = ModelStore(settings["store"])
+    claims = store.claims("price", 1)
+
+    assert True is importing.drift(call)["claimed"]
+    assert None is ModelHandler().drift(call)["claimed"]
+    updated = HANDLER.update(call)
+    assert {*claims, call.claimant} == {*store.claims("price", 1)}
+    assert True is ModelHandler().drift(dataclasses.replace(call, state=updated))["claimed"]
+
+
+def test_a_state_that_says_nothing_of_its_claim_differs_in_nothing(settings, model):
+    """Neither one of a release without owners nor a refresh of one without the input."""
+    call = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    _, state = HANDLER.create(call)
+    older = {name: value for name, value in state.items() if name != "owner"}
+    before = {name: value for name, value in call.news.items() if name != "claimed"}
+
+    assert True is HANDLER.drift(dataclasses.replace(call, olds=before, state=older))["claimed"]
+    assert None is HANDLER.drift(dataclasses.replace(call, news=before, olds=before, state=older))["claimed"]
 
 
 def test_an_id_without_a_version_is_refused(settings):

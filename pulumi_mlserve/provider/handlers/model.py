@@ -31,6 +31,7 @@ class ModelHandler:
         "digest",
         "version",
         "store",
+        "claimed",
         "tags",
         "properties",
         "description",
@@ -42,6 +43,10 @@ class ModelHandler:
     )
     replaced = ("name",)
 
+    def __init__(self) -> None:
+        # In the step that imports it a resource must differ in nothing; the next run is another process.
+        self._imported: set[str] = set()
+
     def check(self, call: Call) -> Checked:
         """Hash the files and forecast the version."""
         given = known(call.news)
@@ -50,7 +55,7 @@ class ModelHandler:
             Problem(name, "holds a secret, which everyone who can read the store could see; leave it out")
             for name in sorted(call.secrets & ModelMeta.model_fields.keys() & call.news.keys())
         ]
-        inputs = dict(call.news)
+        inputs = {**call.news, "claimed": True}
         if has_unknown([call.news.get("path"), call.news.get("child_paths"), call.news.get("name")]):
             return Checked(inputs | {"digest": UNKNOWN, "version": UNKNOWN}, problems)
         reachable = self._look_at_the_store(call, inputs)
@@ -63,8 +68,9 @@ class ModelHandler:
         return Checked(inputs, self._forecast(call, inputs) if reachable else [])
 
     def drift(self, call: Call) -> Mapping[str, Any]:
-        """Return the store that has the version; a version's content cannot change."""
-        return store_before(call, workplace(call.settings).models.identity)
+        """Return the store that has the version, and no claim on it if it was imported: the next update claims it."""
+        before = store_before(call, workplace(call.settings).models.identity)
+        return {**before, "claimed": call.news.get("claimed") if self._is_claimed(call) else None}
 
     def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
         """Both can be at a time."""
@@ -99,6 +105,7 @@ class ModelHandler:
         meta = {key: value for key, value in meta.items() if value or key in call.news}
         inputs = {**call.news, "name": name, "digest": found.digest, "version": version, **meta}
         if not call.state:  # imported
+            self._imported.add(call.urn)
             inputs |= {} if here is None else {"store": here}
         store_id = here if not call.state else call.state.get("store")  # adopting one is no drift
         outputs = _outputs(inputs, found.version, found.uri, found.size, call.state.get("owner"), store_id)
@@ -119,6 +126,16 @@ class ModelHandler:
         # A build that was killed before its image existed may hold links to the model's files, and no one else would
         # look after them.
         place.images.clear_abandoned()
+
+    def _is_claimed(self, call: Call) -> bool:
+        """Return whether this resource holds on to its version; whatever it made itself, it does."""
+        version = call.state.get("version")
+        if call.state.get("owner") or call.urn in self._imported or not isinstance(version, int):
+            return True
+        try:
+            return call.claimant in workplace(call.settings).models.claims(str(call.state["name"]), version)
+        except OperationError:  # check has warned; what cannot be looked at is no change
+            return True
 
     def _look_at_the_store(self, call: Call, inputs: dict[str, Any]) -> bool:
         """Complete the store's id; return whether the store could be asked."""
