@@ -131,11 +131,15 @@ class _Passes(BaseHTTPRequestHandler):
                 upstream.putheader(name, value)
         upstream.endheaders()
         most = length if fault.cut is None else min(fault.cut, length)
-        sent = 0
+        refused, sent = None, 0
         while sent < most and (piece := self.rfile.read(min(PIECE, most - sent))):
             if fault.flip and not sent:
                 piece = bytes([piece[0] ^ 1]) + piece[1:]
-            upstream.send(piece)
+            if refused is None:
+                try:
+                    upstream.send(piece)
+                except OSError as error:  # it may have answered without listening to the end
+                    refused = error
             sent += len(piece)
         if fault.cut is None:
             return sent == length

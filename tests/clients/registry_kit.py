@@ -63,7 +63,7 @@ def registry_program():
 class Registry:
     """One registry with its own folder and port; started again it has both of them still."""
 
-    def __init__(self, folder, *, auth=None, secret="fixed", delete=True, tls=None):
+    def __init__(self, folder, *, auth=None, secret="fixed", delete=True, tls=None, relativeurls=False):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as free:
@@ -78,7 +78,12 @@ class Registry:
                 "delete": {"enabled": delete},
                 "maintenance": {"uploadpurging": {"enabled": False}},
             },
-            "http": {"addr": self.host, **({"secret": secret} if secret else {}), **({"tls": tls} if tls else {})},
+            "http": {
+                "addr": self.host,
+                "relativeurls": relativeurls,
+                **({"secret": secret} if secret else {}),
+                **({"tls": tls} if tls else {}),
+            },
             **({"auth": auth} if auth else {}),
         }
         self.scheme = "https" if tls else "http"

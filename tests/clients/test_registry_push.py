@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 import tracemalloc
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from registry_faults import proxied
@@ -259,6 +264,50 @@ def _put(where, repository, tag, content, media_type):
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status == 201
+
+
+def test_two_pushes_of_one_image_at_once_both_succeed(real):
+    """Whoever comes second finds it or writes the same."""
+    manifest, blobs = image_of(*(Pattern(3 * MIB + number, b"at once").source() for number in range(3)))
+
+    def push(_):
+        with client() as ours:
+            return ours.push(at(real, "a/at-once:1"), manifest, MANIFEST_TYPE, blobs).reference
+
+    with ThreadPoolExecutor(3) as pool:
+        pushed = set(pool.map(push, range(3)))
+
+    assert 1 == len(pushed)
+    assert {blob.digest for blob in blobs} <= real.blobs()
+
+
+def test_a_push_that_was_killed_is_finished_by_the_next(real, tmp_path):
+    """What arrived whole is not sent again; nothing half-written counts."""
+    small, large = Pattern(MIB, b"killed small"), Pattern(200 * MIB, b"killed large")
+    code = (
+        "from registry_kit import *\n"
+        "small, large = Pattern(MIB, b'killed small'), Pattern(200 * MIB, b'killed large')\n"
+        "manifest, blobs = image_of(small.source(), large.source())\n"
+        "with client() as ours:\n"
+        "    ours.push(parse_reference(sys.argv[1]), manifest, MANIFEST_TYPE, blobs)\n"
+    )
+    with proxied(real) as proxy:
+        enough = threading.Event()
+        proxy.fault("PATCH", after=3, before=enough.set)
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        killed = subprocess.Popen(
+            [sys.executable, "-c", f"import sys\n{code}", str(at(proxy, "a/killed:1"))], env=environ, cwd=tmp_path
+        )
+        assert enough.wait(60)
+        killed.kill()
+        killed.wait(20)
+    manifest, blobs = image_of(small.source(), large.source())
+    with client() as ours:
+        assert not ours.exists(at(real, "a/killed:1"))
+        pushed = ours.push(at(real, "a/killed:1"), manifest, MANIFEST_TYPE, blobs)
+
+        assert ("there", "sent") == (pushed.outcomes[small.digest], pushed.outcomes[large.digest])
+        assert ours.exists(at(real, "a/killed:1"))
 
 
 def test_a_blob_that_is_not_there_is_told(real):

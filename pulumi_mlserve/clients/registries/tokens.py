@@ -167,9 +167,7 @@ class Tokens:
     def _check(self, realm: str) -> None:
         parts = urlsplit(realm)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            raise RegistryError(
-                f"registry {self._registry}: names no token service that can be asked; look into its log"
-            )
+            raise RegistryError(f"registry {self._registry}: names no usable token service; look into its settings")
         if parts.scheme == "http" and not self._plain_http(parts.netloc):
             raise RegistryError(
                 f"registry {self._registry}: names the token service {parts.netloc} without encryption, where no login"
