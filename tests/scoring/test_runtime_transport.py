@@ -7,6 +7,7 @@ import json
 import zlib
 
 import pytest
+from mlserve_scoring.transport.codings import decoded
 from scoring_kit import read_all, read_reply, write_image
 
 SCRIPT = """
@@ -122,6 +123,29 @@ def test_a_damaged_body_is_400(raw, body):
 
             assert status == 400
             assert "could not be decoded as gzip" in json.loads(told)["message"]
+
+
+def test_very_many_members_are_read_without_copies_of_all_that_follows(monkeypatch):
+    """The library copies what stands behind a member: given all of the body, megabytes would take hours."""
+    body = gzip.compress(b"", mtime=0) * 5_000 + gzip.compress(b"end", mtime=0)
+    given = []
+
+    class Decoder:
+        def __init__(self, bits):
+            self._real = real(bits)
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+        def decompress(self, data, most):
+            given.append(len(data))
+            return self._real.decompress(data, most)
+
+    real = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", Decoder)
+
+    assert decoded(body, "gzip", limit=10) == b"end"
+    assert max(given) <= 1 << 14
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress"])

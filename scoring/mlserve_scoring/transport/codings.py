@@ -21,6 +21,7 @@ _CODINGS: Final = {
 _LEVEL: Final = 1  # the processor's time is the model's
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _PIECE: Final = 1 << 20
+_READ_PIECE: Final = 16_384  # what is left of it is copied by zlib after every member, of which there may be very many
 _TEXTUAL: Final = frozenset(
     {
         b"application/json",
@@ -71,11 +72,15 @@ def decoded(body: bytes, coding: str, *, limit: int) -> bytes:
         return body
     bits = _GZIP if coding == "gzip" else zlib.MAX_WBITS if _is_framed(body) else -zlib.MAX_WBITS
     parts: list[bytes] = []
-    size = 0
-    rest = body
-    while rest:
+    size = at = 0  # of what came out, and up to where the body was read
+    rest = b""
+    while rest or at < len(body):
         decoder = zlib.decompressobj(bits)
         while not decoder.eof:
+            if not rest:
+                rest = body[at : at + _READ_PIECE]
+                at += len(rest)
+            is_last = at >= len(body)
             try:
                 part = decoder.decompress(rest, min(limit + 1 - size, _PIECE))
             except zlib.error as error:
@@ -84,11 +89,12 @@ def decoded(body: bytes, coding: str, *, limit: int) -> bytes:
             size += len(part)
             if size > limit:
                 raise DecodedTooLargeError
-            parts.append(part)
-            if not part and not rest and not decoder.eof:
+            if part:
+                parts.append(part)
+            elif is_last and not rest and not decoder.eof:
                 raise BadCodingError(f"The body could not be decoded as {coding}: it is cut off")
         rest = decoder.unused_data
-        if rest and coding != "gzip":
+        if coding != "gzip" and (rest or at < len(body)):
             raise BadCodingError(f"The body could not be decoded as {coding}: something follows its end")
     return b"".join(parts)
 
