@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from mlserve_scoring.transport.connection import Connection
 from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.listener import Server
 from mlserve_scoring.transport.message import Reply
@@ -155,6 +156,52 @@ def open_connections(service):
     return sum(1 for line in table if local in line.split(maxsplit=2)[1] + " " and line.split()[3] == "01")
 
 
+@pytest.mark.parametrize(("size", "most"), [(10, 128), (100_000, 1)])
+def test_requests_of_who_reads_nothing_are_not_all_answered(size, most):
+    """Thousands come in one piece: their answers must not all wait in memory for somebody who takes none."""
+    answered = []
+
+    class Documents:
+        screen = staticmethod(lambda request: None)
+        finish = staticmethod(lambda reply, request: reply)
+
+        def answer(self, request, send):
+            answered.append(request)
+            send(Reply(200, b"x" * size))
+
+    class Connections:
+        draining = False
+
+        def opened(self, connection):
+            pass
+
+    class FullTransport:
+        def write(self, data):
+            connection.pause_writing()
+
+        def get_extra_info(self, name):
+            return None
+
+        def get_write_buffer_size(self):
+            return size
+
+        def is_closing(self):
+            return False
+
+        def pause_reading(self):
+            pass
+
+    async def connect():
+        made = Connection(Documents(), Connections(), limits=Limits(), heads={})
+        made.connection_made(FullTransport())
+        return made
+
+    connection = asyncio.run(connect())
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000)
+
+    assert most == len(answered)
+
+
 def test_a_slow_reader_that_goes_on_reading_gets_everything(strict):
     """Slow is allowed, standing still is not."""
     size = 400_000
@@ -261,6 +308,21 @@ def test_a_listener_that_has_given_up_listens_again():
         loop.close()
 
     assert reply.endswith(b"Healthy")
+
+
+def test_a_busy_listener_is_not_taken_for_one_that_has_given_up(start, image):
+    """Somebody always waits where connections come fast; that is no reason to listen again."""
+    service = start(image({"score.py": SCRIPT}), read_timeout_s=0.2)
+    end = time.monotonic() + 0.6
+    while time.monotonic() < end:
+        clients = [service.connect() for _ in range(30)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        for client in clients:
+            client.close()
+
+    assert until_answered(service) == 200
+    assert "listens again" not in service.log
 
 
 def until_answered(service):

@@ -152,6 +152,19 @@ def test_a_connection_goes_on_after_a_stream(streams):
     assert data.endswith(b'"plain"')
 
 
+def test_a_client_that_ends_its_half_in_a_stream_sees_the_end(streams, tmp_path):
+    """It gets the rest, and then the connection is closed: nothing can follow."""
+    with streams.connect() as client:
+        client.sendall(asking("waiting", folder=tmp_path))
+        data = client.recv(65536)
+        client.shutdown(socket.SHUT_WR)
+        assert streams.get("/healthz").status == 200
+        (tmp_path / "go").touch()
+        data += read_all(client)
+
+    assert data.endswith(b"6\r\nfirst \r\n6\r\nsecond\r\n0\r\n\r\n")
+
+
 def test_an_old_client_gets_a_body_that_the_end_of_the_connection_ends(streams):
     """HTTP/1.0 knows no chunks, and its connection is not kept."""
     head, _, body = streams.raw(asking("texts", version="1.0", headers=["Connection: keep-alive"])).partition(

@@ -126,6 +126,20 @@ def test_a_last_reply_is_complete_and_the_end_is_announced(secure, pairs):
     assert seconds < 10
 
 
+def test_a_client_that_ends_tls_before_its_answer_writes_nothing_into_the_log(secure, pairs):
+    """Whoever can connect could else fill it."""
+    before = secure.log
+    with connected(secure, pairs["one"][0]) as client:
+        client.sendall(post(b"slow"))
+        with contextlib.suppress(OSError), client.unwrap() as plain:
+            read_all(plain)
+    with connected(secure, pairs["one"][0]) as client:
+        client.sendall(post(b"1", "Connection: close"))
+        assert read_all(client).startswith(b"HTTP/1.1 200 ")
+
+    assert before == secure.log
+
+
 def test_a_refused_body_is_answered_over_tls(secure, pairs):
     """The refusal reaches the client before the connection ends."""
     with connected(secure, pairs["one"][0]) as client:

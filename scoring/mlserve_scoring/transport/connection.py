@@ -22,6 +22,8 @@ from mlserve_scoring.transport.recoding import compress_body, decode_body
 from mlserve_scoring.transport.streaming import StreamedBody
 
 _MAX_PIPELINED: Final = 64
+_MOST_TOGETHER: Final = 128  # answers in one write
+_MOST_TOGETHER_BYTES: Final = 16_384  # a longer one leaves at once, so that what waits to be written stays small
 _LINGER_S: Final = 2.0
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -138,10 +140,11 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Answer what was asked, then close: a client may end its half first."""
-        if self._current is None and not self._waiting:
-            return False
         self._reader.ended = True
-        return True
+        transport = self._transport
+        # TLS cannot be ended on one side alone, and the loop would log each attempt to stay open.
+        can_stay = transport is not None and transport.can_write_eof()
+        return can_stay and (self._current is not None or bool(self._waiting))
 
     def pause_writing(self) -> None:
         """Stop answering until the client has read what it was sent."""
@@ -242,14 +245,15 @@ class Connection(asyncio.Protocol):
         self._current = None
         self._free_since = self._loop.time()
         last = not exchange.keep_alive or self._is_last()
-        self._out.append(
-            encode(
-                self._answering.finish(reply, exchange.request),
-                keep_alive=not last,
-                head_only=exchange.request.method == "HEAD",
-                legacy=exchange.legacy,
-            )
+        data = encode(
+            self._answering.finish(reply, exchange.request),
+            keep_alive=not last,
+            head_only=exchange.request.method == "HEAD",
+            legacy=exchange.legacy,
         )
+        self._out.append(data)
+        if len(data) > _MOST_TOGETHER_BYTES or len(self._out) >= _MOST_TOGETHER:
+            self._flush()
         if last:
             self._leave(transport)
         elif self._waiting:
@@ -303,7 +307,7 @@ class Connection(asyncio.Protocol):
                 _reset(transport)
             else:
                 self._end(transport)
-        elif not keep_alive:
+        elif not keep_alive or self._is_last():  # the client may have ended its half meanwhile
             self._leave(transport)
         else:
             self._loop.call_soon(self._take_turn)

@@ -97,7 +97,9 @@ class Server:
         self._certificates = certificates
         self._most = most_connections()
         self._crowded_at = -_CROWDED_S
-        self._unaccepted = 0  # looks in a row at which somebody waited
+        self._accepted = 0
+        self._accepted_before = 0  # the last look
+        self._unaccepted = 0  # looks in a row at which somebody waited and nobody had been accepted
         self._shaking: weakref.WeakSet[Connection] = weakref.WeakSet()  # TLS handshakes that have begun
         self._refresher: asyncio.TimerHandle | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -189,6 +191,7 @@ class Server:
     def _connection(self) -> Connection:
         if self._answering is None:
             raise RuntimeError("a server must be started before it accepts")
+        self._accepted += 1
         connection = Connection(self._answering, self, limits=self._limits, heads=self._heads)
         if self._certificates is not None:
             self._shaking.add(connection)
@@ -269,7 +272,8 @@ class Server:
         """Listen again when nobody takes connections: the loop gives up after some errors, such as no free file."""
         queue = select.poll()
         queue.register(self._sock, select.POLLIN)
-        self._unaccepted = self._unaccepted + 1 if queue.poll(0) else 0
+        accepts, self._accepted_before = self._accepted != self._accepted_before, self._accepted
+        self._unaccepted = self._unaccepted + 1 if queue.poll(0) and not accepts else 0
         if self._unaccepted < _LOOKS:
             return
         self._unaccepted = 0
