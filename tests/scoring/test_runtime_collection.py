@@ -302,6 +302,24 @@ def test_models_without_a_script_have_columns_by_their_inputs(image, start, tmp_
     assert ("ridge", "1") == (inputs[0]["$aml_model_name"], inputs[0]["$aml_model_version"])
 
 
+@pytest.mark.parametrize("accepted", ["gzip", "deflate"])
+def test_answers_of_tensors_are_kept_however_they_were_sent(image, start, tmp_path, two_columns, accepted):
+    """As bytes, of which the JSON before them is kept, and compressed, which is undone."""
+    service = start(image({}, entry=None, models=[("ridge", two_columns)]), **settings(tmp_path, format="jsonl"))
+    tensor = {"name": "x", "shape": [900, 2], "datatype": "FP32", "data": [1] * 1800}
+    for as_bytes in (True, False):
+        asked = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": as_bytes}})
+        answer = service.request("POST", "/v2/models/ridge/infer", asked, {"Accept-Encoding": accepted})
+        assert answer.status == 200
+    service.stop()
+    first, second = (entry for entry in objects(tmp_path))
+
+    assert (None, accepted) == (first.get("error"), answer.headers["Content-Encoding"])
+    assert "binary tensors, 3600 bytes left out" == first["prediction_note"]
+    assert {"binary_data_size": 3600} == first["prediction"]["outputs"][0]["parameters"]
+    assert [2.0] * 900 == second["prediction"]["outputs"][0]["data"]
+
+
 def test_memory_stays_within_its_bound_under_load(image, start):
     """A store that never answers, and far more requests than fit: the rest is lost, and the process stays small."""
     options = {"account_name": "a", "account_key": "aaaa", "endpoint": "http://127.0.0.1:9/a"}

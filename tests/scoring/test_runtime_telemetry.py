@@ -164,6 +164,31 @@ def test_requests_reach_a_collector_as_spans(start, image, receiver):
     assert spans[1].parent_span_id == b""
 
 
+def test_an_answer_is_told_as_it_was_before_it_was_compressed(start, image, receiver):
+    """One that the script has compressed itself is named as what it is."""
+    script = """
+        import gzip
+        from azureml.contrib.services.aml_response import AMLResponse
+
+        def init():
+            pass
+
+        def run(data):
+            if data == "own":
+                headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+                return AMLResponse(gzip.compress(b"[1]"), 200, headers)
+            return ["word"] * 500
+    """
+    service = start(image({"score.py": script}), telemetry={"otlp_endpoint": receiver.address})
+    for body in ("ours", "own"):
+        answer = service.request("POST", "/score", body, {"Accept-Encoding": "gzip"})
+        assert "gzip" == answer.headers["Content-Encoding"]
+
+    assert service.stop() == 0
+    told = [attributes_of(span)["Response Value"] for span in receiver.spans()]
+    assert [json.dumps(["word"] * 500, separators=(",", ":")), "(non serializable or raw binary)"] == told
+
+
 def test_prints_and_exceptions_reach_a_collector(start, image, receiver):
     """Each with its request's span; at most 64 KB of a line."""
     service = start(image({"score.py": SCRIPT}), telemetry={"otlp_endpoint": receiver.address + "/"})

@@ -44,7 +44,7 @@ def observer(collector: Collector) -> Callable[[Request, Reply], None]:
             body, kind = request.query.encode("utf-8"), QUERY
         elif request.method != "POST":
             return
-        given = reply.body if answer is None else answer.body
+        given = answer.body if answer is not None else reply.body if reply.plain is None else reply.plain
         collector.offer(
             Exchange(
                 collector.clock(),

@@ -165,7 +165,10 @@ class Telemetry:
         kind = reply.content_type or b""
         if reply.stream is not None or (b"json" not in kind and b"text" not in kind):
             return _BINARY
-        return reply.body[:_LONGEST_ANSWER].decode("utf-8", "replace")
+        if reply.plain is None and any(name.lower() == b"content-encoding" for name, _ in reply.headers):
+            return _BINARY  # the script has compressed it itself
+        body = reply.body if reply.plain is None else reply.plain
+        return body[:_LONGEST_ANSWER].decode("utf-8", "replace")
 
 
 class _Handler(logging.Handler):

@@ -10,7 +10,7 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.routes.failures import failed
-from mlserve_scoring.routes.open_inference_request import Asked, Wanted, read_request
+from mlserve_scoring.routes.open_inference_request import JSON_SIZE, Asked, Wanted, read_request
 from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScript
 from mlserve_scoring.routes.open_inference_tensors import datatype_of, to_bytes, to_values
 from mlserve_scoring.routes.score import run_time
@@ -88,5 +88,4 @@ def _reply(asked: Asked, names: Mapping[str, str], inferred: Inferred) -> Reply:
     lines = run_time(inferred.run_ms)
     if not parts:
         return Reply(200, head, JSON, (), lines)
-    lines += b"inference-header-content-length: %d\r\n" % len(head)
-    return Reply(200, b"".join((head, *parts)), _OCTETS, (), lines)
+    return Reply(200, b"".join((head, *parts)), _OCTETS, ((JSON_SIZE, b"%d" % len(head)),), lines)

@@ -90,6 +90,7 @@ class Reply:
         lines: More headers, written out already, each with its end of line.
         run_failed: Whether user code failed, which v1 tells in a header of every reply.
         stream: A body that comes in parts, instead of ``body``.
+        plain: The body as it was before the transport compressed it; ``None`` where it did not.
     """
 
     status: int
@@ -99,6 +100,7 @@ class Reply:
     lines: bytes = b""
     stream: BodyStream | None = None
     run_failed: bool = False
+    plain: bytes | None = None
 
 
 def message_reply(status: int, text: str) -> Reply:

@@ -66,6 +66,7 @@ def compress_body(
     if not coding:
         return False
     reply.headers = (*reply.headers, (b"content-encoding", coding.encode("ascii")))
+    reply.plain = reply.body
     if len(reply.body) <= MOST_AT_ONCE:
         reply.body = compressed(reply.body, coding)
         return False
