@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import os
+import sys
 from pathlib import Path
 
+from pulumi_mlserve.clients.images.bytecode import find_compiler
 from pulumi_mlserve.clients.images.image_store import ImageContent, ImageStore
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
 from pulumi_mlserve.clients.images.source_files import file_hash, scan_source
@@ -12,7 +14,7 @@ from pulumi_mlserve.core.digest import FileEntry, digest_of
 from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
 from pulumi_mlserve.core.images.layers import plan_layers
 
-ALL = ("dependencies", "runtime", "model:ridge", "code", "layout")
+ALL = ("dependencies", "runtime", "code", "model:ridge", "layout")
 DEV, PROD = "organization/project/dev", "organization/project/prod"
 SCRIPT = "def init():\n    pass\n\n\ndef run(x):\n    return x\n"
 
@@ -73,15 +75,20 @@ class Workshop:
         }
         return plan_layers(ImageInputs(**values | changes))
 
-    def content(self):
-        """Return where the bytes lie."""
-        return ImageContent(self.packages, scan_source(self.source))
+    @staticmethod
+    def compiler():
+        """Return the Python that runs this as the compiler for images of its version."""
+        return find_compiler("{}.{}".format(*sys.version_info))
 
-    def build(self, *, claimant=DEV, owner=None, progress=None, cancelled=None, **changes):
+    def content(self, **more):
+        """Return where the bytes lie."""
+        return ImageContent(self.packages, scan_source(self.source), **more)
+
+    def build(self, *, claimant=DEV, owner=None, progress=None, cancelled=None, content=None, **changes):
         """Build an image of what lies here now."""
         plan = self.plan(**changes)
         more = {"owner": owner, "progress": progress, "cancelled": cancelled}
-        return self.images.build(plan, self.content(), claimant=claimant, **more)
+        return self.images.build(plan, self.content(**content or {}), claimant=claimant, **more)
 
 
 def install(folder, python="/home/someone/.venv/bin/python3", *, extra=b""):

@@ -141,7 +141,7 @@ def test_a_filesystem_without_hard_links_gets_copies(shop, monkeypatch):
 def test_a_damaged_layer_is_not_unpacked(shop, damage):
     """No folder appears, and the message says what to do."""
     image = shop.build()
-    path = ImagePlaces(shop.folder / "images").blob(image.layers[3].digest)
+    path = ImagePlaces(shop.folder / "images").blob(image.layers[2].digest)
     content = path.read_bytes()
     path.chmod(0o600)
     path.write_bytes(damage(content))

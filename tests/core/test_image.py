@@ -81,10 +81,10 @@ def test_all_problems_are_told_at_once():
     assert ["name", "python_version"] == [problem.path for problem in problems]
 
 
-def test_a_model_lies_at_its_digest_below_its_base_name():
-    """The folder in an image tells the content, not the version."""
+def test_a_model_lies_at_its_name_below_its_base_name():
+    """The folder in an image tells neither content nor version: one changed file moves no other's layer."""
     model = ImageModel("m", 7, DIGEST, (FileEntry("net/b.bin", "b" * 64, 2), FileEntry("net/a.bin", "a" * 64, 1)))
 
-    assert "opt/mlserve/models/sha256-" + "a" * 64 == model.folder
+    assert "opt/mlserve/models/m" == model.folder
     assert "net" == model.base
     assert 3 == model.size

@@ -20,10 +20,10 @@ def moved(inputs):
 
 
 def test_the_lasting_layers_lie_at_the_bottom():
-    """A change of the code leaves everything below it as it was."""
+    """From the bottom: what many images share, then what one image has."""
     names = [layer.name for layer in plan_layers(INPUTS).layers]
 
-    assert ["dependencies", "runtime", "model:a", "model:b", "code"] == names
+    assert ["dependencies", "runtime", "code", "model:a", "model:b"] == names
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,7 @@ def test_the_lasting_layers_lie_at_the_bottom():
         ({"max_body_bytes": 1}, set()),
         ({"name": "other"}, set()),
         ({"base": "sha256:base"}, set()),
+        ({"compiler": "3.11.2"}, {"dependencies", "runtime", "code"}),
     ],
 )
 def test_a_change_moves_the_recipe_and_only_its_own_layer(change, layers):

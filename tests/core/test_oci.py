@@ -13,6 +13,7 @@ from pulumi_mlserve.core.images.oci import (
     TAR_GZIP_TYPE,
     TAR_TYPE,
     Base,
+    Origin,
     config_json,
     digest_of,
     environment,
@@ -107,7 +108,7 @@ def test_the_labels_tell_what_is_inside():
 
 def test_the_manifest_lists_base_layers_first():
     """A base's layers keep their descriptors."""
-    found = json.loads(manifest_json(b"{}", LAYERS, base=BASE))
+    found = json.loads(manifest_json("diabetes", b"{}", LAYERS, base=BASE))
 
     assert ["sha256:" + digit * 64 for digit in "c13"] == [layer["digest"] for layer in found["layers"]]
     assert {"digest": digest_of(b"{}"), "mediaType": "application/vnd.oci.image.config.v1+json", "size": 2} == found[
@@ -115,12 +116,41 @@ def test_the_manifest_lists_base_layers_first():
     ]
 
 
+def test_registries_are_told_what_the_image_is_and_comes_from():
+    """Title, time, source and base stand in the manifest's annotations and in the config's labels, by OCI's keys."""
+    origin = Origin("2020-02-03T04:05:06Z", "https://example.com/code")
+    base = replace(BASE, name="docker.io/library/python:3.11")
+    expected = {
+        "org.opencontainers.image.title": "diabetes",
+        "org.opencontainers.image.created": "2020-02-03T04:05:06Z",
+        "org.opencontainers.image.source": "https://example.com/code",
+        "org.opencontainers.image.base.digest": BASE.digest,
+        "org.opencontainers.image.base.name": "docker.io/library/python:3.11",
+    }
+    text = json.loads(manifest_json("diabetes", b"{}", LAYERS, base=base, origin=origin))
+    told = config(base=base, origin=origin)
+
+    assert expected == text["annotations"]
+    assert expected.items() <= told["config"]["Labels"].items()
+    assert "2020-02-03T04:05:06Z" == told["created"]
+
+
+def test_nothing_is_told_of_the_moment_and_the_place_unless_asked():
+    """The digest is that of the content."""
+    text = json.loads(manifest_json("diabetes", b"{}", LAYERS))
+
+    assert {
+        "org.opencontainers.image.title": "diabetes",
+        "org.opencontainers.image.created": "1970-01-01T00:00:00Z",
+    } == text["annotations"]
+
+
 def test_the_documents_have_the_same_bytes_for_ever():
     """The digest identifies an image everywhere, so its form may not drift."""
     text = config_json(INPUTS, recipe="sha256:recipe", layers=LAYERS)
 
-    assert "f7787bb2bf902650a2963e398639dc43560d3483a27fb3d8ab066e4414f58966" == hashlib.sha256(text).hexdigest()
-    manifest = manifest_json(text, LAYERS)
+    assert "92af0510349b0cedddedc9157c227943779db545c119982ab47d309bdcc941fa" == hashlib.sha256(text).hexdigest()
+    manifest = manifest_json("diabetes", text, LAYERS)
 
-    assert "3ac27ecebc818e3413c854628c528b109ce2e7cf3e31efbe89ab43cbcb9009cb" == hashlib.sha256(manifest).hexdigest()
+    assert "f68fff404e947398cc8df048a912674b9b06bf4bbafa3a8922ca385275c85a4a" == hashlib.sha256(manifest).hexdigest()
     assert text == config_json(replace(INPUTS, variables=dict(INPUTS.variables)), recipe="sha256:recipe", layers=LAYERS)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from pulumi_mlserve.clients.images.base_blobs import BaseImage, take_base
+from pulumi_mlserve.clients.images.bytecode import compiled_entries, find_compiler
+from pulumi_mlserve.clients.images.image_sbom import write_sbom
 from pulumi_mlserve.clients.images.package_files import package_entries
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
@@ -13,7 +16,8 @@ from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.core.images.image import APP_ROOT, RUNTIME, BuiltImage, ImageLayer
 from pulumi_mlserve.core.images.layers import COMPRESSOR, LayerKey, LayerPlan, key_of
 from pulumi_mlserve.core.images.manifest import layout_entries
-from pulumi_mlserve.core.images.oci import config_json, digest_of, manifest_json
+from pulumi_mlserve.core.images.model_parts import model_parts
+from pulumi_mlserve.core.images.oci import FIXED, Origin, config_json, digest_of, manifest_json
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -35,11 +39,15 @@ class ImageContent:
         packages: The folder of installed wheels; none without dependencies.
         code: The source directory as it was read; none without one.
         contract: What a service of the image accepts and returns, as the trial found it.
+        base: What it stands on; none without a base image.
+        origin: What is told of where it comes from.
     """
 
     packages: Path | None = None
     code: SourceTree | None = None
     contract: Mapping[str, Any] | None = None
+    base: BaseImage | None = None
+    origin: Origin = FIXED
 
 
 @dataclass
@@ -68,7 +76,10 @@ class ImageBuild:
 
     def run(self, claimant: str, owner: str | None = None) -> BuiltImage:
         """Return the image, which exists and is claimed from then on."""
-        layers = [self._layer(key) for key in self.plan.layers]
+        if self.plan.inputs.base != (self.content.base.base.digest if self.content.base else None):
+            raise OperationError("base: another one is given than was planned; run again")
+        parts = [part for layer in self.plan.layers for part in (model_parts(layer) if layer.model else [layer])]
+        layers = [self._layer(part) for part in parts]
         layout = layout_entries(self.plan, self.content.contract)
         key = key_of("layout", COMPRESSOR, [[entry.path, _content_of(entry)] for entry in layout])
         layers.append(self._layer(LayerKey("layout", "layout", key), layout))
@@ -95,11 +106,31 @@ class ImageBuild:
 
     def _write(self, key: LayerKey, layout: Sequence[LayerEntry]) -> ImageLayer:
         if key.model is None:
-            entries = layout or self._entries(key)
-            return self.layers.pack(key, entries, progress=self.progress, cancelled=self.cancelled)
+            with self.places.scratch() as folder:
+                folder.mkdir()
+                entries = layout or self._compiled(key, self._entries(key), folder)
+                return self.layers.pack(key, entries, progress=self.progress, cancelled=self.cancelled)
         if self.models is None:
             raise OperationError(f"{key.name}: there is no model store; set mlserve:store")
         return self.layers.describe(key, self.models, progress=self.progress, cancelled=self.cancelled)
+
+    def _compiled(self, key: LayerKey, entries: list[LayerEntry], folder: Path) -> list[LayerEntry]:
+        """Return the entries with the compiled files beside them, as planned."""
+        planned = self.plan.inputs.compiler
+        if planned is None:
+            return entries
+        compiler = find_compiler(self.plan.inputs.python)
+        if compiler is None or compiler.version != planned:
+            have = compiler.version if compiler else "none of that minor version"
+            raise OperationError(
+                f"{key.name}: was planned with Python {planned} as compiler, and this machine has {have}; "
+                "install that one, or upgrade the runtime"
+            )
+        # A person may change code in a running container, so there Python looks whether source and bytecode fit.
+        checked = key.kind == "code"
+        return entries + compiled_entries(
+            entries, compiler, folder, checked=checked, progress=self.progress, cancelled=self.cancelled
+        )
 
     def _entries(self, key: LayerKey) -> list[LayerEntry]:
         inputs = self.plan.inputs
@@ -121,16 +152,20 @@ class ImageBuild:
 
     def _finish(self, layers: list[ImageLayer], claimant: str, owner: str | None) -> BuiltImage:
         inputs, recipe = self.plan.inputs, self.plan.recipe
-        config = config_json(inputs, recipe=recipe, layers=layers, contract=self.content.contract)
-        manifest = manifest_json(config, layers)
+        base, origin = self.content.base.base if self.content.base else None, self.content.origin
+        config = config_json(
+            inputs, recipe=recipe, layers=layers, contract=self.content.contract, base=base, origin=origin
+        )
+        manifest = manifest_json(inputs.name, config, layers, base=base, origin=origin)
         digest = digest_of(manifest)
+        if self.content.base:
+            take_base(self.content.base, self.places, cancelled=self.cancelled)
         for blob in (config, manifest):
-            path = self.places.blob(digest_of(blob))
-            if not path.is_file() or path.read_bytes() != blob:
-                self.places.write(path, blob)
+            self.places.write_blob(blob)
+        sbom = write_sbom(self.places, inputs, manifest, self.content.packages, origin)
         known = self.records.get(digest)
         self.records.claim(inputs.name, digest, claimant, owner)
-        if known:
+        if known and known.sbom == sbom:
             return replace(known, written=tuple(self.written))
         image = BuiltImage(
             name=inputs.name,
@@ -146,6 +181,7 @@ class ImageBuild:
             created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
             written=tuple(self.written),
             features=inputs.features,
+            sbom=sbom,
         )
         self.records.put(image)
         return image

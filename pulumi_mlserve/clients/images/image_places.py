@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -150,6 +151,14 @@ class ImagePlaces:
                 os.fsync(file.fileno())
             temporary.replace(path)
         sync(path.parent)
+
+    def write_blob(self, content: bytes) -> str:
+        """Put a small blob in its place, unless it lies there already; returns its digest."""
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        path = self.blob(digest)
+        if not path.is_file() or path.read_bytes() != content:
+            self.write(path, content)
+        return digest
 
     def sweep(self) -> None:
         """Remove what runs that died left unfinished, unless another run is at work."""

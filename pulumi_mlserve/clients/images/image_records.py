@@ -41,6 +41,7 @@ class ImageRecords:
                 "models": [list(model) for model in image.models],
                 "created": image.created,
                 "features": list(image.features),
+                "sbom": image.sbom,
             },
         )
 
@@ -114,6 +115,7 @@ def _image(document: dict[str, Any], path: Path) -> BuiltImage:
             created=document["created"],
             existed=True,
             features=tuple(document.get("features", ())),
+            sbom=document.get("sbom"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise OperationError(f"{path}: not an image's record, {error!r}; remove it and build again") from error

@@ -226,8 +226,8 @@ class ImageStore:
         Raises:
             OperationError: There is no such image, or a file of a model is not what it was.
         """
-        image = self._image(digest)
-        folder = model_folder(image, layer) if layer.media_type == TAR_TYPE else None
+        self._image(digest)
+        folder = model_folder(layer) if layer.media_type == TAR_TYPE else None
         yield from self._layers.stream(layer, folder)
 
     @contextlib.contextmanager

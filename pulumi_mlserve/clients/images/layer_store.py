@@ -86,18 +86,18 @@ class LayerStore:
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
     ) -> ImageLayer:
-        """Take a model's files into the store and find the hash of its layer, reading every byte once.
+        """Take the files of a model's layer into the store and find its hash, reading every byte once.
 
         Raises:
             OperationError: The files are not those of the model.
         """
         model = key.model
         assert model is not None
-        files = tuple(model.files)
-        if digest_of(files) != model.digest:
+        files = key.files
+        if digest_of(model.files) != model.digest:
             raise OperationError(f"model {model.name}: its files are not those of {model.digest}; register it again")
         self._take(model, files, source, progress, cancelled)
-        work = Work(f"packing {key.name}", model.size, progress, cancelled)
+        work = Work(f"packing {key.name}", sum(file.size for file in files), progress, cancelled)
         try:
             digest, size = _measure(self._model_tar(model.folder, files), work.step)
         except CancelledError:

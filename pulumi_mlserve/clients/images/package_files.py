@@ -35,6 +35,24 @@ def package_entries(folder: Path) -> list[LayerEntry]:
     Raises:
         OperationError: The folder is missing, or holds something that no wheel can bring.
     """
+    found = _entries(folder)
+    return [LayerEntry(f"{SITE_PACKAGES}/{path}", "file", entry.content, entry.size) for path, entry in found.items()]
+
+
+def package_records(folder: Path) -> dict[str, bytes]:
+    """Return the lists of files of the packages in such a folder, by path, as they are in a layer.
+
+    Raises:
+        OperationError: As for the entries.
+    """
+    return {
+        path: entry.content
+        for path, entry in _entries(folder).items()
+        if path.endswith(".dist-info/RECORD") and isinstance(entry.content, bytes)
+    }
+
+
+def _entries(folder: Path) -> dict[str, LayerEntry]:
     if not folder.is_dir():
         raise OperationError(f"{folder}: the installed packages are gone; run again to install them")
     found: dict[str, LayerEntry] = {}
@@ -48,7 +66,7 @@ def package_entries(folder: Path) -> list[LayerEntry]:
     for path in [path for path in found if path.endswith(".dist-info/RECORD")]:
         content = _record(found[path], found, changed)
         found[path] = LayerEntry(path, "file", content, len(content))
-    return [LayerEntry(f"{SITE_PACKAGES}/{path}", "file", entry.content, entry.size) for path, entry in found.items()]
+    return found
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -54,7 +54,7 @@ class Unpacker:
                 temporary.mkdir()
                 for layer in image.layers:
                     if layer.media_type == TAR_TYPE:
-                        self._link_model(layer, model_folder(image, layer), temporary)
+                        self._link_model(layer, model_folder(layer), temporary)
                     else:
                         say(f"{layer.name}: unpacking")
                         _link_tree(self._unpacked(layer), temporary)
@@ -73,7 +73,7 @@ class Unpacker:
         expected: dict[str, tuple[int, str] | None] = {}
         for layer in image.layers:
             if layer.media_type == TAR_TYPE:
-                folder = model_folder(image, layer)
+                folder = model_folder(layer)
                 expected |= {f"{folder}/{file.path}": (file.size, file.sha256) for file in self._layers.files(layer)}
             else:
                 expected |= dict(_contents(self._layers.tar(layer)))
@@ -115,11 +115,9 @@ class Unpacker:
             _link(self._places.model_file(file.sha256), target)
 
 
-def model_folder(image: BuiltImage, layer: ImageLayer) -> str:
+def model_folder(layer: ImageLayer) -> str:
     """Return where the files of a model's layer lie in an image."""
-    name = layer.name.partition(":")[2]
-    digest = next(digest for known, _, digest in image.models if known == name)
-    return f"{MODELS}/{digest.replace(':', '-')}"
+    return f"{MODELS}/{layer.name.partition(':')[2].partition('/')[0]}"
 
 
 class _Readable:

@@ -64,8 +64,7 @@ def _link(model: ImageModel, source: Path, root: Path) -> None:
     for file in model.files:
         there = root / model.folder / file.path
         there.parent.mkdir(parents=True, exist_ok=True)
-        if not there.is_symlink():  # one content may have two names
-            there.symlink_to((source / file.path).absolute())
+        there.symlink_to((source / file.path).absolute())
     for link in model_links(model):
         (root / link.path).parent.mkdir(parents=True, exist_ok=True)
         (root / link.path).symlink_to(link.target)

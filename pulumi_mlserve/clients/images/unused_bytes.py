@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import TYPE_CHECKING
 
 from pulumi_mlserve.clients.images.image_places import remove_tree
@@ -22,7 +24,7 @@ def collect(places: ImagePlaces, layers: LayerStore, images: Sequence[BuiltImage
     """
     used = [layer for image in images for layer in image.layers]
     keep: dict[str, set[str]] = {
-        "blobs/sha256": {_hex(blob) for image in images for blob in (image.digest, image.config_digest)}
+        "blobs/sha256": {_hex(blob) for image in images for blob in image_blobs(places, image)}
         | {_hex(layer.digest) for layer in used},
         "files/sha256": {file.sha256 for layer in used for file in layers.files(layer)},
         "layers": {f"{_hex(layer.key)}.json" for layer in used},
@@ -43,6 +45,17 @@ def collect(places: ImagePlaces, layers: LayerStore, images: Sequence[BuiltImage
         for path in sorted((places.folder / place).iterdir()):
             if path.name not in names:
                 _remove(places, path)
+
+
+def image_blobs(places: ImagePlaces, image: BuiltImage) -> list[str]:
+    """Return the digests of an image's documents and of what they name: layers, those of its base, its list."""
+    found = [image.config_digest]
+    for manifest in filter(None, (image.digest, image.sbom)):
+        found.append(manifest)
+        with contextlib.suppress(FileNotFoundError, ValueError):  # what is damaged is written again by the next build
+            document = json.loads(places.blob(manifest).read_bytes())
+            found += [str(part["digest"]) for part in (document["config"], *document["layers"])]
+    return found
 
 
 def _remove(places: ImagePlaces, path: Path) -> None:

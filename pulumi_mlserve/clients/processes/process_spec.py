@@ -221,7 +221,7 @@ def environment(spec: ProcessSpec, ours: Mapping[str, str], pycache: Path) -> di
     Args:
         spec: What is to run.
         ours: Our own environment, most of which stays with us.
-        pycache: Where compiled Python files go, so that the image's files stay as they are.
+        pycache: Where compiled Python files of an image without any go, so that its files stay as they are.
     """
     result = {name: ours[name] for name in _PASSED_ON if name in ours}
     if spec.cpu_cores is not None:
@@ -229,7 +229,10 @@ def environment(spec: ProcessSpec, ours: Mapping[str, str], pycache: Path) -> di
     result |= spec.variables
     result["PYTHONPATH"] = str(spec.root / _RUNTIME)
     result["PYTHONNOUSERSITE"] = result["PYTHONSAFEPATH"] = result["PYTHONUNBUFFERED"] = "1"
-    result["PYTHONPYCACHEPREFIX"] = str(pycache)
+    if next((spec.root / _RUNTIME).glob("*/__pycache__"), None):
+        result["PYTHONDONTWRITEBYTECODE"] = "1"  # the image brings its compiled files, which a prefix would hide
+    else:
+        result["PYTHONPYCACHEPREFIX"] = str(pycache)
     return result
 
 

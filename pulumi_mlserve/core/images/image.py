@@ -64,8 +64,8 @@ class ImageModel:
 
     @property
     def folder(self) -> str:
-        """Where the model's files lie in an image, addressed by digest."""
-        return f"{MODELS}/{self.digest.replace(':', '-')}"
+        """Where the model's files lie in an image: by name, so that one changed file moves no other's layer."""
+        return f"{MODELS}/{self.name}"
 
     @property
     def base(self) -> str:
@@ -97,6 +97,8 @@ class ImageInputs:
         scoring_timeout_ms: How long one request may take unless the service says otherwise.
         base: Digest of the base image; none while images have no base.
         features: What of the runtime goes in beyond scoring, sorted.
+        compiler: The exact version of the Python that compiles the Python files, ``3.11.7``; none leaves them as they
+            are.
     """
 
     name: str
@@ -113,6 +115,7 @@ class ImageInputs:
     scoring_timeout_ms: int = SCORING_TIMEOUT_MS
     base: str | None = None
     features: tuple[str, ...] = ()
+    compiler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,8 @@ class ImageLayer:
     """One layer of a built image.
 
     Attributes:
-        kind: ``dependencies``, ``runtime``, ``model``, ``code`` or ``layout``.
-        name: The kind, or ``model:NAME``.
+        kind: ``dependencies``, ``runtime``, ``code``, ``model`` or ``layout``.
+        name: The kind, or ``model:NAME``, or ``model:NAME/PATH`` for a large file of a model.
         key: The hash of what went in; equal keys are the same layer.
         digest: The hash of the layer's blob as a registry knows it.
         diff_id: The hash of the uncompressed tar.
@@ -157,6 +160,7 @@ class BuiltImage:
         written: The layers that this build had to write; empty when read back.
         existed: Whether the image was there already.
         features: What of the runtime it holds beyond scoring.
+        sbom: Digest of the OCI artifact that lists what is inside and refers to the image.
     """
 
     name: str
@@ -173,6 +177,7 @@ class BuiltImage:
     written: tuple[str, ...] = ()
     existed: bool = False
     features: tuple[str, ...] = ()
+    sbom: str | None = None
 
     @property
     def reference(self) -> str:

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pulumi_mlserve.core.digest import FileEntry
     from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
 
+BYTECODE: Final = "pyc-v1"
+"""The form of compiled Python files; with the compiler's exact version it decides on their bytes."""
 FORMAT: Final = "mlserve-layer-v1"
 """The form of the tars; a change of their bytes for the same content needs a new number."""
 COMPRESSOR: Final = "zlib-ng-1.1.0-level2-blocks1MiB"
@@ -25,16 +28,18 @@ class LayerKey:
     """One layer of a plan.
 
     Attributes:
-        kind: ``dependencies``, ``runtime``, ``model``, ``code`` or ``layout``.
+        kind: ``dependencies``, ``runtime``, ``code``, ``model`` or ``layout``.
         name: The kind, or ``model:NAME``: what progress and reports call it.
         key: The hash of what goes in, ``sha256:…``.
         model: The model of a model layer.
+        files: The files of a model layer; for a whole model in a plan none, since they may not be known.
     """
 
     kind: str
     name: str
     key: str
     model: ImageModel | None = None
+    files: tuple[FileEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,13 @@ def plan_layers(inputs: ImageInputs) -> LayerPlan:
     recipe and gets its key when its files are known.
     """
     layers: list[LayerKey] = []
+    compiler = () if inputs.compiler is None else (BYTECODE, inputs.compiler)
     if inputs.lock_key is not None:
-        layers.append(_packed("dependencies", inputs.lock_key, inputs.python, inputs.platform))
-    layers.append(_packed("runtime", inputs.runtime_digest))
-    layers.extend(_model_layer(model) for model in sorted(inputs.models, key=lambda model: model.name))
+        layers.append(_packed("dependencies", inputs.lock_key, inputs.python, inputs.platform, *compiler))
+    layers.append(_packed("runtime", inputs.runtime_digest, *compiler))
     if inputs.code_digest is not None:
-        layers.append(_packed("code", inputs.code_digest))
+        layers.append(_packed("code", inputs.code_digest, *compiler))
+    layers.extend(_model_layer(model) for model in sorted(inputs.models, key=lambda model: model.name))
     return LayerPlan(inputs, tuple(layers), recipe(inputs, layers))
 
 
@@ -97,4 +103,4 @@ def _packed(kind: str, *content: object) -> LayerKey:
 
 def _model_layer(model: ImageModel) -> LayerKey:
     # The digest covers every file's path, size and bytes, and is known where the files are not.
-    return LayerKey("model", f"model:{model.name}", key_of("model", model.digest), model)
+    return LayerKey("model", f"model:{model.name}", key_of("model", model.folder, model.digest), model)

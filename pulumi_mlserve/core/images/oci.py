@@ -35,7 +35,8 @@ USER: Final = "1000"
 MAX_LABEL_BYTES: Final = 32 * 1024
 """A longer contract stays out of the labels; the manifest inside the image always has it."""
 
-_EPOCH: Final = "1970-01-01T00:00:00Z"
+EPOCH: Final = "1970-01-01T00:00:00Z"
+_ANNOTATION: Final = "org.opencontainers.image"
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,31 @@ class Base:
         layers: Its layers' descriptors, from the bottom up.
         diff_ids: The hashes of its layers' tars, from its config.
         env: Its environment variables, ``NAME=value``.
+        name: The reference it was found by, such as ``docker.io/library/python:3.11-slim``.
     """
 
     digest: str
     layers: tuple[Mapping[str, Any], ...]
     diff_ids: tuple[str, ...]
     env: tuple[str, ...] = field(default=())
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is told of where an image comes from; part of its digest, not of its recipe.
+
+    Attributes:
+        created: When, as ISO 8601 in UTC; a fixed time unless one is asked for.
+        source: Address of the source code.
+    """
+
+    created: str = EPOCH
+    source: str = ""
+
+
+FIXED: Final = Origin()
+"""Tells nothing of the moment and the place."""
 
 
 def digest_of(content: bytes) -> str:
@@ -60,13 +80,14 @@ def digest_of(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def config_json(
+def config_json(  # noqa: PLR0913  each is one thing that it tells
     inputs: ImageInputs,
     *,
     recipe: str,
     layers: Sequence[ImageLayer],
     contract: Mapping[str, Any] | None = None,
     base: Base | None = None,
+    origin: Origin = FIXED,
 ) -> bytes:
     """Return the image's config."""
     system, _, architecture = inputs.platform.partition("/")
@@ -78,13 +99,13 @@ def config_json(
             "Entrypoint": ["python3", "-m", "mlserve_scoring", "serve"],
             "Env": [f"{name}={value}" for name, value in sorted(environment(inputs, base).items())],
             "ExposedPorts": {f"{PORT}/tcp": {}},
-            "Labels": labels(inputs, recipe=recipe, contract=contract, base=base),
+            "Labels": labels(inputs, recipe=recipe, contract=contract) | origin_annotations(inputs.name, base, origin),
             "StopSignal": "SIGTERM",
             "User": USER,
             "WorkingDir": f"/{APP_ROOT}",
         },
-        "created": _EPOCH,
-        "history": [{"created": _EPOCH, "created_by": f"mlserve {layer.name}"} for layer in layers],
+        "created": origin.created,
+        "history": [{"created": origin.created, "created_by": f"mlserve {layer.name}"} for layer in layers],
         "os": system,
         "rootfs": {
             "diff_ids": [*(base.diff_ids if base else ()), *(layer.diff_id for layer in layers)],
@@ -92,15 +113,23 @@ def config_json(
         },
     }
     if base:
-        document["history"] = [{"created": _EPOCH, "created_by": "base"} for _ in base.diff_ids] + document["history"]
+        document["history"] = [{"created": EPOCH, "created_by": "base"} for _ in base.diff_ids] + document["history"]
     if variant:
         document["variant"] = variant
     return canonical(document).encode()
 
 
-def manifest_json(config: bytes, layers: Sequence[ImageLayer], *, base: Base | None = None) -> bytes:
+def manifest_json(
+    name: str,
+    config: bytes,
+    layers: Sequence[ImageLayer],
+    *,
+    base: Base | None = None,
+    origin: Origin = FIXED,
+) -> bytes:
     """Return the image's OCI manifest, whose hash is the image's digest."""
     document: dict[str, Any] = {
+        "annotations": origin_annotations(name, base, origin),
         "config": {"digest": digest_of(config), "mediaType": CONFIG_TYPE, "size": len(config)},
         "layers": [
             *(base.layers if base else ()),
@@ -109,9 +138,19 @@ def manifest_json(config: bytes, layers: Sequence[ImageLayer], *, base: Base | N
         "mediaType": MANIFEST_TYPE,
         "schemaVersion": 2,
     }
-    if base:
-        document["annotations"] = {"org.opencontainers.image.base.digest": base.digest}
     return canonical(document).encode()
+
+
+def origin_annotations(name: str, base: Base | None = None, origin: Origin = FIXED) -> dict[str, str]:
+    """Return what registries and their pages show of an image, in the keys that OCI names."""
+    found = {f"{_ANNOTATION}.title": name, f"{_ANNOTATION}.created": origin.created}
+    if origin.source:
+        found[f"{_ANNOTATION}.source"] = origin.source
+    if base:
+        found[f"{_ANNOTATION}.base.digest"] = base.digest
+        if base.name:
+            found[f"{_ANNOTATION}.base.name"] = base.name
+    return found
 
 
 def environment(inputs: ImageInputs, base: Base | None = None) -> dict[str, str]:
@@ -141,9 +180,7 @@ def environment(inputs: ImageInputs, base: Base | None = None) -> dict[str, str]
     return variables | given
 
 
-def labels(
-    inputs: ImageInputs, *, recipe: str, contract: Mapping[str, Any] | None = None, base: Base | None = None
-) -> dict[str, str]:
+def labels(inputs: ImageInputs, *, recipe: str, contract: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return the labels by which an image tells what it is without being unpacked."""
     found = {
         "mlserve.name": inputs.name,
@@ -161,6 +198,4 @@ def labels(
         if len(text.encode()) <= MAX_LABEL_BYTES:
             found["mlserve.contract"] = text
         found["mlserve.contract.digest"] = digest_of(text.encode())
-    if base:
-        found["org.opencontainers.image.base.digest"] = base.digest
     return found

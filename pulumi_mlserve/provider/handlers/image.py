@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from pulumi_mlserve.clients.environments.resolver import Lock, modules
+from pulumi_mlserve.clients.images.bytecode import find_compiler
 from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
+from pulumi_mlserve.clients.images.source_date import origin_here
 from pulumi_mlserve.clients.images.source_files import SourceTree, scan_source
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
 from pulumi_mlserve.core.images.image import ImageInputs, ImageModel, check_image
@@ -45,7 +47,7 @@ _DECIDES: Final = (
     "standins",
     "upgrade",
 )
-_COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime"})
+_COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime", "compiler"})
 
 
 class ImageHandler:
@@ -92,8 +94,9 @@ class ImageHandler:
         inputs["requirements"] = environment.requirements
         inputs["lock"] = _text(environment.lock)
         if environment.lock is None or has_unknown([_digests(call), inputs["samples"]]):
-            return Checked(inputs | dict.fromkeys(("layers", "recipe", "runtime"), UNKNOWN))
-        plan, inputs["runtime"] = _plan(call, environment, inputs["samples"])
+            return Checked(inputs | dict.fromkeys(("layers", "recipe", "runtime", "compiler"), UNKNOWN))
+        plan = _plan(call, environment, inputs["samples"])
+        inputs |= {"runtime": plan.inputs.runtime_digest, "compiler": plan.inputs.compiler or ""}
         inputs["layers"] = {layer.name: layer.key for layer in plan.layers}
         return Checked(inputs | {"recipe": plan.recipe})
 
@@ -292,20 +295,21 @@ def _packages_file(call: Call) -> str:
     return str(call.news.get("conda_file") or call.news.get("requirements_file") or "")
 
 
-def _plan(call: Call, environment: Environment, samples: Any) -> tuple[LayerPlan, str]:
-    """Return the plan, with the runtime of the last run if nothing else changed, and that runtime's digest."""
+def _plan(call: Call, environment: Environment, samples: Any) -> LayerPlan:
+    """Return the plan, with the runtime and the compiler of the last run if nothing else changed."""
     if environment.lock is None:
         raise InvalidInputError([Problem("", "the packages are not resolved")])
     now, kept = runtime_files().digest, call.olds.get("runtime")
     inputs = _inputs(call, environment, environment.lock, samples, now, _code(call))
-    plan = plan_layers(inputs)
-    if kept in (None, now) or "runtime" in call.news.get("upgrade", ()):
-        return plan, now
-    before = plan_layers(dataclasses.replace(inputs, runtime_digest=str(kept)))
-    if before.recipe != call.olds.get("recipe"):
-        return plan, now
-    say_what_is_newer(call, str(kept), now)
-    return before, str(kept)
+    if kept is not None and "runtime" not in call.news.get("upgrade", ()):
+        pinned = dataclasses.replace(inputs, runtime_digest=str(kept), compiler=call.olds.get("compiler") or None)
+        before = plan_layers(pinned)
+        if before.recipe == call.olds.get("recipe"):
+            if kept != now:
+                say_what_is_newer(call, str(kept), now)
+            return before
+    compiler = find_compiler(inputs.python)
+    return plan_layers(dataclasses.replace(inputs, compiler=compiler.version if compiler else None))
 
 
 def _inputs(  # noqa: PLR0913, PLR0917  each is one thing that goes in
@@ -348,8 +352,8 @@ def _content(call: Call) -> tuple[LayerPlan, ImageContent]:
     inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]), code)
     models = tuple(place.sources.image_model(model) for model in news.get("models") or ())
     packages = place.resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled)
-    content = ImageContent(packages=packages, code=code)
-    plan = plan_layers(dataclasses.replace(inputs, models=models))
+    content = ImageContent(packages=packages, code=code, origin=origin_here())
+    plan = plan_layers(dataclasses.replace(inputs, models=models, compiler=news.get("compiler") or None))
     if plan.recipe != news["recipe"]:
         raise OperationError("source_directory: files changed while this ran; run pulumi up again")
     return plan, content

@@ -1,0 +1,53 @@
+"""Makes the list of what is in an image from the installed packages' own metadata, and stores it beside the image."""
+
+from __future__ import annotations
+
+import hashlib
+from email.parser import BytesHeaderParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pulumi_mlserve.clients.images.package_files import package_records
+from pulumi_mlserve.core.images.image import SITE_PACKAGES
+from pulumi_mlserve.core.images.oci import Origin, digest_of
+from pulumi_mlserve.core.images.sbom import EMPTY, Package, artifact_json, licences_of, sbom_json
+
+if TYPE_CHECKING:
+    from pulumi_mlserve.clients.images.image_places import ImagePlaces
+    from pulumi_mlserve.core.images.image import ImageInputs
+
+
+def write_sbom(places: ImagePlaces, inputs: ImageInputs, manifest: bytes, packages: Path | None, origin: Origin) -> str:
+    """Store an image's list and return the digest of the OCI artifact that attaches it to the image.
+
+    Args:
+        places: The store.
+        inputs: What is in the image.
+        manifest: The image's OCI manifest.
+        packages: The folder of installed wheels; none without dependencies.
+        origin: What the image tells of where it comes from.
+    """
+    listed = installed_packages(packages) if packages is not None and inputs.lock_key is not None else []
+    sbom = sbom_json(inputs, listed, digest=digest_of(manifest), origin=origin)
+    places.write_blob(EMPTY)
+    places.write_blob(sbom)
+    return places.write_blob(artifact_json(sbom, manifest))
+
+
+def installed_packages(folder: Path) -> list[Package]:
+    """Return what a folder of installed wheels holds, sorted by name."""
+    found = []
+    for path, record in package_records(folder).items():
+        place = path.rpartition("/")[0]
+        head = BytesHeaderParser().parsebytes((folder / place / "METADATA").read_bytes())
+        found.append(
+            Package(
+                name=str(head["Name"]),
+                version=str(head.get("Version", "")),
+                expression=str(head.get("License-Expression", "")),
+                licences=licences_of(str(head.get("License", "")), head.get_all("Classifier", [])),
+                record=f"{SITE_PACKAGES}/{path}",
+                record_sha256=hashlib.sha256(record).hexdigest(),
+            )
+        )
+    return sorted(found, key=lambda package: package.name.lower())
