@@ -151,3 +151,51 @@ def test_all_that_is_wrong_is_told_in_one_preview_and_no_secret_with_it(workspac
     assert "add features=['telemetry'] to the image" in failed.text
     assert "hunter2" not in failed.output
     assert "11111111" not in failed.output
+
+
+YAML = """
+name: other
+runtime: yaml
+variables:
+  image:
+    name: any
+    digest: sha256:0000000000000000000000000000000000000000000000000000000000000000
+    reference: any@sha256:0000000000000000000000000000000000000000000000000000000000000000
+    features: [collection, entra]
+resources:
+  service:
+    type: mlserve:LocalService
+    name: other
+    properties:
+      image: ${image}
+      workers: 2
+      pathPrefix: /api
+      readTimeoutS: 1.5
+      sslEnabled: false
+      collectModelData: true
+      dataCollection:
+        target: az://collected
+        flushSeconds: 1
+        options:
+          account_key: hunter2-hunter2
+      entra:
+        tenantId: 11111111-2222-3333-4444-555555555555
+        audiences: [api://x]
+"""
+
+
+def test_other_languages_give_the_same_settings(workspace):
+    """Objects among them too; what is declared a secret is one, though the program wrote it in clear."""
+    folder = workspace.folder / "yaml"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text(YAML, encoding="utf-8")
+    stack = workspace.stack(folder)
+    preview = stack.preview().ok()
+    given = preview.step("LocalProcess other").new
+
+    assert {"workers": 2, "pathPrefix": "/api", "readTimeoutS": 1.5, "sslEnabled": False} == {
+        name: given[name] for name in ("workers", "pathPrefix", "readTimeoutS", "sslEnabled")
+    }
+    assert {"tenantId": "11111111-2222-3333-4444-555555555555", "audiences": ["api://x"]} == given["entra"]
+    assert "hunter2" not in preview.plan
+    assert "hunter2" not in stack.preview_text().output

@@ -6,14 +6,18 @@ import queue
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
+from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 from engine import Stack
+from leftovers import processes_of
 from programs import free_port, program, replaced
 from scoring_client import ask
 from sklearn.linear_model import LinearRegression
+
+KEY = "5f0c6a3e-2b1d-4c8e-9a77-0d1e2f3a4b5c"
 
 
 @pytest.fixture
@@ -44,10 +48,12 @@ def collector():
 def test_a_joblib_model_is_served_without_a_script_and_sends_what_its_image_can(workspace, collector):
     """The first preview names the package that lacks, the second the feature; then all is there."""
     port, endpoint = free_port(), f"http://127.0.0.1:{collector.server_port}"
+    string = f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}/"
     body = f"""
     model = RegisteredModel("plain", path="plain.joblib", sample_input={{"data": [[1, 2]]}})
     image = ScoringImage("plain", models=[model], requirements_file="requirements.txt")
-    LocalService("plain", image=image, port={port}, otlp_endpoint="{endpoint}")
+    insights = dict(enable_app_insights=True, app_insights_connection_string="{string}")
+    LocalService("plain", image=image, port={port}, otlp_endpoint="{endpoint}", **insights)
     pulumi.export("ref", image.ref)
     """
     folder = program(workspace.folder / "program", body)
@@ -61,7 +67,7 @@ def test_a_joblib_model_is_served_without_a_script_and_sends_what_its_image_can(
     assert "plain.joblib is a scikit-learn model, and the environment lacks scikit-learn" in lacking, lacking
     requirements.write_text(f"scikit-learn=={version('scikit-learn')}\nnumpy=={version('numpy')}\n", encoding="utf-8")
     lacking = stack.preview().failed().text
-    assert "otlpEndpoint" in lacking, lacking
+    assert "enableAppInsights" in lacking, lacking
     assert "add features=['telemetry'] to the image" in lacking
     file = folder / "__main__.py"
     replaced(
@@ -74,6 +80,25 @@ def test_a_joblib_model_is_served_without_a_script_and_sends_what_its_image_can(
     answer = ask(f"http://127.0.0.1:{port}/score", {"data": [[1, 2]]})
     assert 200 == answer.status, answer
     assert 8 == pytest.approx(answer.body[0] if isinstance(answer.body, list) else next(iter(answer.body.values()))[0])
-    assert "/v1/traces" in iter(lambda: collector.seen.get(timeout=20), None)
+    awaited = {"/v1/traces", "/v2.1/track"}
+    while awaited:
+        awaited.discard(collector.seen.get(timeout=20))
     assert ["telemetry"] == stack.outputs()["ref"]["features"]
-    assert {} == stack.preview().ok().changes
+    preview = stack.preview().ok()
+    assert {} == preview.changes
+    kept = key_files(workspace.backend, workspace.home / "state")
+    assert ["settings.json"] == [path.name for path in kept]
+    assert 0o600 == kept[0].stat().st_mode & 0o777
+    assert (
+        KEY
+        not in preview.plan
+        + stack.preview_text("--show-sames").output
+        + workspace.run("mlserve", "logs", "plain").output
+    )
+    assert [] == [command for command in processes_of(workspace.folder).values() if KEY in command]
+
+
+def key_files(*folders: Path) -> list[Path]:
+    """Returns the files in which the key can be read."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if KEY.encode() in path.read_bytes()]
