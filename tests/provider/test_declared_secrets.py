@@ -1,0 +1,44 @@
+"""What is declared a secret leaves check as one, however the program came by it."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+from pulumi.runtime.proto import provider_pb2
+
+from pulumi_mlserve.provider.main import handlers
+from pulumi_mlserve.provider.server import Servicer
+from pulumi_mlserve.provider.values import decode, encode
+
+IMAGE = {
+    "name": "any",
+    "digest": "sha256:" + "0" * 64,
+    "reference": "any@sha256:" + "0" * 64,
+    "features": ["collection"],
+}
+URN = "urn:pulumi:dev::shop::mlserve:index:LocalProcess::price"
+
+
+def checked(**news):
+    """Returns what check makes of inputs, as the engine gets it."""
+    servicer = Servicer(SimpleNamespace(), handlers(), "")
+    request = provider_pb2.CheckRequest(urn=URN, news=encode({"name": "price", "image": IMAGE, **news}))
+    response = asyncio.run(servicer.Check(request, None))
+
+    assert [] == list(response.failures)
+    return decode(response.inputs)
+
+
+def test_options_of_an_object_store_are_secret():
+    """With the object that they are in; without options nothing is hidden."""
+    collected = {"target": "az://x", "options": {"account_key": "hunter2"}}
+    found = checked(collectModelData=True, dataCollection=collected)
+
+    assert ({"dataCollection"}, collected) == (found.secrets, found.plain["dataCollection"])
+    assert set() == checked(collectModelData=True, dataCollection={"format": "jsonl"}).secrets
+
+
+def test_keys_are_secret():
+    """Those that a program wrote in clear, too."""
+    assert {"keys"} == checked(keys={"primary": "a" * 16, "secondary": "b" * 16}).secrets
