@@ -10,8 +10,10 @@ from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_files import hash_model
 from pulumi_mlserve.clients.models.model_store import ModelStore, Registered
-from pulumi_mlserve.clients.places import index_file, store_location
+from pulumi_mlserve.clients.models.remote_model import RemoteModels
+from pulumi_mlserve.clients.places import cache_folder, index_file, store_location
 from pulumi_mlserve.core.model import ModelSpec, check_model, code_note, framework_of
+from pulumi_mlserve.core.model_address import is_address
 from pulumi_mlserve.core.problems import InvalidInputError
 
 BY_HAND: Final = "registered by hand"
@@ -39,7 +41,8 @@ def register_model(  # noqa: PLR0913  one argument per thing that can be said ab
     """Return the version of ``name`` with the content at ``path``, registered now unless it was before.
 
     Args:
-        path: A file or a folder.
+        path: A file or a folder, or an address: of an object store, of an MLflow run (``runs:/RUN/PATH``), of a model
+            registered with MLflow (``models:/NAME/VERSION``, ``models:/NAME@ALIAS``).
         name: The model's name.
         tags: Words to find the model by.
         properties: Facts; a key once recorded with a version keeps its value.
@@ -77,10 +80,18 @@ def register_model(  # noqa: PLR0913  one argument per thing that can be said ab
     if problems := check_model(given):
         raise InvalidInputError(problems)
     meta = ModelSpec.model_validate(given).meta()
+    target = ModelStore(store_location(store))
+    brought = None
+    if is_address(str(path)):
+        remote = RemoteModels(cache_folder("models"))
+        brought = remote.bring(str(path), child_paths, progress=progress, cancelled=cancelled)
+        path = brought.path
     hashed = hash_model(path, HashIndex(index_file()), child_paths=child_paths, progress=progress, cancelled=cancelled)
     if progress is not None and (note := code_note(entry.path for entry in hashed.files)):
         progress(note)
     if model_framework is None and hashed.is_file:
         meta = meta.model_copy(update={"model_framework": framework_of(hashed.base_name)})
-    target = ModelStore(store_location(store))
+    if brought is not None:
+        stored = target.find(name, hashed.digest)
+        meta = brought.completed(meta, stored.meta.properties if stored is not None else {})
     return target.register(name, hashed, meta, claimant, progress=progress, cancelled=cancelled)

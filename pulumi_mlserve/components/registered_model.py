@@ -18,7 +18,12 @@ class RegisteredModelArgs(TypedDict, total=False):
     """What a model is registered from and with."""
 
     path: Required[Annotated[pulumi.Input[str | pulumi.FileAsset | pulumi.FileArchive], PATH]]
-    """The file or folder that is the model, relative to the program. Its content alone decides the version."""
+    """The file or folder that is the model, relative to the program. Its content alone decides the version.
+
+    Or its address: a file or folder of an object store (``az://container/path``, ``https://…blob.core.windows.net/…``,
+    ``s3://``, ``gs://``), files of an MLflow run (``runs:/RUN/PATH``), a model registered with MLflow
+    (``models:/NAME/VERSION``, ``models:/NAME@ALIAS``).
+    """
     name: pulumi.Input[str]
     """The model's name; the resource's name by default. Letters, digits, ``-``, ``.`` and ``_``, at most 255."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -39,6 +44,8 @@ class RegisteredModelArgs(TypedDict, total=False):
     """What the model answers to ``sample_input``."""
     resource_configuration: pulumi.Input[ResourceConfiguration]
     """What the model needs to run: cores, memory in GB, GPUs."""
+    upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """``alias``: take what the alias in ``path`` names now; by default it is resolved once and kept."""
 
 
 class RegisteredModel(pulumi.ComponentResource):

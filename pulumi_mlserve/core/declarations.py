@@ -76,7 +76,7 @@ class ModelInputs(TypedDict, total=False):
     name: Required[str]
     """The model's name: letters, digits, ``-``, ``.`` and ``_``, at most 255, the first a letter or digit."""
     path: Annotated[str, PATH]
-    """The file or folder that is the model."""
+    """The file or folder that is the model, or its address: ``az://…``, ``s3://…``, ``runs:/…``, ``models:/…``."""
     tags: Mapping[str, str]
     """Words to find the model by; may change at any time."""
     properties: Mapping[str, str]
@@ -95,6 +95,10 @@ class ModelInputs(TypedDict, total=False):
     """What the model answers to ``sample_input``."""
     resource_configuration: ResourceConfiguration
     """What the model needs to run."""
+    upgrade: Sequence[str]
+    """Which pinned parts to resolve anew: ``alias``, the one in ``path``."""
+    source: Annotated[str, COMPUTED]
+    """Where a model at an address was taken from: the address, with the version that an alias named."""
     digest: Annotated[str, COMPUTED]
     """What identifies the content."""
     version: Annotated[int, COMPUTED]

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from pulumi_mlserve.core.model_address import address_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
@@ -54,6 +55,12 @@ def _framework(value: str) -> str:
 
 def _json(value: Any) -> Any:
     if wrong := _json_problem(value, "the value"):
+        raise refused(wrong)
+    return value
+
+
+def _path(value: str) -> str:
+    if wrong := address_problem(value):
         raise refused(wrong)
     return value
 
@@ -116,13 +123,15 @@ class ModelSpec(ModelMeta):
 
     Attributes:
         name: The model's name.
-        path: The file or folder that is the model.
+        path: The file or folder that is the model, or its address in an object store or with MLflow.
         child_paths: Which files and folders inside the folder ``path`` belong to the model; all by default.
+        upgrade: ``alias``: take what the alias in ``path`` names now, not what it named when it was first resolved.
     """
 
     name: Annotated[str, AfterValidator(_name)]
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1), AfterValidator(_path)]
     child_paths: Annotated[tuple[Annotated[str, AfterValidator(_child)], ...], Field(strict=False)] | None = None
+    upgrade: Annotated[tuple[Literal["alias"], ...], Field(strict=False)] = ()
 
     def meta(self) -> ModelMeta:
         """Return what is recorded beside the version."""
@@ -182,7 +191,7 @@ def code_note(paths: Iterable[str]) -> str | None:
     )
 
 
-_COMPUTED: Final = frozenset({"claimed", "digest", "store", "version"})
+_COMPUTED: Final = frozenset({"claimed", "digest", "source", "store", "version"})
 
 
 def _unknown(name: str) -> str:

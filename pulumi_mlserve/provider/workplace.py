@@ -11,6 +11,7 @@ from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_source import ModelSource
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
+from pulumi_mlserve.clients.models.remote_model import RemoteModels
 from pulumi_mlserve.clients.places import cache_folder, image_folder, index_file, services_folder, store_location
 from pulumi_mlserve.clients.processes.local_process import LocalProcesses
 from pulumi_mlserve.clients.trials.trial import Trial
@@ -36,6 +37,11 @@ class Workplace:
     def index(self) -> HashIndex:
         """Return the cache of file hashes."""
         return HashIndex(index_file())
+
+    @functools.cached_property
+    def remote(self) -> RemoteModels:
+        """Return what brings models from their addresses."""
+        return RemoteModels(cache_folder("models"))
 
     @functools.cached_property
     def sources(self) -> ModelSource:

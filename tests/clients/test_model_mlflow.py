@@ -9,7 +9,10 @@ import pytest
 from mlflow_kit import Mlflow
 
 from pulumi_mlserve.clients.models.mlflow_models import MlflowModels
+from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.remote_model import RemoteModels
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
+from pulumi_mlserve.registration import register_model
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +149,28 @@ def test_without_the_client_it_says_how_to_get_it(models, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow.tracking", None)
     with pytest.raises(InvalidInputError, match=r"not installed; run: pip install 'pulumi-mlserve\[mlflow\]'"):
         models.resolve("models:/ridge/1")
+
+
+def test_what_mlflow_knows_comes_along(models, client, tmp_path, monkeypatch):
+    """Run, flavor and its version, as v1's `run.register_model` recorded them; what is said goes first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = logged(client, tmp_path, b"weights")
+    store = str(tmp_path / "store")
+    registered = register_model(f"runs:/{run}/model", "ridge", properties={"mlflow.source": "mine"}, store=store)
+    meta = ModelStore(store).get("ridge", registered.version).meta
+
+    assert ("ScikitLearn", "1.5.0") == (meta.model_framework, meta.model_framework_version)
+    assert {"run_id": run, "mlflow.source": "mine", "mlflow.flavors": "sklearn"} == meta.properties
+
+
+def test_what_was_resolved_before_is_taken_again(models, client, tmp_path):
+    """And what the alias names now is told."""
+    remote = RemoteModels(tmp_path / "copies")
+    first, second = (version_of(client, "elastic", logged(client, tmp_path, b"%d" % n)) for n in range(2))
+    client.set_registered_model_alias("elastic", "champion", second)
+    kept = remote.bring("models:/elastic@champion", kept=f"models:/elastic/{first}")
+    now = remote.bring("models:/elastic@champion")
+
+    assert (f"models:/elastic/{first}", f"models:/elastic/{second}") == (kept.source, kept.newer)
+    assert (b"0", b"1") == tuple((found.path / "inner" / "weights").read_bytes() for found in (kept, now))
+    assert (f"models:/elastic/{second}", None) == (now.source, now.newer)

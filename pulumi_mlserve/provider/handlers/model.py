@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pulumi_mlserve.clients.models.model_files import HashedModel, hash_model
+from pulumi_mlserve.clients.models.model_files import HashedModel
 from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, framework_of, property_problems
+from pulumi_mlserve.core.model_address import is_address
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
+from pulumi_mlserve.provider.model_files import hashed_model, identify_remote
 from pulumi_mlserve.provider.store_change import (
     NEW,
     is_moved,
@@ -63,9 +65,13 @@ class ModelHandler:
             self._identify(call, inputs)
         except InvalidInputError as invalid:
             problems += invalid.problems
-        if problems:
+        if problems or "digest" not in inputs:
             return Checked(inputs, problems)
-        return Checked(inputs, self._forecast(call, inputs) if reachable else [])
+        if reachable:
+            return Checked(inputs, self._forecast(call, inputs))
+        if inputs["digest"] != call.olds.get("digest"):
+            inputs.pop("version", None)  # that of another content
+        return Checked(inputs)
 
     def drift(self, call: Call) -> Mapping[str, Any]:
         """Return the store that has the version, and no claim on it if it was imported: the next update claims it."""
@@ -161,17 +167,25 @@ class ModelHandler:
             return
         if path is None or isinstance(path, RefusedAsset):
             raise InvalidInputError([Problem("path", "is required: the file or folder that is the model")])
+        if is_address(path):
+            if hashed := identify_remote(call, inputs):
+                self._tell_of_code(call, inputs, hashed)
+            return
         if not Path(path).exists() and isinstance(known_digest, str) and self._has(call, inputs, known_digest):
             call.warn(f"path: {path!r} is not on this machine; taking the model as unchanged")
             inputs["digest"] = known_digest
             inputs.setdefault("model_framework", call.olds.get("model_framework"))
             return
-        hashed = _hash(call, inputs)
+        hashed = hashed_model(call, inputs)
         inputs["digest"] = hashed.digest
+        self._tell_of_code(call, inputs, hashed)
+
+    @staticmethod
+    def _tell_of_code(call: Call, inputs: dict[str, Any], hashed: HashedModel) -> None:
         framework = framework_of(hashed.base_name) if hashed.is_file else None
         inputs.setdefault("model_framework", framework)
         note = code_note(file.path for file in hashed.files)
-        if note and hashed.digest != known_digest:
+        if note and hashed.digest != call.olds.get("digest"):
             call.warn(note)
 
     def _has(self, call: Call, inputs: Mapping[str, Any], digest: str) -> bool:
@@ -192,7 +206,9 @@ class ModelHandler:
             inputs["version"] = store.forecast(inputs["name"], inputs["digest"])
             found = store.find(inputs["name"], inputs["digest"])
         except OperationError as failure:
-            call.warn(f"the model store cannot be asked now, so the version is not known yet: {failure}")
+            if same and "version" in call.olds:
+                inputs["version"] = call.olds["version"]
+            call.warn(f"the model store cannot be asked now, so the version may be another one then: {failure}")
             return []
         if found is None or has_unknown(inputs.get("properties")):
             return []
@@ -200,21 +216,22 @@ class ModelHandler:
 
     def _put(self, call: Call) -> dict[str, Any]:
         news = call.news
-        version, digest = news.get("version", UNKNOWN), news["digest"]
+        version, digest = news.get("version", UNKNOWN), news.get("digest", UNKNOWN)
         if call.preview:
             size = call.state.get("size", UNKNOWN) if call.olds.get("digest") == digest else UNKNOWN
             uri = UNKNOWN if version is UNKNOWN else f"models/{news['name']}/versions/{version}"
             return _outputs(news, version, uri, size, call.state.get("owner", UNKNOWN), store_then(call))
         owner = call.state.get("owner") or secrets.token_hex(8)
         store, meta = workplace(call.settings).models, _meta(news)
-        found = store.find(news["name"], digest)
+        found = None if digest is UNKNOWN else store.find(news["name"], digest)
         if found is not None and not found.deleted and not Path(str(news.get("path"))).exists():
             store.claim(found.name, found.version, call.claimant, owner=owner)
             store.update_meta(found.name, found.version, meta)
             return _outputs(news, found.version, found.uri, found.size, owner, store.identity.make())
-        hashed = _hash(call, news)
-        if hashed.digest != digest:
+        hashed = hashed_model(call, news)
+        if digest not in {hashed.digest, UNKNOWN}:
             raise OperationError(f"path: {news['path']!r} changed while this ran; run pulumi up again")
+        news = {**news, "digest": hashed.digest}
         registered = store.register(
             news["name"], hashed, meta, call.claimant, owner=owner, progress=call.status, cancelled=call.cancelled
         )
@@ -222,17 +239,6 @@ class ModelHandler:
         if registered.existed:
             store.update_meta(registered.name, registered.version, meta)
         return _outputs(news, registered.version, registered.uri, hashed.size, owner, store.identity.make())
-
-
-def _hash(call: Call, inputs: Mapping[str, Any]) -> HashedModel:
-    index = workplace(call.settings).index
-    return hash_model(
-        inputs["path"],
-        index,
-        child_paths=inputs.get("child_paths"),
-        progress=call.status,
-        cancelled=call.cancelled,
-    )
 
 
 def _identity(call: Call) -> str:
@@ -258,7 +264,7 @@ def _meta(inputs: Mapping[str, Any]) -> ModelMeta:
 def _outputs(  # noqa: PLR0913, PLR0917  one argument per thing the store says
     inputs: Mapping[str, Any], version: Any, uri: Any, size: Any, owner: Any, store: Any
 ) -> dict[str, Any]:
-    name, digest = inputs["name"], inputs["digest"]
+    name, digest = inputs["name"], inputs.get("digest", UNKNOWN)
     sample = {"input": inputs["sample_input"]} if inputs.get("sample_input") is not None else None
     if sample is not None and inputs.get("sample_output") is not None:
         sample["output"] = inputs["sample_output"]
