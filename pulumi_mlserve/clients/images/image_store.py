@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
+from pulumi_mlserve.clients.images.image_export import ImageExport
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
 from pulumi_mlserve.clients.images.image_records import ImageRecords
 from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
@@ -23,6 +24,7 @@ from pulumi_mlserve.core.problems import OperationError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pulumi_mlserve.clients.images.export_place import Form
     from pulumi_mlserve.clients.interruption import Cancelled, Progress
     from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
     from pulumi_mlserve.core.images.layers import LayerPlan
@@ -229,6 +231,31 @@ class ImageStore:
         self._image(digest)
         folder = model_folder(layer) if layer.media_type == TAR_TYPE else None
         yield from self._layers.stream(layer, folder)
+
+    def export(
+        self,
+        digest: str,
+        path: Path,
+        form: Form = "layout",
+        *,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> None:
+        """Write an image to a folder or a tar that containerd imports and ``docker load`` reads.
+
+        Args:
+            digest: The image's digest.
+            path: Where nothing is, or an earlier export of the same form, which is replaced.
+            form: A ``layout`` is a folder as OCI has it, a ``tar`` holds the same files.
+            progress: Told what is written, with bytes.
+            cancelled: Asked often; nothing is then left of the export.
+
+        Raises:
+            CancelledError: It was cancelled.
+            OperationError: There is no such image, something else lies at the path, or there is no space.
+        """
+        with self._shared(progress, cancelled):
+            ImageExport(self._places, self._layers, progress, cancelled).write(self._image(digest), path, form)
 
     @contextlib.contextmanager
     def _shared(self, progress: Progress | None = None, cancelled: Cancelled | None = None) -> Iterator[None]:
