@@ -411,6 +411,35 @@ def test_a_helper_that_does_not_work_is_told(config, environ, program, code, sai
     assert not _shows(error.value, "tell nobody this")
 
 
+def test_programs_that_cannot_run_are_told(config, environ, tmp_path):
+    """Whoever wrote them over."""
+    config(credsStore="own")
+    for name in ("docker-credential-own", "az"):
+        (tmp_path / "bin" / name).write_bytes(b"\x7fnothing that runs")
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    with pytest.raises(OperationError, match="docker-credential-own: cannot be run, "):
+        docker_login("x.io", environ)
+    with pytest.raises(OperationError, match="az acr login --name x: cannot be run, "):
+        azure_cli_login("x.azurecr.io", environ)
+
+
+def test_a_docker_config_that_cannot_be_read_is_told(environ, tmp_path):
+    """Here it is a folder."""
+    (tmp_path / "docker" / "config.json").mkdir()
+
+    with pytest.raises(OperationError, match=r"config\.json: cannot be read, "):
+        docker_login("x.io", environ)
+
+
+def test_a_helper_may_know_an_empty_secret(config, environ, program):
+    """Which is no login."""
+    program("docker-credential-own", "print(json.dumps({'Username': '', 'Secret': ''}))")
+    config(credsStore="own")
+
+    assert docker_login("x.io", environ) is None
+
+
 def test_a_helper_is_a_name_and_no_path(config, environ):
     """A config cannot let any program run."""
     config(credsStore="../../evil")

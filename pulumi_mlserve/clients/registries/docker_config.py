@@ -128,7 +128,7 @@ def _ask(helper: str, server: str, environ: Mapping[str, str], seconds: float, p
         raise OperationError(f"{name}: gave no login that can be read; install it again") from None
     if not secret:
         return None
-    return Login.by_refresh_token(secret) if user == _TOKEN_USER else Login.by_password(str(user), str(secret))
+    return Login.by_refresh_token(str(secret)) if user == _TOKEN_USER else Login.by_password(str(user), str(secret))
 
 
 def _map(value: object) -> Mapping[str, Any]:

@@ -50,8 +50,6 @@ class Stop:
 
     def each(self, calls: Sequence[Callable[[], T]], most: int) -> list[T]:
         """Return what every call gives, in order, ``most`` at once; the first failure stops the others."""
-        if not calls:
-            return []
         with ThreadPoolExecutor(max_workers=min(most, len(calls)), thread_name_prefix="mlserve-registry") as pool:
             running = [pool.submit(call) for call in calls]
             try:

@@ -16,6 +16,7 @@ from pulumi_mlserve.clients.registries.refusals import RegistryError, TransientE
 from pulumi_mlserve.clients.registries.session import Answer, Ask, Session
 from pulumi_mlserve.clients.registries.transfer import BlobSource, SourceReader, Transfer
 from pulumi_mlserve.clients.registries.wire import Reply
+from pulumi_mlserve.core.images.reference import Reference
 from pulumi_mlserve.core.problems import OperationError
 
 Outcome: TypeAlias = Literal["there", "mounted", "sent"]
@@ -27,6 +28,8 @@ _COMMIT_SECONDS: Final = 600.0
 """A registry may copy and hash a whole layer before it says that it has it."""
 _GONE: Final = frozenset({404, 410, 416})
 _GONE_CODES: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"})
+_NO_MOUNT: Final = frozenset({400, 401, 403, 404, 405})
+"""By which a registry, or its token service, says that we may not mount from there."""
 _BYTES: Final = "application/octet-stream"
 
 
@@ -120,7 +123,7 @@ class BlobUpload:
         if answer.status == 404:  # noqa: PLR2004  HTTP's number
             return False
         length = answer.headers.get("content-length", "")
-        if length.isdigit() and int(length) != self._source.size:
+        if length.isdigit() and int(length) not in {0, self._source.size}:  # some write 0 in answers without a body
             raise RegistryError(
                 f"{self._session.where(ask.doing)}: has {length} bytes under {self._source.digest} instead of "
                 f"{self._source.size}; remove them there and push again"
@@ -131,23 +134,19 @@ class BlobUpload:
         """Return where to send the blob; None when it was mounted."""
         path, scopes = f"/v2/{self._repository}/blobs/uploads/", self._scopes
         origin = self._source.origin
-        wanted = [201, 202]
-        near = mount and origin is not None and origin.registry == self._session.registry
-        if near and origin is not None and origin.repository != self._repository:
+        mounting = mount and origin is not None and self._is_near(origin)
+        if mounting and origin is not None:
             path += "?" + urlencode({"mount": self._source.digest, "from": origin.repository})
             scopes = (*scopes, scope(origin.repository, "pull"))
-            wanted += [400, 401, 403, 404, 405]
         ask = Ask(self._doing, "POST", path, scopes, {"Content-Length": "0"})
         try:
-            answer = self._session.call(ask, wanted=wanted)
+            answer = self._session.call(ask, wanted=(201, 202) if mounting else (202,))
         except RegistryError as error:
-            if len(wanted) > 2 and error.status in wanted:  # noqa: PLR2004  a token for two repositories was refused
+            if mounting and error.status in _NO_MOUNT:
                 return self._begin()
             raise
-        if answer.status == 201 and len(wanted) > 2:  # noqa: PLR2004  HTTP's number; a mount was asked for
+        if answer.status == 201:  # noqa: PLR2004  HTTP's number
             return None
-        if answer.status >= 400:  # noqa: PLR2004  HTTP's number
-            return self._begin()
         least = answer.headers.get("oci-chunk-min-length", "")
         if least.isdigit():
             self._chunk = max(CHUNK, int(least))
@@ -155,6 +154,9 @@ class BlobUpload:
         if not location:
             raise RegistryError(f"{self._session.where(self._doing)}: says no place to send it to; look into its log")
         return self._session.address(answer.url, location)
+
+    def _is_near(self, origin: Reference) -> bool:
+        return origin.registry == self._session.registry and origin.repository != self._repository
 
     def _ask(self, location: str) -> tuple[str, int]:
         """Return where to go on and from which byte, as the registry says."""

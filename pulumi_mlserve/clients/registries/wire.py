@@ -194,8 +194,8 @@ def _told(where: str, cancelled: Cancelled | None = None) -> Iterator[None]:
     except httpx.TransportError as error:
         stop_if(cancelled, f"talking to {where}")
         raise _lost(where, error) from error
-    except httpx.InvalidURL as error:
-        raise RegistryError(f"registry {where}: sent to an address that is none; look into its settings") from error
+    except httpx.InvalidURL:  # not kept as the cause: addresses of bytes are often signed
+        raise RegistryError(f"registry {where}: sent to an address that is none; look into its settings") from None
 
 
 def _lost(where: str, error: httpx.TransportError) -> RegistryError | LostConnectionError:
