@@ -179,6 +179,8 @@ class ImageInputs(TypedDict, total=False):
     """What each layer is made from; a preview shows which of them change."""
     runtime: Annotated[str, COMPUTED]
     """The runtime's digest, kept while nothing else changes."""
+    compiler: Annotated[str, COMPUTED]
+    """The exact version of the Python that compiles the image's files, kept while nothing else changes."""
     recipe: Annotated[str, COMPUTED]
     """The hash of everything that goes in."""
 
