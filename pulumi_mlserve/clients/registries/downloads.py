@@ -6,14 +6,14 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from pulumi_mlserve.clients.registries.challenges import scope
 from pulumi_mlserve.clients.registries.refusals import RegistryError, TransientError
 from pulumi_mlserve.clients.registries.session import Ask, Session
-from pulumi_mlserve.clients.registries.transfer import Transfer
+from pulumi_mlserve.clients.registries.transfer import Transfer, after
 from pulumi_mlserve.clients.registries.wire import Reply
 from pulumi_mlserve.core.images.remote_image import Descriptor
 
@@ -116,7 +116,7 @@ class BlobDownload:
                     f"{self._session.where(self._doing)}: gave another part than was asked for; check proxies"
                 )
             left = self._blob.size - offset
-            with contextlib.closing(_after(reply.pieces(), skip)) as pieces:
+            with contextlib.closing(after(reply.pieces(), skip)) as pieces:
                 for piece in pieces:
                     left -= len(piece)
                     if left < 0:
@@ -139,12 +139,3 @@ class BlobDownload:
             f"{self._session.where(self._doing)}: gave other bytes than the digest says; "
             "check proxies and the registry's disk, or push the image again"
         )
-
-
-def _after(pieces: Iterator[bytes], skip: int) -> Generator[bytes, None, None]:
-    for piece in pieces:
-        if skip >= len(piece):
-            skip -= len(piece)
-        else:
-            yield piece[skip:] if skip else piece
-            skip = 0

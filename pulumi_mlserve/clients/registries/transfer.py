@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
@@ -41,6 +42,28 @@ class BlobSource:
         """Return a source of bytes that are in memory anyway."""
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         return cls(digest, len(content), lambda offset: iter((content[offset:],)), name=name)
+
+    @classmethod
+    def of_file(cls, path: Path, digest: str, size: int, name: str = "a layer") -> BlobSource:
+        """Return a source of the bytes of a file."""
+
+        def begin(offset: int) -> Iterator[bytes]:
+            try:
+                with path.open("rb", buffering=0) as file:
+                    file.seek(offset)
+                    while piece := file.read(_PIECE):
+                        yield piece
+            except OSError as error:
+                raise OperationError(f"{path}: cannot be read, {error.strerror}; build the image again") from error
+
+        return cls(digest, size, begin, name=name)
+
+    @classmethod
+    def of_stream(
+        cls, make: Callable[[], Iterator[bytes]], digest: str, size: int, name: str = "a layer"
+    ) -> BlobSource:
+        """Return a source of bytes that can only be made from their begin; what is not asked for is made and dropped."""
+        return cls(digest, size, lambda offset: after(make(), offset), name=name)
 
 
 class Transfer:
@@ -149,3 +172,13 @@ class SourceReader:
         size = min(most, _PIECE, len(self._rest))
         part, self._rest = bytes(self._rest[:size]), self._rest[size:]
         return part
+
+
+def after(pieces: Iterator[bytes], skip: int) -> Generator[bytes, None, None]:
+    """Give the pieces of a stream without its first ``skip`` bytes."""
+    for piece in pieces:
+        if skip >= len(piece):
+            skip -= len(piece)
+        else:
+            yield piece[skip:] if skip else piece
+            skip = 0
