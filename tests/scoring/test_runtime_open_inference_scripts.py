@@ -55,6 +55,15 @@ def name(word):
     return ("name", "BYTES", [1], [word])
 
 
+def test_the_log_calls_a_failure_what_the_reply_calls_it(service):
+    """The id of the reply leads to the exception, also where the service has chosen it."""
+    answer = infer(service, DATA, FRAME, name("fail"))
+    lines = [line for line in service.log.splitlines() if "run() raised" in line]
+
+    assert 500 == answer.status
+    assert answer.headers["x-request-id"] in lines[-1]
+
+
 def test_declared_parameters_are_the_inputs(service):
     """What is no tensor is JSON in one text; the model has the service's name."""
     told = service.get("/v2/models/diabetes").json

@@ -1,7 +1,7 @@
 """Answers requests with a model and no script.
 
 Short models answer on the event loop; where rows may share a run, requests that came in one turn of the loop do. Long
-ones answer on threads.
+ones, and large requests, are answered on threads.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mlserve.model")
 _SHORT_MS: Final = 0.3
+_LARGE: Final = 131_072  # bytes, of which reading alone takes milliseconds; health and other requests do not wait
 _TIMED: Final = 5
 
 
@@ -73,6 +74,7 @@ class ModelScorer:
         self._names = [port.name for port in model.outputs]
         self._plain = PlainRows(model.inputs[0]) if PlainRows.fits(model.inputs) else None
         self._lanes: Lanes | None = None
+        self._large: Lanes | None = None
         self._shares = False
         self._proof: asyncio.Task[None] | None = None
         self._came: list[_Call] = []
@@ -106,10 +108,17 @@ class ModelScorer:
         """Answer on threads from now on, or on the event loop again."""
         self._lanes = lanes
 
+    def use_for_large(self, lanes: Lanes) -> None:
+        """Answer large requests on threads from now on."""
+        self._large = lanes
+
     def score(self, request: Request, done: Done) -> None:
         """Answer a request with every output by name."""
-        if self._lanes is not None:
-            self._submit(partial(self._answer, request), done)
+        lanes = self._lanes
+        if lanes is None and len(request.body) > _LARGE:
+            lanes = self._large
+        if lanes is not None:
+            _submit(lanes, partial(self._answer, request), done)
             return
         rows = None if self._plain is None else self._plain.read(request)
         if rows is None:
@@ -121,8 +130,11 @@ class ModelScorer:
 
     def infer(self, inputs: Mapping[str, Array], done: Done) -> None:
         """Run the model: ``done`` gets ``Outputs`` or a ``ScoringError``, once, on the loop."""
-        if self._lanes is not None:
-            self._submit(partial(_run, self.model, inputs), done)
+        lanes = self._lanes
+        if lanes is None and sum(array.nbytes for array in inputs.values()) > _LARGE:
+            lanes = self._large
+        if lanes is not None:
+            _submit(lanes, partial(_run, self.model, inputs), done)
             return
         if not self._came:
             self._loop.call_soon(self._run_came)
@@ -131,22 +143,26 @@ class ModelScorer:
     @property
     def waiting(self) -> int:
         """Return how many requests wait for their turn to run."""
-        return 0 if self._lanes is None else self._lanes.waiting
+        return sum(lanes.waiting for lanes in self._threads)
 
     @property
     def is_stuck(self) -> bool:
         """Return whether runs that do not end keep others from running."""
-        return self._lanes is not None and self._lanes.is_stuck
+        return any(lanes.is_stuck for lanes in self._threads)
 
     @property
     def threads_lost(self) -> int:
         """Return how many threads are held by runs that do not end."""
-        return 0 if self._lanes is None else self._lanes.lost
+        return sum(lanes.lost for lanes in self._threads)
 
     def close(self) -> None:
         """Stop the threads."""
-        if self._lanes is not None:
-            self._lanes.close()
+        for lanes in self._threads:
+            lanes.close()
+
+    @property
+    def _threads(self) -> list[Lanes]:
+        return [lanes for lanes in (self._lanes, self._large) if lanes is not None]
 
     def _score_slowly(self, request: Request, done: Done) -> None:
         try:
@@ -155,13 +171,6 @@ class ModelScorer:
             done(error)
             return
         self.infer(inputs, partial(self._written, done))
-
-    def _submit(self, work: Callable[[], object], done: Done) -> None:
-        try:
-            if self._lanes is not None:
-                self._lanes.submit(work, partial(_report, done))
-        except QueueFullError as error:
-            done(error)
 
     def _read(self, request: Request) -> dict[str, Array]:
         if request.method == "GET":
@@ -305,6 +314,13 @@ def _run(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs:
         _log.exception("the model failed")
         raise ScriptFailedError("An unexpected error occurred in the model. Check the logs for more info.") from error
     return Outputs(values, (time.perf_counter() - started) * 1000)
+
+
+def _submit(lanes: Lanes, work: Callable[[], object], done: Done) -> None:
+    try:
+        lanes.submit(work, partial(_report, done))
+    except QueueFullError as error:
+        done(error)
 
 
 def _report(done: Done, result: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -18,11 +19,12 @@ from mlserve_scoring.scorers.results import to_json
 from mlserve_scoring.transport.message import JSON, Reply
 
 if TYPE_CHECKING:
-    from mlserve_scoring.routes.open_inference_scorers import Inferring
+    from mlserve_scoring.routes.open_inference_scorers import Ask, Inferring
     from mlserve_scoring.routes.route import Handler, Send
     from mlserve_scoring.transport.message import Request
 
 _OCTETS: Final = b"application/octet-stream"
+_LARGE: Final = 131_072  # bytes, of which reading alone takes milliseconds; health and other requests do not wait
 
 
 def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
@@ -33,11 +35,27 @@ def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
         names: ``model_name`` and, where there is one, ``model_version``, as every answer has them.
     """
 
+    def begin(asked: Asked, ask: Ask, send: Send) -> None:
+        ask(partial(_send, asked, names, send))
+
+    def read(request: Request) -> tuple[Asked, Ask]:
+        asked = read_request(request)
+        return asked, inferring.prepared(request, asked)
+
     def answer(request: Request, send: Send) -> None:
+        if len(request.body) > _LARGE:
+            future = asyncio.get_running_loop().run_in_executor(None, read, request)
+            future.add_done_callback(partial(go_on, send))
+            return
         try:
-            asked = read_request(request)
-            inferring.infer(request, asked, partial(_send, asked, names, send))
+            begin(*read(request), send)
         except Exception as error:  # noqa: BLE001  # what is no ScoringError is logged, and the connection stays
+            send(refused(error))
+
+    def go_on(send: Send, future: asyncio.Future[tuple[Asked, Ask]]) -> None:
+        try:
+            begin(*future.result(), send)
+        except Exception as error:  # noqa: BLE001  # the same
             send(refused(error))
 
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError, ResultError
 from mlserve_scoring.models.model_scorer import Outputs
+from mlserve_scoring.routes.identity import id_of
 from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_schema, forms_of_answer
 from mlserve_scoring.routes.open_inference_tensors import DTYPES, datatype_of, widened
 from mlserve_scoring.scorers.results import Answer
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from mlserve_scoring.models.model_scorer import ModelScorer
     from mlserve_scoring.routes.open_inference_request import Asked, Tensor
     from mlserve_scoring.scorers.scorer import Scorer
+
+
+Done = Callable[[object], None]
+Ask = Callable[[Done], None]
+"""Asks: what it is given gets ``Inferred``, ``RefusedByScript`` or a ``ScoringError``, once, on the loop."""
 
 
 class Inferred(NamedTuple):
@@ -48,8 +55,8 @@ class RefusedByScript(NamedTuple):
 class Inferring(Protocol):
     """Answers inference requests."""
 
-    def infer(self, request: Request, asked: Asked, done: Callable[[object], None]) -> None:
-        """Answer: ``done`` gets ``Inferred``, ``RefusedByScript`` or a ``ScoringError``, once, on the loop.
+    def prepared(self, request: Request, asked: Asked) -> Ask:
+        """Return what asks, to be called on the loop; this may be called on any thread.
 
         Raises:
             InvalidRequestError: The tensors are not what is needed.
@@ -64,7 +71,7 @@ class ModelInferring:
         self._inputs = scorer.model.inputs
         self._outputs = [port.name for port in scorer.model.outputs]
 
-    def infer(self, request: Request, asked: Asked, done: Callable[[object], None]) -> None:
+    def prepared(self, request: Request, asked: Asked) -> Ask:
         """See ``Inferring``."""
         del request
         tensors = asked.inputs
@@ -79,7 +86,9 @@ class ModelInferring:
             name = next(name for name in tensors if name not in inputs)
             known = ", ".join(port.name for port in self._inputs)
             raise InvalidRequestError(f"inputs[{tensors[name].number}].name: {name!r} is no input; they are {known}")
+        return partial(self._infer, inputs)
 
+    def _infer(self, inputs: Mapping[str, Array], done: Done) -> None:
         def ran(result: object) -> None:
             if isinstance(result, Outputs):
                 named = zip(self._outputs, result.values, strict=True)
@@ -124,7 +133,7 @@ class ScriptInferring:
         self._parameters = {name: form_of_schema(name, schema) for name, schema in schemas.items()}
         self._answers = {form.name: form for form in forms_of_answer(contract.output)}
 
-    def infer(self, request: Request, asked: Asked, done: Callable[[object], None]) -> None:
+    def prepared(self, request: Request, asked: Asked) -> Ask:
         """See ``Inferring``."""
         values = {}
         for name, tensor in asked.inputs.items():
@@ -141,9 +150,11 @@ class ScriptInferring:
             body=orjson.dumps(values),
             arrived=request.arrived,
             peer=request.peer,
-            id=request.id,
+            id=id_of(request),
         )
+        return partial(self._infer, inner)
 
+    def _infer(self, inner: Request, done: Done) -> None:
         def ran(result: object) -> None:
             done(self._inferred(result) if isinstance(result, Answer) else result)
 

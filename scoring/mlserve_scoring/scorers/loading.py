@@ -7,7 +7,7 @@ import contextlib
 import os
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.contract import Contract, Sample
 from mlserve_scoring.errors import ScoringError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlserve_scoring.manifest import Manifest
+
+_FOR_LARGE: Final = 2  # threads of a model that answers on the event loop
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
         with contextlib.suppress(ScoringError):  # the replay says what is wrong with the sample
             inputs = read_inputs(samples[0].input, model.inputs)
     if inputs is not None and await loop.run_in_executor(None, scorer.is_short, inputs):
+        scorer.use_for_large(lanes(min(processors(), _FOR_LARGE)))
         scorer.find_out_sharing(inputs)
     else:
         scorer.use(lanes(max(processors() // (load.workers * load.model_threads), 1)))
