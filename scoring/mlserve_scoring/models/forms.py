@@ -62,7 +62,7 @@ def _parameters(value: object, ports: Sequence[Port], place: str) -> list[Entry]
     if value is None:
         return []
     if not isinstance(value, Mapping):
-        raise InvalidRequestError(f"{place}: expected an object, got {value!r}")
+        raise InvalidRequestError(f"{place}: expected an object{_got(value)}")
     known = {port.name[len(_PREFIX) :]: port for port in ports}
     for name in value:
         if name not in known:

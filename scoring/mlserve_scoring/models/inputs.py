@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
+CODES: Final = {"float32": "f", "float64": "d", "int64": "q", "int32": "i"}
+"""What ``struct`` calls the types that plain numbers are packed as."""
+
 
 def read_inputs(body: object, ports: Sequence[Port], *, plain: bool = False) -> dict[str, Array]:
     """Return an array for each of a model's inputs that a body holds.
@@ -97,15 +100,12 @@ def _cells(value: object, port: Port, spot: Spot) -> Array:
     return found.reshape(shape)
 
 
-_CODES: Final = {"float32": "f", "float64": "d", "int64": "q", "int32": "i"}
-
-
 def _packed(value: object, port: Port) -> Array | None:
     """Return the array of nested lists of just the numbers that a port takes; nothing for anything else.
 
     Twice as fast as numpy's own way from lists to arrays, and as exact. Would take ``true`` for 1.
     """
-    code = _CODES.get(port.dtype)
+    code = CODES.get(port.dtype)
     if code is None or not port.shape or type(value) is not list:
         return None
     level: list[Any] = value

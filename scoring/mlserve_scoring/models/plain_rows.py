@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
+from mlserve_scoring.models.inputs import CODES
+
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array, Port
     from mlserve_scoring.transport.message import Request
 
 Rows = list[list[Any]]
 
-CODES: Final = {"float32": "f", "float64": "d", "int64": "q", "int32": "i"}
 _AXES: Final = 2
 _JSON: Final = b"application/json"
 

@@ -53,8 +53,7 @@ class Observation:
 
     Attributes:
         metrics: Where other parts of the runtime count what they lose.
-        shared_run: To be told how many requests shared a run; ``None`` while metrics are off.
-        shared_run: Told how many requests shared a run; ``None`` when metrics are off.
+        shared_run: Told how many requests shared a run; ``None`` while metrics are off.
 
     Raises:
         StartError: Telemetry needs packages that the image lacks, or its settings cannot work.

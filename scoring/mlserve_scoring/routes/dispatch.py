@@ -109,7 +109,8 @@ _IDS: Final = frozenset({b"x-request-id", b"x-ms-request-id", b"x-ms-client-requ
 
 
 def _not_allowed(request: Request, route: Route) -> Reply:
-    allowed = ", ".join(route.methods)
+    methods = route.methods
+    allowed = ", ".join([*methods, "HEAD"] if "GET" in methods and "POST" not in methods else methods)
     reply = route.refusal(405, f"{request.method} is not allowed for {request.path}; allowed are {allowed}.")
     reply.headers = ((b"allow", allowed.encode("ascii")),)
     return reply

@@ -16,6 +16,7 @@ from mlserve_scoring.errors import (
 from mlserve_scoring.transport.message import Reply, message_reply
 
 _log = logging.getLogger("mlserve")
+_LONGEST: Final = 2_000
 _STATUSES: Final[dict[type[ScoringError], int]] = {
     InvalidRequestError: 400,
     UnsupportedContentError: 415,
@@ -31,7 +32,8 @@ def failed(result: object) -> Reply:
         _log.error("a request failed", exc_info=result if isinstance(result, BaseException) else None)
         return message_reply(500, "An unexpected internal error occurred. Check the logs for more info.")
     status = next((status for kind, status in _STATUSES.items() if isinstance(result, kind)), 500)
-    reply = message_reply(status, str(result))
+    text = str(result)  # may quote what a client sent, however long that is
+    reply = message_reply(status, text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
     reply.run_failed = isinstance(result, (ScriptFailedError, ScoringTimeoutError))
     if isinstance(result, QueueFullError):
         reply.headers = ((b"retry-after", b"1"),)

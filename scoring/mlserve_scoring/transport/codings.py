@@ -32,7 +32,7 @@ _TEXTUAL: Final = frozenset(
         b"application/openapi+json",
     }
 )
-_BODILESS: Final = frozenset({204, 206, 304})
+_AS_THEY_ARE: Final = frozenset({204, 206, 304})  # without a body, or with a part of one whose places count
 
 
 class BadCodingError(ValueError):
@@ -109,7 +109,7 @@ def refusal_of(error: ValueError, limit: int) -> Reply:
 def is_compressible(reply: Reply) -> bool:
     """Return whether a reply may get smaller, and is not compressed already."""
     kind = reply.content_type
-    if kind is None or reply.status in _BODILESS:
+    if kind is None or reply.status in _AS_THEY_ARE:
         return False
     name = kind.partition(b";")[0].strip().lower()
     if name not in _TEXTUAL and not name.startswith(b"text/") and not name.endswith((b"+json", b"+xml")):

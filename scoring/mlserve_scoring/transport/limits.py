@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlserve")
 LEAST_RATE: Final = 16_384  # bytes a second: what a slow but honest link moves
 _RESERVED: Final = 64
-_LAST_STANDARD: Final = 2
+LAST_STANDARD: Final = 2
 _UNLIMITED: Final = 1 << 20
 
 
@@ -70,7 +70,7 @@ def fill_standard(replaced: int | None = None) -> None:
     Args:
         replaced: One that is open and is to be closed by it.
     """
-    while (number := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
+    while (number := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD:
         continue
     if replaced is not None:
         os.dup2(number, replaced)

@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.transport.connection import Answering, Connection
-from mlserve_scoring.transport.limits import Limits, fill_standard, most_connections
+from mlserve_scoring.transport.limits import LAST_STANDARD, Limits, fill_standard, most_connections
 from mlserve_scoring.transport.reader import Heads
 from mlserve_scoring.transport.sharing import TurnTaking
 
@@ -26,7 +26,6 @@ _TLS_CLOSE_S: Final = 2.0
 _CERTIFICATE_S: Final = 1.0
 _CROWDED_S: Final = 60.0
 _CLOSING_S: Final = 0.01
-_LAST_STANDARD: Final = 2
 _LOOKS: Final = 3
 # After how many seconds of silence a client is asked whether it lives, how often then, and how often in vain.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
@@ -162,7 +161,7 @@ class Server:
             self._shaking.discard(connection)
         self._open.add(connection)
         self._empty.clear()
-        if 0 <= connection.number <= _LAST_STANDARD:
+        if 0 <= connection.number <= LAST_STANDARD:
             self._restore_standard(connection)
         if len(self._open) > self._most:
             connection.abort()
