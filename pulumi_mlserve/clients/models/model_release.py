@@ -89,6 +89,15 @@ class Claims:
         found = self._objects.read_all(self._objects.keys(f"models/{name}/claims/{number}"))
         return tuple(sorted(str(document["claimant"]) for document in found if document is not None))
 
+    def all_of(self, name: str) -> dict[int, tuple[str, ...]]:
+        """Return who holds on to which versions of a model, sorted."""
+        keys = self._objects.keys(f"models/{name}/claims")
+        found: dict[int, list[str]] = {}
+        for key, document in zip(keys, self._objects.read_all(keys), strict=True):
+            if document is not None:
+                found.setdefault(int(key.split("/")[-2]), []).append(str(document["claimant"]))
+        return {number: tuple(sorted(claimants)) for number, claimants in found.items()}
+
     def versions_of(self, name: str, claimant: str) -> list[int]:
         """Return the numbers of the versions that a claimant holds on to, ascending."""
         ending = _claim_name(claimant)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,7 +18,7 @@ from pulumi_mlserve.clients.models.file_bytes import is_full
 from pulumi_mlserve.clients.models.folder_blobs import FolderBlobs, Source
 from pulumi_mlserve.clients.models.model_files import HashedModel
 from pulumi_mlserve.clients.models.model_release import Claims, InUseError, Release, Released, UsersOf, wait_for_sweeps
-from pulumi_mlserve.clients.models.model_versions import ModelVersion, Versions, version_uri
+from pulumi_mlserve.clients.models.model_versions import ModelVersion, Page, Versions, Wanted, version_uri
 from pulumi_mlserve.clients.models.object_blobs import ObjectBlobs
 from pulumi_mlserve.clients.models.object_json import Objects, StoreUnreachableError
 from pulumi_mlserve.clients.models.store_identity import StoreIdentity
@@ -27,7 +28,7 @@ from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.model import ModelMeta, model_name_problem, property_problems
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 
-__all__ = ["InUseError", "ModelStore", "ModelVersion", "Registered", "Released", "UsersOf", "utc_now"]
+__all__ = ["InUseError", "ModelStore", "ModelVersion", "Page", "Registered", "Released", "UsersOf", "utc_now"]
 
 
 def utc_now() -> str:
@@ -184,23 +185,59 @@ class ModelStore:
 
     def latest(self, name: str, tags: Mapping[str, str | None] | None = None) -> ModelVersion | None:
         """Return the newest version that is not deleted, of those that carry the tags, or None."""
-        return next(iter(self.list(name, tags, latest=True)), None)
+        return next(self._newest_first(name, None, Wanted(tags or {})), None)
+
+    def names(self) -> list[str]:
+        """Return the names of all models, also of those whose versions are all deleted, sorted."""
+        return self._versions.names()
+
+    def numbers(self, name: str) -> list[int]:
+        """Return the numbers of a model's versions that are not deleted, ascending: two listings, nothing is read."""
+        return self._versions.live(name)
 
     def list(
-        self, name: str | None = None, tags: Mapping[str, str | None] | None = None, *, latest: bool = False
+        self,
+        name: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        *,
+        properties: Mapping[str, str | None] | None = None,
+        latest: bool = False,
     ) -> list[ModelVersion]:
         """Return versions that are not deleted, by name and number.
 
         Args:
             name: Of this model; of all by default.
             tags: Those that carry all of these tags; None as a value stands for any.
+            properties: The same of properties, such as ``{"run_id": …}``.
             latest: Of each model only the newest of those.
         """
-        found = []
+        found: list[ModelVersion] = []
+        wanted = Wanted(tags or {}, properties or {})
         for model in self._versions.names() if name is None else [name]:
-            of_model = [v for v in self._versions.get(model, self._versions.live(model)) if _carries(v.meta.tags, tags)]
-            found += of_model[-1:] if latest else of_model
+            of_model = self._newest_first(model, None, wanted)
+            found += reversed([*itertools.islice(of_model, 1 if latest else None)])
         return found
+
+    def page(
+        self,
+        name: str,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        tags: Mapping[str, str | None] | None = None,
+        properties: Mapping[str, str | None] | None = None,
+    ) -> Page:
+        """Return some versions of a model that are not deleted, the newest first; no others are read.
+
+        Args:
+            name: The model's name.
+            before: Only older ones than this number: what the page before said as ``next``.
+            limit: At most so many.
+            tags: As in ``list``.
+            properties: As in ``list``.
+        """
+        found = [*itertools.islice(self._newest_first(name, before, Wanted(tags or {}, properties or {})), limit + 1)]
+        return Page(tuple(found[:limit]), found[limit - 1].version if len(found) > limit else None)
 
     def update_meta(self, name: str, version: int, meta: ModelMeta) -> None:
         """Replace what is said about a version; recorded properties stay.
@@ -216,6 +253,10 @@ class ModelStore:
     def claims(self, name: str, version: int) -> tuple[str, ...]:
         """Return who holds on to a version, sorted."""
         return self._claims.of(name, version)
+
+    def all_claims(self, names: Iterable[str]) -> dict[tuple[str, int], tuple[str, ...]]:
+        """Return who holds on to which versions of models, by name and number."""
+        return {(name, number): who for name in names for number, who in self._claims.all_of(name).items()}
 
     def claim(self, name: str, version: int, claimant: str, *, owner: str | None = None) -> None:
         """Hold on to a version: its files stay until the claim is released, by this owner if one is given.
@@ -311,6 +352,10 @@ class ModelStore:
             raise OperationError(f"{target_folder}: {what}; {version.id} was not put there") from error
         return target_folder / version.base_name
 
+    def _newest_first(self, name: str, before: int | None, wanted: Wanted) -> Iterator[ModelVersion]:
+        numbers = [number for number in reversed(self._versions.live(name)) if before is None or number < before]
+        yield from self._versions.matching(name, numbers, wanted)
+
     def _store_contents(self, hashed: HashedModel, work: Work) -> None:
         missing = self._blobs.missing(hashed.files)
         if missing:
@@ -325,7 +370,3 @@ class ModelStore:
         if problems := property_problems(recorded, meta.properties):
             raise InvalidInputError(problems)
         return meta.model_copy(update={"properties": {**recorded, **meta.properties}})
-
-
-def _carries(tags: Mapping[str, str], wanted: Mapping[str, str | None] | None) -> bool:
-    return all(key in tags and value in {None, tags[key]} for key, value in (wanted or {}).items())

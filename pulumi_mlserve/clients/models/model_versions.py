@@ -7,14 +7,16 @@ written before the version itself: version N may have this content. These two go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, NamedTuple
 
 from pulumi_mlserve.clients.models.model_files import HashedModel
 from pulumi_mlserve.clients.models.object_json import Objects
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.model import ModelMeta
+
+_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,39 @@ class ModelVersion:
     def id(self) -> str:
         """Return the identifier that Azure ML v1 used: ``name:version``."""
         return f"{self.name}:{self.version}"
+
+
+class Page(NamedTuple):
+    """Some versions of a model, the newest first.
+
+    Attributes:
+        versions: The versions.
+        next: The number to ask for what comes after; None at the end.
+    """
+
+    versions: tuple[ModelVersion, ...]
+    next: int | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What versions are looked for by; None as a value stands for any.
+
+    Attributes:
+        tags: The tags that they carry.
+        properties: The properties that they have.
+    """
+
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+
+    def fits(self, meta: ModelMeta) -> bool:
+        """Return whether what is said about a version is what is wanted."""
+        return all(
+            key in said and value in {None, said[key]}
+            for said, wanted in ((meta.tags, self.tags), (meta.properties, self.properties))
+            for key, value in wanted.items()
+        )
 
 
 def version_uri(name: str, version: int) -> str:
@@ -119,6 +154,19 @@ class Versions:
             if content is not None
         ]
 
+    def matching(self, name: str, numbers: Sequence[int], wanted: Wanted) -> Iterator[ModelVersion]:
+        """Yield those of the living versions that are wanted, in this order; read as they are asked for."""
+        at_once = 1
+        while numbers:
+            part, numbers = numbers[:at_once], numbers[at_once:]
+            metadata = self._objects.read_all([_key(name, "metadata", number) for number in part])
+            said = {number: meta for number, meta in zip(part, metadata, strict=True) if wanted.fits(_meta(meta))}
+            contents = self._objects.read_all([_key(name, "versions", number) for number in said])
+            for content, meta in zip(contents, said.values(), strict=True):
+                if content is not None:
+                    yield _version(content, meta, deleted=False)
+            at_once = min(at_once * 4, _AT_ONCE)
+
     def contents(self, name: str, numbers: Sequence[int]) -> set[str]:
         """Return the hashes of all files of these versions."""
         documents = self._objects.read_all([_key(name, "versions", number) for number in numbers])
@@ -161,8 +209,12 @@ def _numbers(names: Iterable[str]) -> list[int]:
     return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit())
 
 
+def _meta(document: Mapping[str, Any] | None) -> ModelMeta:
+    said = {key: value for key, value in (document or {}).items() if key in ModelMeta.model_fields}
+    return ModelMeta.model_validate(said)
+
+
 def _version(content: Mapping[str, Any], meta: Mapping[str, Any] | None, *, deleted: bool) -> ModelVersion:
-    said = {key: value for key, value in (meta or {}).items() if key in ModelMeta.model_fields}
     return ModelVersion(
         name=content["name"],
         version=content["version"],
@@ -173,6 +225,6 @@ def _version(content: Mapping[str, Any], meta: Mapping[str, Any] | None, *, dele
         size=content["size"],
         created=content["created"],
         created_by=content["created_by"],
-        meta=ModelMeta.model_validate(said),
+        meta=_meta(meta),
         deleted=deleted,
     )

@@ -184,6 +184,30 @@ class Records:
         """Return the services whose records name a version, as messages name them."""
         return [str(record.key) for record in self.list(model=f"{name}:{version}")]
 
+    def needed_models(self, revisions: int) -> Mapping[tuple[str, int], Sequence[str]]:
+        """Return which services need which versions: those they run, and those of their last revisions.
+
+        Args:
+            revisions: How many of each service's last revisions count, the one that runs among them; those of a service
+                that was removed do not.
+        """
+        found: dict[tuple[str, int], list[str]] = {}
+        for record in self.list():
+            seen: list[tuple[str, tuple[UsedModel, ...]]] = []
+            keys = self._objects.keys(_history(record.key))
+            documents = (self._objects.read(key) for key in reversed(keys))
+            before = (_from_document(document["record"]) for document in documents if document is not None)
+            for one in (record, *([] if revisions <= 1 else before)):
+                revision = (one.image_digest, one.models)
+                if revision not in seen:
+                    seen.append(revision)
+                    for model in one.models:
+                        users = found.setdefault((model.name, model.version), [])
+                        users += [str(record.key)] if str(record.key) not in users else []
+                if len(seen) >= revisions:
+                    break
+        return found
+
     def users_of_image(self, digest: str) -> Sequence[str]:
         """Return the services whose records name an image, as messages name them."""
         return [str(record.key) for record in self.list(image=digest)]
