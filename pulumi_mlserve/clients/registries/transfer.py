@@ -62,7 +62,7 @@ class BlobSource:
     def of_stream(
         cls, make: Callable[[], Iterator[bytes]], digest: str, size: int, name: str = "a layer"
     ) -> BlobSource:
-        """Return a source of bytes that can only be made from their begin; what is not asked for is made and dropped."""
+        """Return a source of bytes that are made from their begin only; those before an offset are dropped."""
         return cls(digest, size, lambda offset: after(make(), offset), name=name)
 
 
