@@ -37,7 +37,7 @@ class RegisteredModelArgs(TypedDict, total=False):
     model_framework_version: pulumi.Input[str]
     """The framework's version; needs ``model_framework``."""
     child_paths: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Which files of the folder belong to the model; all by default."""
+    """Which files and folders of the folder belong to the model, or patterns such as ``*.bin``; all by default."""
     sample_input: pulumi.Input[Any]
     """One request body that the model understands; images replay it before they report ready."""
     sample_output: pulumi.Input[Any]

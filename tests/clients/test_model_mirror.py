@@ -99,6 +99,14 @@ def test_children_are_brought_alone(address, mirror, reads):
     assert ({"sub/b": b"2"}, ["m/sub/b"]) == (tree(found), reads)
 
 
+def test_patterns_bring_what_they_may_name(address, mirror, reads):
+    """What no pattern can name stays where it is."""
+    put(address, m__a=b"1", m__sub__b=b"2", m__sub__c=b"3")
+
+    assert {"sub/b": b"2", "sub/c": b"3"} == tree(mirror.bring(f"{address}/m", ["sub/*"]))
+    assert ["m/sub/b", "m/sub/c"] == sorted(reads)
+
+
 def test_what_was_cut_off_goes_on(address, mirror, reads):
     """Whole parts are not read twice."""
     content = os.urandom(20 * PART)

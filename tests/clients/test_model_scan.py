@@ -185,6 +185,19 @@ def test_child_paths_choose_files_and_folders(model):
     )
 
 
+def test_child_paths_may_be_patterns(model):
+    """As a shell reads them; a name that looks like one and is there is that name."""
+    (model / "sub" / "deep").mkdir()
+    for name in ("sub/deep/x.txt", "a[1]", "a1"):
+        (model / name).write_bytes(b"1")
+
+    assert ["m/sub/vocabulary.txt"] == paths(model, ["*/*.txt"])
+    assert ["m/sub/deep/x.txt", "m/sub/vocabulary.txt"] == paths(model, ["**/*.txt"])
+    assert ["m/sub/deep/x.txt"] == paths(model, ["sub/d*"])
+    assert ["m/a[1]"] == paths(model, ["a[1]"])
+    assert ["child_paths[0]: there is no such file or folder in 'm', got '*.bim'"] == problems(model, ["*.bim"])
+
+
 def test_wrong_child_paths_are_refused_at_their_place(model):
     """All at once."""
     (model / "link").symlink_to("sub")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from obstore.exceptions import NotFoundError, PreconditionError
 
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.models.file_bytes import SourceChangedError, is_full
+from pulumi_mlserve.clients.models.model_scan import is_pattern
 from pulumi_mlserve.clients.models.object_json import Objects
 from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
@@ -216,8 +218,14 @@ def _listed(objects: Objects, path: str, name: str, child_paths: Sequence[str] |
         raise InvalidInputError([Problem("path", f"the object {key!r} has a name no file can have") for key in wrong])
     if child_paths is None:
         return files
-    wanted = [f"{name}/{child.strip('/')}" for child in child_paths]
-    return {key: files[key] for key in files if any(key == w or key.startswith(f"{w}/") for w in wanted)}
+    return {key: files[key] for key in files if any(_belongs(key.partition("/")[2], child) for child in child_paths)}
+
+
+def _belongs(path: str, child: str) -> bool:
+    """Return whether a file is, or lies in, what a child path names; for a pattern, whether it may."""
+    whole = [part for part in child.split("/") if part not in {"", "."}]
+    plain = list(itertools.takewhile(lambda part: not is_pattern(part), whole))
+    return path.split("/")[: len(plain)] == plain
 
 
 def _remote(entry: Mapping[str, Any]) -> Remote:

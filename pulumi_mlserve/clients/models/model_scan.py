@@ -41,7 +41,7 @@ def scan(path: str | Path, child_paths: Sequence[str] | None = None) -> list[Fou
 
     Args:
         path: A file or a folder; its own name becomes the base name.
-        child_paths: Files and folders inside the folder; all by default.
+        child_paths: Files and folders inside the folder, or patterns such as ``**/*.json``; all by default.
 
     Raises:
         InvalidInputError: Something there cannot be part of a model.
@@ -64,6 +64,11 @@ def scan(path: str | Path, child_paths: Sequence[str] | None = None) -> list[Fou
     if walk.problems:
         raise InvalidInputError(walk.problems)
     return [walk.found[name] for name in sorted(walk.found)]
+
+
+def is_pattern(child: str) -> bool:
+    """Return whether a child path may name several files: with ``*``, ``?`` or ``[``."""
+    return any(mark in child for mark in "*?[")
 
 
 class _Walk:
@@ -90,9 +95,17 @@ class _Walk:
                 self.refuse(at, f"{child!r} leads through the link {name!r} to a folder; put the folder itself there")
                 return
         if not os.path.lexists(step / names[-1]):
-            self.refuse(at, f"there is no such file or folder in {self._root.name!r}, got {child!r}")
+            if not (is_pattern(child) and self._take_matching(at, "/".join(names))):
+                self.refuse(at, f"there is no such file or folder in {self._root.name!r}, got {child!r}")
             return
         self.take(at, "/".join([self._root.name, *names]))
+
+    def _take_matching(self, at: str, pattern: str) -> bool:
+        """Take what a pattern names, as a shell with `**` reads it; return whether there is anything."""
+        found = sorted(path.relative_to(self._root).as_posix() for path in self._root.glob(pattern))
+        for child in found:
+            self.take(at, f"{self._root.name}/{child}")
+        return bool(found)
 
     def take(self, at: str, name: str, *, is_root: bool = False) -> None:
         """Take a file, or a folder with everything in it; only a root may be a link to a folder."""
