@@ -164,6 +164,15 @@ def test_a_source_that_changed_meanwhile_is_refused(compiler, tmp_path):
         compile_all([planned], compiler, tmp_path / "out")
 
 
+def test_a_source_may_be_named_from_where_the_program_runs(compiler, tmp_path, monkeypatch):
+    """A program names its source directory relative to itself; the compiler works elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    found = entries(Path("src"), SOURCES)
+
+    assert len(SOURCES) == len(compiled_entries(found, compiler, tmp_path / "scratch"))
+
+
 def test_an_interpreter_that_ends_early_is_named(sources, tmp_path):
     """Rather than an image with half of its bytecode."""
     with pytest.raises(OperationError, match=r"ended while it compiled opt/x/a\.py"):

@@ -147,7 +147,8 @@ class _Run:
         """Begin; questions and answers lie beside the first result, since pipes could fill up."""
         asked, self._answers = (self._jobs[0].target.with_suffix(ending) for ending in (".asked", ".answers"))
         lines = [
-            json.dumps([str(job.content), f"/{job.source.path}", str(job.target), self._checked]) for job in self._jobs
+            json.dumps([str(job.content.absolute()), f"/{job.source.path}", str(job.target), self._checked])
+            for job in self._jobs
         ]
         asked.write_text("\n".join(lines) + "\n", encoding="utf-8")
         program = Path(bytecode_program.__file__).read_text(encoding="utf-8")
