@@ -25,7 +25,7 @@ RELEASE = "bookworm"
 PYTHON = "3.11"  # what this release brings
 _FORM = 1
 _WANTED = "--include=python3,python3-venv,ca-certificates"
-_LEFT_OUT = ("dev", "proc", "sys", "run", "tmp", "var/cache", "var/lib/apt", "var/log", "usr/share/doc", "usr/share/man")
+_LEFT_OUT = (
     "dev",
     "proc",
     "sys",
