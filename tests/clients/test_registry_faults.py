@@ -407,6 +407,27 @@ def test_an_unknown_host_is_told():
         ours.resolve(parse_reference("registry.invalid/app"))
 
 
+def test_a_blob_that_went_while_the_image_was_pushed_is_sent_again(real, proxy):
+    """Cleaning up took it; the registry finds out when it gets the manifest."""
+    layer = Pattern(1000, b"went")
+
+    def clean_up():
+        (link,) = (real.folder / "data").rglob(f"_layers/sha256/{layer.digest.partition(':')[2]}/link")
+        link.unlink()
+
+    proxy.fault("PUT", "/manifests/sha256", before=clean_up)
+    pushed = push(proxy, layer)
+
+    assert 1 == proxy.count("PUT", "/manifests/", 400)
+    assert "sent" == pushed.outcomes[layer.digest]
+    with client() as ours:
+        assert ours.exists(pushed.reference)
+    body = json.dumps({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]}).encode()
+    proxy.fault("PUT", "/manifests/", status=400, body=body, times=99)
+    with pytest.raises(RegistryError, match=r"does not find a blob that it said it has, tried 7 times; check"):
+        push(proxy, Pattern(10, b"went for ever"))
+
+
 class _Silent(BaseHTTPRequestHandler):
     asked = threading.Event()
     enough = threading.Event()

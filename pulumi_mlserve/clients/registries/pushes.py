@@ -10,7 +10,7 @@ from typing import Final
 
 from pulumi_mlserve.clients.interruption import heard
 from pulumi_mlserve.clients.registries.challenges import scope
-from pulumi_mlserve.clients.registries.refusals import RegistryError
+from pulumi_mlserve.clients.registries.refusals import RegistryError, TransientError
 from pulumi_mlserve.clients.registries.session import Ask, Session, Surroundings
 from pulumi_mlserve.clients.registries.transfer import BlobSource, Transfer
 from pulumi_mlserve.clients.registries.uploads import BlobUpload, Outcome
@@ -21,6 +21,7 @@ AT_ONCE: Final = 4
 """Blobs on their way side by side; more fill no line that these leave empty."""
 
 _MISSING: Final = 404
+_LOST: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
 @dataclass(frozen=True)
@@ -65,25 +66,42 @@ class ImagePush:
         """Return what was done; see `RegistryClient.push`."""
         if self._target.digest not in {None, self._digest}:
             raise ValueError(f"{self._target}: the manifest's digest is {self._digest}")
-        sources = self._sources(blobs)
-        total = sum(source.size for source in sources.values())
+        # The large ones first: they decide how long it takes.
+        sources = sorted(self._sources(blobs).values(), key=lambda source: -source.size)
+        outcomes: dict[str, Outcome] = {}
+        patience = self._session.patience(f"pushing {self._target.repository}")
+        existed = patience.run(lambda: self._attempt(sources, outcomes))
+        sent = sum(source.size for source in sources if outcomes[source.digest] == "sent")
+        return Pushed(self._target.at(self._digest), outcomes, sent, existed)
+
+    def _attempt(self, sources: Sequence[BlobSource], outcomes: dict[str, Outcome]) -> bool:
+        """Push all that is missing; returns whether the manifest was there.
+
+        Raises:
+            TransientError: The registry does not find a blob that it said it has.
+        """
         transfer = Transfer(
             f"pushing {self._target.name}",
-            total,
+            sum(source.size for source in sources),
             clock=self._around.clock,
             progress=self._around.progress,
             stop=self._around.stop,
         )
-        # The large ones first: they decide how long it takes.
-        ordered = sorted(sources.values(), key=lambda source: -source.size)
-        calls = [functools.partial(self._blob, source, transfer) for source in ordered]
-        done = self._around.stop.each(calls, AT_ONCE)
-        outcomes = {source.digest: outcome for source, outcome in zip(ordered, done, strict=True)}
-        existed = self._put(self._digest)
-        if self._target.tag:
-            self._put(self._target.tag)
-        sent = sum(source.size for source in ordered if outcomes[source.digest] == "sent")
-        return Pushed(self._target.at(self._digest), outcomes, sent, existed)
+        calls = [functools.partial(self._blob, source, transfer) for source in sources]
+        for source, outcome in zip(sources, self._around.stop.each(calls, AT_ONCE), strict=True):
+            if outcome != "there" or source.digest not in outcomes:
+                outcomes[source.digest] = outcome
+        try:
+            existed = self._put(self._digest)
+            if self._target.tag:
+                self._put(self._target.tag)
+        except RegistryError as error:
+            if not error.codes & _LOST:
+                raise
+            # Cleaning up takes blobs away, and the reference registry (2.8.2) loses sight of one for a moment while
+            # another push of the same blob ends.
+            raise TransientError("it does not find a blob that it said it has") from error
+        return existed
 
     def _blob(self, source: BlobSource, transfer: Transfer) -> Outcome:
         return BlobUpload(self._session, self._target.repository, source, transfer).run()
