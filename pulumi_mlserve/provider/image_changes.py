@@ -13,7 +13,7 @@ _SHORT: Final = 12
 
 
 def say_what_changes(call: Call) -> None:
-    """Tell which layers and packages an update moves."""
+    """Tell which layers and packages an update moves, and which compiler."""
     olds, news = call.olds.get("layers"), call.news.get("layers")
     if not isinstance(olds, Mapping) or not isinstance(news, Mapping) or olds == news:
         return
@@ -27,6 +27,9 @@ def say_what_changes(call: Call) -> None:
     moved = [f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names]
     if moved:
         call.info(f"packages: {', '.join(moved)}")
+    compilers = [known.get("compiler") for known in (call.olds, call.news)]
+    if all(isinstance(version, str) for version in compilers) and compilers[0] != compilers[1]:
+        call.info(f"compiled by Python {' → '.join(version or 'none' for version in compilers)}")
 
 
 def say_that_the_lock_is_the_stacks(call: Call) -> None:
