@@ -16,6 +16,7 @@ from pulumi_mlserve.clients.images.bytecode import Compiler, compiled_entries, f
 from pulumi_mlserve.clients.images.bytecode_program import canonical, compiled
 from pulumi_mlserve.clients.images.layer_writer import tar_stream, write_packed
 from pulumi_mlserve.clients.interruption import CancelledError
+from pulumi_mlserve.clients.processes.process_spec import ProcessSpec, environment
 from pulumi_mlserve.core.images.layer_files import LayerEntry, complete
 from pulumi_mlserve.core.problems import OperationError
 
@@ -221,6 +222,21 @@ def test_the_layers_of_an_image_hold_bytecode(tmp_path):
     assert 1 == found[runtime]
     assert 3 == found[f"var/azureml-app/__pycache__/score.{compiler.tag}.pyc"]
     assert () == shop.images.verify(image.digest)
+
+
+def test_a_service_uses_the_images_own_bytecode(tmp_path):
+    """A folder for compiled files would hide it; an image without any still gets one."""
+    shop = Workshop(tmp_path / "shop")
+    environments = []
+    for version in (shop.compiler().version, None):
+        root = shop.images.rootfs(shop.build(compiler=version, python=MINOR).digest)
+        spec = ProcessSpec(service_id="x", service="x", root=root, python=Path(sys.executable), revision="1")
+        environments.append(environment(spec, {}, tmp_path / "pycache"))
+    names = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+
+    assert [("1", None), (None, str(tmp_path / "pycache"))] == [
+        tuple(found.get(name) for name in names) for found in environments
+    ]
 
 
 def test_two_builders_make_the_same_image(tmp_path):
