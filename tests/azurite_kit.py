@@ -91,26 +91,35 @@ class Azurite:
             self._process.wait()
             self._process = None
 
-    def request(self, method, path, query=""):
+    def request(self, method, path, query="", body=None):
         """Send a signed request of Azure's REST API; return the body."""
         date = formatdate(usegmt=True)
         named = {"x-ms-date": date, "x-ms-version": "2021-12-02"}
+        length, kind = "", ""
+        if body is not None:
+            named["x-ms-blob-type"] = "BlockBlob"
+            length, kind = len(body) or "", "application/octet-stream"
         resource = f"/{ACCOUNT}/{ACCOUNT}/{path}"
         parameters = sorted(pair.split("=", 1) for pair in query.split("&") if pair)
         resource += "".join(f"\n{name}:{value}" for name, value in parameters)
         headers = "".join(f"{name}:{value}\n" for name, value in sorted(named.items()))
-        text = f"{method}\n\n\n\n\n\n\n\n\n\n\n\n{headers}{resource}"
+        text = f"{method}\n\n\n{length}\n\n{kind}\n\n\n\n\n\n\n{headers}{resource}"
         signature = base64.b64encode(hmac.digest(base64.b64decode(KEY), text.encode(), hashlib.sha256)).decode()
+        named |= {"Content-Type": kind} if kind else {}
         named["Authorization"] = f"SharedKey {ACCOUNT}:{signature}"
         url = f"{self.endpoint}/{path}" + (f"?{query}" if query else "")
         with contextlib.closing(
-            urllib.request.urlopen(urllib.request.Request(url, method=method, headers=named), timeout=20)
+            urllib.request.urlopen(urllib.request.Request(url, data=body, method=method, headers=named), timeout=20)
         ) as reply:
             return reply.read()
 
     def make_container(self, name):
         """Make a container."""
         self.request("PUT", name, "restype=container")
+
+    def put(self, path, body):
+        """Write a blob."""
+        self.request("PUT", path, body=body)
 
     def blobs(self, container):
         """All blobs of a container by their names."""

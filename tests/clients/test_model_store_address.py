@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import quote
 
 import pytest
@@ -134,6 +137,65 @@ def test_the_login_of_the_azure_cli_is_used(azurite, monkeypatch, tmp_path):
         Objects("az://team").names("models")
 
     assert "account get-access-token" in (tmp_path / "asked").read_text()
+
+
+@pytest.fixture
+def cloud(monkeypatch):
+    """A server that gives tokens of a managed identity and holds an empty container; yields what it was asked."""
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path.partition("?")[0], self.headers.get("Authorization", "")))
+            body = b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>"
+            if self.path.startswith("/token"):
+                body = json.dumps({"access_token": "of-the-identity", "expires_in": "3600", "expires_on": "4102444800",
+                                   "token_type": "Bearer", "resource": "x"}).encode()  # fmt: skip
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    for name, value in {"ACCOUNT_NAME": "team", "ENDPOINT": f"{address}/team"}.items():
+        monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
+    monkeypatch.setenv("AZURE_ALLOW_HTTP", "true")
+    yield address, asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_managed_identity_of_a_machine_is_used(cloud, monkeypatch):
+    """Nothing is given but the account; the token that the machine gives is sent."""
+    address, asked = cloud
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{address}/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "x")
+
+    assert [] == Objects("az://models").names("a")
+    assert "/token" == asked[0][0]
+    assert "Bearer of-the-identity" == asked[1][1]
+
+
+def test_the_token_of_the_azure_cli_is_sent(cloud, monkeypatch, tmp_path):
+    """What the program prints."""
+    _, asked = cloud
+    token = {"accessToken": "of-the-person", "expiresOn": "2099-01-01 00:00:00.000000", "expires_on": 4070908800,
+             "subscription": "s", "tenant": "t", "tokenType": "Bearer"}  # fmt: skip
+    program = tmp_path / "bin" / "az"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(token)}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+    assert [] == Objects("az://models").names("a")
+    assert ["Bearer of-the-person"] == [authorization for _, authorization in asked]
 
 
 def test_keys_of_a_profile_are_found(tmp_path):

@@ -47,6 +47,8 @@ class Objects:
     def __init__(self, location: str, backend: ObjectStore | None = None) -> None:
         self.folder: Path | None = None
         self.label = shown(location)
+        self._location = location
+        self._hasty: ObjectStore | None = None
         self._backend = backend
         if backend is None and "://" in location:
             self._backend = connected(location, retries=_RETRIES)
@@ -56,7 +58,12 @@ class Objects:
 
     @property
     def backend(self) -> ObjectStore:
-        """Return the object store itself; a folder that is not there yet reads as an empty one, and is not made."""
+        """Return the object store itself; a folder that is not there yet reads as an empty one, and is not made.
+
+        One that did not answer is asked without patience until it does: a preview asks many times.
+        """
+        if self._hasty is not None:
+            return self._hasty
         if self._backend is None and self.folder is not None:
             if not self.folder.exists():
                 return MemoryStore()
@@ -159,7 +166,9 @@ class Objects:
         """Turn the library's errors into ours while ``doing`` something; not-found and already-there pass."""
         try:
             yield
+            self._hasty = None
         except (AlreadyExistsError, FileNotFoundError):
+            self._hasty = None
             raise
         except OSError as error:
             if is_full(error):
@@ -189,6 +198,8 @@ class Objects:
             )
         if self.folder is not None or isinstance(self.backend, LocalStore | MemoryStore):
             return OperationError(f"{self.label}: the store failed at {doing}: {text}; check the folder and its rights")
+        if "://" in self._location and not isinstance(self._backend, MemoryStore):
+            self._hasty = connected(self._location, retries=0)
         return StoreUnreachableError(
             f"{self.label}: the store cannot be reached for {doing}: {text};"
             " check the network, the store's name and the credentials"
