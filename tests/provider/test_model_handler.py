@@ -168,6 +168,16 @@ def test_an_imported_version_is_claimed_by_the_next_update(settings, model):
     assert True is ModelHandler().drift(dataclasses.replace(call, state=updated))["claimed"]
 
 
+def test_a_version_other_than_forecast_is_no_difference(settings, model):
+    """Two runs forecast the same number in a new store: the one that came second finds its own in the outputs."""
+    call = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))
+    _, state = HANDLER.create(call)
+    second = dataclasses.replace(call, state={**state, "version": 2}, olds={**call.news, "store": "new"})
+
+    assert 2 == HANDLER.drift(dataclasses.replace(second, news={**call.news, "version": 2}))["version"]
+    assert "version" not in HANDLER.drift(second)
+
+
 def test_a_state_that_says_nothing_of_its_claim_differs_in_nothing(settings, model):
     """Neither one of a release without owners nor a refresh of one without the input."""
     call = checked(Call(URN, news={"name": "price", "path": str(model)}, settings=settings))

@@ -74,8 +74,13 @@ class ModelHandler:
         return Checked(inputs)
 
     def drift(self, call: Call) -> Mapping[str, Any]:
-        """Return the store that has the version, and no claim on it if it was imported: the next update claims it."""
-        before = store_before(call, workplace(call.settings).models.identity)
+        """Return the store that has the version, and no claim on it if it was imported: the next update claims it.
+
+        Where another run was first, the version is not the one that the last check forecast.
+        """
+        before = dict(store_before(call, workplace(call.settings).models.identity))
+        if call.news.get("version") == call.state.get("version"):
+            before["version"] = call.state.get("version")
         return {**before, "claimed": call.news.get("claimed") if self._is_claimed(call) else None}
 
     def deletes_first(self, call: Call) -> bool:  # noqa: ARG002
