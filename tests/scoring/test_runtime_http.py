@@ -141,8 +141,10 @@ def test_expect_100_continue_is_refused_before_the_body(echo):
         b"GET / HTTP/1.1\r\nHost: x\r\nX-Endless: " + b"a" * 200_000,
         b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % number for number in range(300)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: 1\r\n" * 300 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 65_510 + b"\r\nY:" + b"b" * 10 + b"\r\n\r\n",
     ],
-    ids=["big", "endless", "target", "many"],
+    ids=["big", "endless", "target", "many", "one name", "signs"],
 )
 def test_a_head_over_the_limit_is_refused(echo, head):
     """431, whatever part is too large."""

@@ -14,6 +14,7 @@ from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 _MAX_HEAD: Final = 65_536
 _MAX_HEADERS: Final = 200
+_FIELD_SIGNS: Final = 4  # colon, blank and line end of each header
 _SMALL_BODY: Final = 65_536
 _HEAD_END: Final = b"\r\n\r\n"
 _HEAD_END_SIZE: Final = len(_HEAD_END)
@@ -104,7 +105,8 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = 0  # of names and values
+        self._head_bytes = 0
+        self._fields = 0  # headers, also those of one name
         self._unread_head = 0  # bytes that came while a head was not complete
         self._in_head = True
         self._exchange: Exchange | None = None
@@ -190,6 +192,7 @@ class Reader:
         self._url = b""
         self._headers = {}
         self._head_bytes = 0
+        self._fields = 0
         self._in_head = True
         self.begun = True
 
@@ -200,13 +203,14 @@ class Reader:
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
         """One header; what follows a chunked body changes nothing that was decided by the head."""
+        text = value or b""
+        self._fields += 1
+        self._count(len(name) + len(text) + _FIELD_SIGNS)
         if not self._in_head:
-            self._count(len(name) + len(value or b""))
             return
-        key, text = name.lower(), value or b""
+        key = name.lower()
         before = self._headers.get(key)
         self._headers[key] = text if before is None else before + b", " + text
-        self._count(len(name) + len(text))
 
     def on_headers_complete(self) -> None:
         """The head was read: refuse what can be refused without the body."""
@@ -350,7 +354,7 @@ class Reader:
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > _MAX_HEAD or len(self._headers) > _MAX_HEADERS:
+        if self._head_bytes > _MAX_HEAD or self._fields > _MAX_HEADERS:
             raise _HeadTooLargeError
 
     def _too_large(self) -> Reply:
