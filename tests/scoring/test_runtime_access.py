@@ -363,15 +363,16 @@ async def test_rolled_keys_are_fetched_once(signers):
     assert ["invalid"] * 5 == [one.kind for one in refused]
 
 
+@pytest.mark.parametrize("cause", [OSError("down"), RecursionError("a key set too deep for any reader")])
 @pytest.mark.asyncio
-async def test_keys_stay_while_the_network_is_down(signers):
+async def test_keys_stay_while_the_network_is_down(signers, cause):
     """And without any, nobody is told that his token is wrong."""
-    published = Published(OSError("down"))
+    published = Published(cause)
     gate = EntraGate(Tokens(settings()), published, pause_s=0)
     unknown = await settled(gate.admit(shown(token(signers))))
     published.document = key_set(signers, "one")
     found = await settled(gate.admit(shown(token(signers))))
-    published.document = OSError("down")
+    published.document = cause
     other = await settled(gate.admit(shown(token(signers, "two"))))
     still = await settled(gate.admit(shown(token(signers))))
     gate.close()

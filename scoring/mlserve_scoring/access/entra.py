@@ -7,7 +7,6 @@ every half minute, whoever sends it.
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import logging
 import threading
@@ -128,7 +127,7 @@ class EntraGate:
 
         try:
             found: object = keys_from(self._fetch())
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must be answered
             found = error
         try:
             self._loop.call_soon_threadsafe(self._asked_for, found)
