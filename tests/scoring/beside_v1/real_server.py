@@ -83,8 +83,8 @@ def _wait(process, port, log):
     end = time.monotonic() + 60
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
             connection.request("GET", "/")
             if connection.getresponse().status == 200:
                 return
