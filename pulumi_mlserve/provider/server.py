@@ -110,12 +110,13 @@ class Servicer(ProviderServicer):
         )
         # Retyped values would only repeat the same complaint in other words.
         call = dataclasses.replace(self._asked(request, news=news, olds=olds, of=declaration), news=inputs)
+        # A secret is one in messages, in the state and in every preview, however the program came by it.
+        declared = frozenset(shape.by_name[name].wire for name in inputs if hides(shape.by_name[name], inputs[name]))
+        news = dataclasses.replace(news, secrets=news.secrets | (declared & news.plain.keys()))
         checked = await self._run(context, _checker(handler, problems), call)
         if checked.problems:
             return provider_pb2.CheckResponse(failures=check_failures(checked.problems, news, shape))
-        # A secret is one in the state and in every preview, however the program came by it.
-        declared = {field.wire for field in shape.fields if hides(field, checked.inputs.get(field.name))}
-        return provider_pb2.CheckResponse(inputs=encode(to_wire(checked.inputs, shape), news.secrets | declared))
+        return provider_pb2.CheckResponse(inputs=encode(to_wire(checked.inputs, shape), news.secrets))
 
     async def Diff(self, request: Any, context: Any) -> Any:
         declaration, handler = self._handler(request.urn)

@@ -20,11 +20,16 @@ IMAGE = {
 URN = "urn:pulumi:dev::shop::mlserve:index:LocalProcess::price"
 
 
-def checked(**news):
-    """Returns what check makes of inputs, as the engine gets it."""
+def asked(**news):
+    """Returns the answer of check."""
     servicer = Servicer(SimpleNamespace(), handlers(), "")
     request = provider_pb2.CheckRequest(urn=URN, news=encode({"name": "price", "image": IMAGE, **news}))
-    response = asyncio.run(servicer.Check(request, None))
+    return asyncio.run(servicer.Check(request, None))
+
+
+def checked(**news):
+    """Returns what check makes of inputs, as the engine gets it."""
+    response = asked(**news)
 
     assert [] == list(response.failures)
     return decode(response.inputs)
@@ -42,3 +47,14 @@ def test_options_of_an_object_store_are_secret():
 def test_keys_are_secret():
     """Those that a program wrote in clear, too."""
     assert {"keys"} == checked(keys={"primary": "a" * 16, "secondary": "b" * 16}).secrets
+
+
+def test_what_is_wrong_with_a_declared_secret_is_told_without_it():
+    """The command line prints the value at a failure's path: so that such a failure has none."""
+    (failure,) = asked(
+        enableAppInsights=True, appInsightsConnectionString="hunter2", image={**IMAGE, "features": ["telemetry"]}
+    ).failures
+
+    assert "" == failure.property
+    assert failure.reason.startswith("appInsightsConnectionString: has no InstrumentationKey")
+    assert "hunter2" not in failure.reason
