@@ -15,6 +15,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from types import CodeType
 from typing import Final
 
 _FLAG: Final = 0x80
@@ -41,8 +42,28 @@ def compiled(source: bytes, place: str, *, checked: bool) -> bytes:
         Exception: It does not compile, in whatever way the compiler says so.
     """
     code = compile(source, place, "exec", dont_inherit=True, optimize=0)
+    if sys.version_info < (3, 11) and has_loose_set(code):
+        raise ValueError("a set constant would be written in another order by the next process")
     head = importlib.util.MAGIC_NUMBER + (3 if checked else 1).to_bytes(4, "little")
     return head + importlib.util.source_hash(source) + canonical(marshal.dumps(code, 4))
+
+
+def has_loose_set(constant: object) -> bool:
+    """Tell whether a set among the constants holds what Python 3.10 hashes by its address, such as None.
+
+    From 3.11 on sets are marshalled in an order of their own: https://github.com/python/cpython/issues/81777.
+    """
+    if isinstance(constant, CodeType):
+        return any(map(has_loose_set, constant.co_consts))
+    if isinstance(constant, tuple):
+        return any(map(has_loose_set, constant))
+    return isinstance(constant, frozenset) and not all(map(_hashed_by_value, constant))
+
+
+def _hashed_by_value(constant: object) -> bool:
+    if isinstance(constant, tuple):
+        return all(map(_hashed_by_value, constant))
+    return isinstance(constant, (str, bytes, int, float, complex))
 
 
 def canonical(dump: bytes) -> bytes:
