@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import obstore
 import pytest
 
 from pulumi_mlserve.clients.interruption import CancelledError
@@ -25,6 +26,10 @@ SHOP = ServiceRecord(
     revision="r",
     status="ready",
 )
+
+
+class KilledError(BaseException):
+    """Stands for a signal that nobody handles."""
 
 
 @pytest.fixture
@@ -140,8 +145,50 @@ def test_a_version_that_a_killed_registration_left_goes(bench, records):
     assert ["ridge:2"] == [version.id for version in bench.store.list()]
 
 
-def test_pruning_stops_when_it_is_no_longer_wanted(bench, records):
+def test_a_pruning_that_was_killed_is_finished_by_the_next(bench, records, monkeypatch):
+    """At whatever step it was."""
+    real_put, real_delete = obstore.put, obstore.delete
+    steps = 0
+    killed = True
+    while killed:
+        name = f"ridge{steps}"
+        registered(bench, 3, name=name)
+        left = steps
+
+        def counted(real):
+            def call(*args, **kwargs):
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise KilledError
+                return real(*args, **kwargs)
+
+            return call
+
+        plan = plan_pruning(bench.store, records, name=name, claimants={HAND})
+        monkeypatch.setattr(obstore, "put", counted(real_put))
+        monkeypatch.setattr(obstore, "delete", counted(real_delete))
+        try:
+            prune(bench.store, records, plan)
+            killed = False
+        except KilledError:
+            pass
+        monkeypatch.setattr(obstore, "put", real_put)
+        monkeypatch.setattr(obstore, "delete", real_delete)
+        prune(bench.store, records, plan_pruning(bench.store, records, name=name, claimants={HAND}))
+
+        assert [3] == bench.store.numbers(name)
+        assert {(name, 3): (HAND,)} == bench.store.all_claims([name])
+        assert {f"{name}:3"} == {version.id for version in bench.store.list(name) if bench.contents(version)}
+        steps += 3
+    assert steps > 10
+    sizes = [size for key, size in bench.store.objects.sizes("blobs").items() if size != 100]
+    assert len(bench.store.names()) == len(sizes)
+
+
+def test_pruning_stops_when_it_is_no_longer_wanted(bench, records, monkeypatch):
     """What went is gone, the rest is there whole."""
+    monkeypatch.setattr("pulumi_mlserve.clients.models.model_prune._AT_ONCE", 1)
     registered(bench, 4)
     plan = plan_pruning(bench.store, records, claimants={HAND})
     said = []

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, heard, stop_if
-from pulumi_mlserve.clients.models.model_release import InUseError
 from pulumi_mlserve.clients.models.model_store import ModelStore, ModelVersion
 from pulumi_mlserve.clients.models.records import Records
 
 _PRUNED = "pruned"
+_AT_ONCE = 100
 
 
 class Prunable(NamedTuple):
@@ -64,7 +64,7 @@ def plan_pruning(  # noqa: PLR0913  two subjects and keywords
     for version in reversed(versions):
         left[version.name] = left.get(version.name, 0) + 1
         held = claims.get((version.name, version.version), ())
-        others = [claimant for claimant in held if claimant not in claimants]
+        others = [claimant for claimant in held if claimant not in {*claimants, _PRUNED}]
         if services := needed.get((version.name, version.version)):
             kept[version.id] = f"needed by {', '.join(services)}"
         elif others:
@@ -88,7 +88,7 @@ def prune(  # noqa: PLR0913  two subjects and keywords
 ) -> Pruning:
     """Let go of what a plan names, and return what went; what somebody came to need meanwhile stays.
 
-    Interrupted, it is finished by planning and doing it again.
+    Interrupted, it is finished by planning and doing it again. A claim that does not count goes before the files do.
 
     Args:
         store: The store.
@@ -99,28 +99,44 @@ def prune(  # noqa: PLR0913  two subjects and keywords
         cancelled: Asked before each.
 
     Raises:
+        InUseError: A service came to run a version in this very moment; the others went.
         OperationError: The store failed.
     """
-
-    def in_use(name: str, number: int) -> tuple[str, ...]:
-        return tuple(records.needed_models(revisions).get((name, number), ()))
-
-    gone: list[Prunable] = []
+    needed = records.needed_models(revisions)
     kept = dict(plan.kept)
-    for version, held in plan.gone:
-        stop_if(cancelled, f"deleting {version.id}")
-        heard(progress)(f"deleting {version.id}")
-        try:
-            for claimant in held or (_PRUNED,):
-                released = store.release(version.name, claimant, version=version.version, in_use=in_use)
-        except InUseError as error:
-            kept[version.id] = f"needed by {', '.join(error.services)}"
-            continue
-        if others := released.kept.get(version.version):
-            kept[version.id] = f"claimed by {', '.join(others)}"
+    going: dict[str, list[Prunable]] = {}
+    for one in plan.gone:
+        if services := needed.get((one.version.name, one.version.version)):
+            kept[one.version.id] = f"needed by {', '.join(services)}"
         else:
-            gone.append(Prunable(version, held))
+            going.setdefault(one.version.name, []).append(one)
+    # What an interrupted pruning left marked is no version any more, but still holds its claim.
+    interrupted = [key for key, who in store.all_claims(store.names()).items() if _PRUNED in who and key not in needed]
+    for name in {name for name, _ in interrupted}:
+        left = {number for model, number in interrupted if model == name} - {*store.numbers(name)}
+        store.release(name, _PRUNED, version=left, in_use=records.users_of_model)
+    gone: list[Prunable] = []
+    for name, of_model in going.items():
+        for start in range(0, len(of_model), _AT_ONCE):
+            part = of_model[start : start + _AT_ONCE]
+            what = part[0].version.id if len(part) == 1 else f"{len(part)} versions of {name}"
+            stop_if(cancelled, f"deleting {what}")
+            heard(progress)(f"deleting {what}")
+            others = _let_go(store, records, name, part)
+            kept |= {f"{name}:{number}": f"claimed by {', '.join(who)}" for number, who in others.items()}
+            gone += [one for one in part if one.version.version not in others]
     return Pruning(tuple(gone), kept, plan.size if len(gone) == len(plan.gone) else _freed(gone, store.list()))
+
+
+def _let_go(store: ModelStore, records: Records, name: str, part: Sequence[Prunable]) -> Mapping[int, tuple[str, ...]]:
+    """Delete versions and return who claims those that stay; a claim of our own is there until the files are gone."""
+    for version, claimants in part:
+        store.claim(name, version.version, _PRUNED)
+        for claimant in claimants:
+            if claimant != _PRUNED:
+                store.release(name, claimant, version=version.version, in_use=records.users_of_model)
+    numbers = [version.version for version, _ in part]
+    return store.release(name, _PRUNED, version=numbers, in_use=records.users_of_model).kept
 
 
 def _freed(gone: Sequence[Prunable], staying: Sequence[ModelVersion]) -> int:

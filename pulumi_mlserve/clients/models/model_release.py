@@ -132,36 +132,47 @@ class Release:
         for number in numbers:
             if not others[number] and (services := in_use(name, number)):
                 raise InUseError(f"{name}:{number}", services)
-        deleted = []
-        kept = {}
+        kept: dict[int, tuple[str, ...]] = {}
+        deleted: list[int] = []
+        refused: InUseError | None = None
         for number in numbers:
             if others[number]:
                 self._claims.remove(name, number, claimant)
                 others[number] = self._others(name, number, claimant)  # they may have let go at the same moment
-            if not others[number]:
-                others[number] = self._delete(name, number, claimant, in_use=in_use, at=at)
+            try:
+                others[number] = others[number] or self._mark(name, number, claimant, in_use=in_use, at=at)
+            except InUseError as error:
+                refused = error
+                break
             if others[number]:
                 kept[number] = others[number]
             else:
                 deleted.append(number)
         if deleted:
-            self._clear_abandoned()
+            self._delete(name, deleted, claimant)
+        if refused is not None:
+            raise refused
         return Released(tuple(deleted), kept)
 
-    def _delete(self, name: str, number: int, claimant: str, *, in_use: UsersOf, at: str) -> tuple[str, ...]:
-        """Delete a version's files; return who came to claim it meanwhile, and then leave it as it is."""
+    def _mark(self, name: str, number: int, claimant: str, *, in_use: UsersOf, at: str) -> tuple[str, ...]:
+        """Mark a version as deleted; return who came to claim it meanwhile, and then leave it as it is."""
         self._versions.mark_deleted(name, number, at=at, by=claimant)
         if others := self._others(name, number, claimant):
             self._versions.unmark_deleted(name, number)
+            self._claims.remove(name, number, claimant)
         elif services := in_use(name, number):
             self._versions.unmark_deleted(name, number)
             raise InUseError(f"{name}:{number}", services)
-        else:
-            self._sweep(f"{name}@{number}", self._versions.contents(name, [number]))
-            self._versions.forget(name, number)
-        # The claim goes last: whoever was interrupted finds it, and finishes.
-        self._claims.remove(name, number, claimant)
         return others
+
+    def _delete(self, name: str, numbers: Sequence[int], claimant: str) -> None:
+        """Delete the files of versions that are marked, all at once: what is needed is looked up once."""
+        self._sweep(f"{name}@{numbers[0]}", self._versions.contents(name, numbers))
+        for number in numbers:
+            self._versions.forget(name, number)
+            # The claim goes last: whoever was interrupted finds it, and finishes.
+            self._claims.remove(name, number, claimant)
+        self._clear_abandoned()
 
     def _clear_abandoned(self) -> None:
         """Delete what registrations that were killed had stored before there was a version to name it."""

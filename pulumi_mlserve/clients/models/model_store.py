@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -275,7 +275,13 @@ class ModelStore:
         self._require_files(dataclasses.replace(found, deleted=True))
 
     def release(
-        self, name: str, claimant: str, *, in_use: UsersOf, version: int | None = None, owner: str | None = None
+        self,
+        name: str,
+        claimant: str,
+        *,
+        in_use: UsersOf,
+        version: int | Collection[int] | None = None,
+        owner: str | None = None,
     ) -> Released:
         """Let go of a version; its files go with the last claim, its number is never given again.
 
@@ -285,7 +291,7 @@ class ModelStore:
             name: The model's name.
             claimant: Who lets go.
             in_use: Says which services need a version.
-            version: The version; by default all versions of the name that the claimant holds.
+            version: The version, or several; by default all versions of the name that the claimant holds.
             owner: Leaves alone what another owner claimed under the claimant's name: when a resource is replaced, the
                 new one claims before the old one lets go, and both have one name. None releases whosever claim.
 
@@ -293,7 +299,11 @@ class ModelStore:
             InUseError: It is the last claim, and services need the version; nothing was changed.
         """
         held = self._claims.versions_of(name, claimant)
-        numbers = held if version is None else [n for n in {version} if n in held or n in self._versions.live(name)]
+        if version is None:
+            numbers = held
+        else:
+            there = {*held, *self._versions.live(name)}
+            numbers = sorted(there & ({version} if isinstance(version, int) else {*version}))
         numbers = [n for n in numbers if not self._claims.is_of_another(name, n, claimant, owner)]
         release = Release(self.objects, self._versions, self._claims, self._blobs)
         return release(name, numbers, claimant, in_use=in_use, at=self._now())
