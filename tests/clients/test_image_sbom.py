@@ -42,7 +42,26 @@ def test_the_list_is_attached_to_the_image_in_the_store(shop):
     assert image.digest == artifact["subject"]["digest"]
     assert ["tiny", "ridge"] == [component["name"] for component in sbom["components"]]
     assert image.digest == sbom["metadata"]["component"]["version"]
-    assert image == shop.images.get(image.digest) or image.written
+    assert image.sbom == shop.images.get(image.digest).sbom
+
+
+def test_a_damaged_list_is_found_and_mended_by_the_next_build(shop):
+    """Verify names it, and nobody is given half of one."""
+    image = shop.build()
+    places = ImagePlaces(shop.folder / "images")
+    content = shop.images.sbom(image.digest)
+    blob = places.blob("sha256:" + hashlib.sha256(content).hexdigest())
+    for path in (blob, places.blob(image.sbom)):
+        path.chmod(0o600)
+        path.write_bytes(b"{")
+
+        assert ["list of what is inside"] == [text.partition(":")[0] for text in shop.images.verify(image.digest)]
+        with pytest.raises(OperationError, match="its list of what is inside is damaged; build the image again"):
+            shop.images.sbom(image.digest)
+        shop.build()
+
+        assert () == shop.images.verify(image.digest)
+        assert content == shop.images.sbom(image.digest)
 
 
 def test_two_builders_make_one_list(shop, tmp_path):

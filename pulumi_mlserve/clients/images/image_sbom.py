@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ from pulumi_mlserve.clients.images.package_files import package_records
 from pulumi_mlserve.core.images.image import SITE_PACKAGES
 from pulumi_mlserve.core.images.oci import Origin, digest_of
 from pulumi_mlserve.core.images.sbom import EMPTY, Package, artifact_json, licences_of, sbom_json
+from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
     from pulumi_mlserve.clients.images.image_places import ImagePlaces
-    from pulumi_mlserve.core.images.image import ImageInputs
+    from pulumi_mlserve.core.images.image import BuiltImage, ImageInputs
 
 
 def write_sbom(places: ImagePlaces, inputs: ImageInputs, manifest: bytes, packages: Path | None, origin: Origin) -> str:
@@ -32,6 +34,32 @@ def write_sbom(places: ImagePlaces, inputs: ImageInputs, manifest: bytes, packag
     places.write_blob(EMPTY)
     places.write_blob(sbom)
     return places.write_blob(artifact_json(sbom, manifest))
+
+
+def sbom_blobs(places: ImagePlaces, image: BuiltImage) -> list[str]:
+    """Return the digests of what an image's list consists of: the artifact, then what that names, if it can be read."""
+    if image.sbom is None:
+        return []
+    try:
+        artifact = json.loads(places.blob(image.sbom).read_bytes())
+        return [image.sbom, *(str(part["digest"]) for part in (artifact["config"], *artifact["layers"]))]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return [image.sbom]
+
+
+def sbom_of(places: ImagePlaces, image: BuiltImage) -> bytes | None:
+    """Return an image's list, or None when it has none.
+
+    Raises:
+        OperationError: It is missing or damaged.
+    """
+    if image.sbom is None:
+        return None
+    path = places.blob(sbom_blobs(places, image)[-1])
+    content = path.read_bytes() if path.is_file() else b""
+    if path != places.blob(image.sbom) and places.blob(digest_of(content)) == path:
+        return content
+    raise OperationError(f"image {image.reference}: its list of what is inside is damaged; build the image again")
 
 
 def installed_packages(folder: Path) -> list[Package]:

@@ -15,6 +15,7 @@ from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
 from pulumi_mlserve.clients.images.image_export import ImageExport
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
 from pulumi_mlserve.clients.images.image_records import ImageRecords
+from pulumi_mlserve.clients.images.image_sbom import sbom_blobs, sbom_of
 from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
 from pulumi_mlserve.clients.images.rootfs import Unpacker, model_folder
 from pulumi_mlserve.clients.images.unused_bytes import collect
@@ -199,7 +200,9 @@ class ImageStore:
         with self._shared():
             image = self._image(digest)
             problems = []
-            for what, blob in (("manifest", image.digest), ("config", image.config_digest)):
+            documents = [("manifest", image.digest), ("config", image.config_digest)]
+            documents += [("list of what is inside", blob) for blob in sbom_blobs(self._places, image)]
+            for what, blob in documents:
                 path = self._places.blob(blob)
                 if not path.is_file() or digest_of(path.read_bytes()) != blob:
                     problems.append(f"{what}: missing or changed, {path}")
@@ -221,6 +224,14 @@ class ImageStore:
             OperationError: There is no such image.
         """
         return self._places.blob(self._image(digest).config_digest).read_bytes()
+
+    def sbom(self, digest: str) -> bytes | None:
+        """Return the list of what is in an image, CycloneDX as JSON, or None for an image that has none.
+
+        Raises:
+            OperationError: There is no such image, or its list is missing or damaged.
+        """
+        return sbom_of(self._places, self._image(digest))
 
     def layer_bytes(self, digest: str, layer: ImageLayer) -> Iterator[bytes]:
         """Give the bytes of one layer of an image as a registry gets them.

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pulumi_mlserve.clients.images.image_places import remove_tree
+from pulumi_mlserve.clients.images.image_sbom import sbom_blobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ def collect(places: ImagePlaces, layers: LayerStore, images: Sequence[BuiltImage
     """
     used = [layer for image in images for layer in image.layers]
     keep: dict[str, set[str]] = {
-        "blobs/sha256": {_hex(blob) for image in images for blob in image_blobs(places, image)}
+        "blobs/sha256": {_hex(blob) for image in images for blob in _blobs(places, image)}
         | {_hex(layer.digest) for layer in used},
         "files/sha256": {file.sha256 for layer in used for file in layers.files(layer)},
         "layers": {f"{_hex(layer.key)}.json" for layer in used},
@@ -47,14 +48,11 @@ def collect(places: ImagePlaces, layers: LayerStore, images: Sequence[BuiltImage
                 _remove(places, path)
 
 
-def image_blobs(places: ImagePlaces, image: BuiltImage) -> list[str]:
+def _blobs(places: ImagePlaces, image: BuiltImage) -> list[str]:
     """Return the digests of an image's documents and of what they name: layers, those of its base, its list."""
-    found = [image.config_digest]
-    for manifest in filter(None, (image.digest, image.sbom)):
-        found.append(manifest)
-        with contextlib.suppress(FileNotFoundError, ValueError):  # what is damaged is written again by the next build
-            document = json.loads(places.blob(manifest).read_bytes())
-            found += [str(part["digest"]) for part in (document["config"], *document["layers"])]
+    found = [image.digest, image.config_digest, *sbom_blobs(places, image)]
+    with contextlib.suppress(FileNotFoundError, ValueError):  # what is damaged is written again by the next build
+        found += [str(part["digest"]) for part in json.loads(places.blob(image.digest).read_bytes())["layers"]]
     return found
 
 
