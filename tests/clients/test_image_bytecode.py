@@ -258,7 +258,12 @@ def test_two_builders_make_the_same_image(tmp_path):
     """Folder, umask, user, locale, time zone, hash seed and number of processors do not show in the digest."""
     builders = [
         ("one", "022", {"LANG": "C", "TZ": "UTC", "PYTHONHASHSEED": "1"}, []),
-        ("two/with spaces", "077", {"LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo", "PYTHONOPTIMIZE": "1"}, ["taskset", "1"]),
+        (
+            "two/with spaces",
+            "077",
+            {"LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo", "PYTHONOPTIMIZE": "1"},
+            ["unshare", "--user", "taskset", "1"],
+        ),
     ]
     digests = []
     for folder, umask, variables, before in builders:
