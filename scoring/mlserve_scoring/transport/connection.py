@@ -15,9 +15,10 @@ from functools import partial
 from typing import Final, Protocol
 
 from mlserve_scoring.transport.codings import LEAST_COMPRESSED
+from mlserve_scoring.transport.heads import Heads
 from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import BODILESS, Reply, Request, encode, message_reply
-from mlserve_scoring.transport.reader import Exchange, Heads, Reader
+from mlserve_scoring.transport.reader import Exchange, Reader
 from mlserve_scoring.transport.recoding import compress_body, decode_body
 from mlserve_scoring.transport.streaming import StreamedBody
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from urllib.parse import unquote
 
 import httptools
 
 from mlserve_scoring.transport.codings import coding_of, unknown_coding
+from mlserve_scoring.transport.heads import Head, Heads, remember
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 _MAX_HEAD: Final = 65_536
@@ -18,11 +18,8 @@ _FIELD_SIGNS: Final = 4  # colon, blank and line end of each header
 _SMALL_BODY: Final = 65_536
 _HEAD_END: Final = b"\r\n\r\n"
 _HEAD_END_SIZE: Final = len(_HEAD_END)
-_KNOWN_HEAD: Final = 2_048
-_KNOWN_HEADS: Final = 512
 _MANY_PARTS: Final = 1_024
 _VERSIONS: Final = ("1.1", "1.0")
-_UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"content-encoding"})
 
 
 class Exchange:
@@ -44,26 +41,6 @@ class Exchange:
         self.legacy = legacy
         self.refusal: Reply | None = None
         self.coding = ""
-
-
-class Head(NamedTuple):
-    """What a head says; clients send the same one again and again, and it need not be parsed twice.
-
-    Attributes:
-        method, path, query, headers: As in ``Request``.
-        length: Bytes of the body.
-        legacy: Whether the client speaks HTTP/1.0.
-    """
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[bytes, bytes]
-    length: int
-    legacy: bool
-
-
-Heads = dict[bytes, Head]  # by their bytes
 
 
 class Receiver(Protocol):
@@ -169,18 +146,9 @@ class Reader:
         self._receiver.received(exchange)
 
     def _learn(self, exchange: Exchange) -> None:
-        """Remember a head that said nothing which only the parser can follow."""
         text, self._head_text = self._head_text, b""
-        request = exchange.request
-        headers = request.headers
-        if len(text) > _KNOWN_HEAD or text[:1].isspace() or text.count(b"\n") != text.count(b"\r\n"):
-            return  # a line that ends in another way may have ended the head before
-        if not exchange.keep_alive or exchange.refusal is not None or not _UNUSUAL.isdisjoint(headers):
-            return
-        if len(self._heads) >= _KNOWN_HEADS:
-            self._heads.clear()
-        length = int(headers.get(b"content-length", b"0"))
-        self._heads[text] = Head(request.method, request.path, request.query, headers, length, exchange.legacy)
+        if exchange.keep_alive and exchange.refusal is None:
+            remember(self._heads, text, exchange.request, legacy=exchange.legacy)
 
     # Called by the parser.
 

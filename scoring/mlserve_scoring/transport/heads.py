@@ -1,0 +1,56 @@
+"""Heads that were read before: clients send the same one again and again, and it need not be parsed twice.
+
+Only what the parser alone decides is remembered. Whether a request may pass is asked again each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from mlserve_scoring.transport.message import Request
+
+_LONGEST: Final = 2_048  # bytes
+_MOST: Final = 512
+_UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"content-encoding"})
+
+
+class Head(NamedTuple):
+    """What a head says.
+
+    Attributes:
+        method, path, query, headers: As in ``Request``.
+        length: Bytes of the body.
+        legacy: Whether the client speaks HTTP/1.0.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[bytes, bytes]
+    length: int
+    legacy: bool
+
+
+Heads = dict[bytes, Head]  # by their bytes
+
+
+def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool) -> None:
+    """Remember a head, unless it says something that only the parser can follow.
+
+    Args:
+        heads: Known ones; when they are too many, all are forgotten.
+        text: Its bytes, as far as the first empty line.
+        request: What the parser made of it; was not refused, and keeps its connection.
+        legacy: Whether the client speaks HTTP/1.0.
+    """
+    headers = request.headers
+    if len(text) > _LONGEST or text[:1].isspace() or text.count(b"\n") != text.count(b"\r\n"):
+        return  # a line that ends in another way may have ended the head before
+    if not _UNUSUAL.isdisjoint(headers):
+        return
+    if len(heads) >= _MOST:
+        heads.clear()
+    length = int(headers.get(b"content-length", b"0"))
+    heads[text] = Head(request.method, request.path, request.query, headers, length, legacy)
