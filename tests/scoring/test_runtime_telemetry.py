@@ -189,6 +189,34 @@ def test_an_answer_is_told_as_it_was_before_it_was_compressed(start, image, rece
     assert [json.dumps(["word"] * 500, separators=(",", ":")), "(non serializable or raw binary)"] == told
 
 
+def test_a_failure_behind_tensors_belongs_to_its_request(start, image, receiver):
+    """The script is asked by a request of its own making, which is the same to whoever reads the trace."""
+    script = """
+        import numpy as np
+        from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+        from inference_schema.schema_decorators import input_schema
+
+        def init():
+            pass
+
+        @input_schema("data", NumpyParameterType(np.array([1.0])))
+        def run(data):
+            if data[0] > 1:
+                raise ValueError("too large")
+            return 1
+    """
+    service = start(image({"score.py": script}), telemetry={"otlp_endpoint": receiver.address})
+    tensor = {"name": "data", "shape": [1], "datatype": "FP64", "data": [2]}
+    answer = service.request("POST", "/v2/models/diabetes/infer", json.dumps({"inputs": [tensor]}))
+
+    assert service.stop() == 0
+    span = next(iter(receiver.spans()))
+    told = next(entry for _, entry in receiver.records() if "exception.type" in attributes_of(entry))
+    assert 500 == answer.status
+    assert (span.trace_id, span.span_id) == (told.trace_id, told.span_id)
+    assert answer.headers["x-request-id"] == attributes_of(told)["Request Id"]
+
+
 def test_prints_and_exceptions_reach_a_collector(start, image, receiver):
     """Each with its request's span; at most 64 KB of a line."""
     service = start(image({"score.py": SCRIPT}), telemetry={"otlp_endpoint": receiver.address + "/"})

@@ -27,6 +27,11 @@ def on_enter(told: Callable[[Request | None], None]) -> None:
     _Entering.told = staticmethod(told)
 
 
+def is_traced() -> bool:
+    """Return whether somebody wants to know, and each request so has a trace."""
+    return _Entering.told is not None
+
+
 class Ids(NamedTuple):
     """The ids of a request as log lines show them; empty where there is none."""
 

@@ -11,6 +11,8 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError, ResultError
 from mlserve_scoring.models.model_scorer import Outputs
+from mlserve_scoring.observing.current import is_traced
+from mlserve_scoring.observing.trace_context import trace_of
 from mlserve_scoring.routes.identity import id_of
 from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_schema, forms_of_answer
 from mlserve_scoring.routes.open_inference_tensors import DTYPES, datatype_of, widened
@@ -151,6 +153,7 @@ class ScriptInferring:
             arrived=request.arrived,
             peer=request.peer,
             id=id_of(request),
+            trace=trace_of(request) if is_traced() else None,
         )
         return partial(self._infer, inner)
 
