@@ -172,7 +172,8 @@ def test_after_a_kill_every_line_is_whole(image, start, tmp_path):
     again.stop()
 
     assert whole == part.read_bytes()
-    assert ['{"a":1}', '{"a":2}'] == [row["input"] for row in rows(tmp_path, "inputs")]
+    # Parts that two processes began in one second have no order.
+    assert ['{"a":1}', '{"a":2}'] == sorted(row["input"] for row in rows(tmp_path, "inputs"))
     assert 2 == len(parts(tmp_path, "inputs"))
     assert "a torn last line was cut off" in again.log
     assert [] == list((tmp_path / ".mlserve-open").iterdir())
