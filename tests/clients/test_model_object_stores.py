@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 
 import obstore
 import pytest
@@ -169,6 +170,26 @@ def test_parts_of_another_content_are_noticed(bench):
         bench.store.materialise(version, bench.folder / "out")
 
     assert [] == list((bench.folder / "out" / "m").iterdir())
+
+
+def test_what_a_killed_upload_left_goes_when_nobody_went_on_with_it(bench):
+    """After a week; contents of versions stay, and so does what was uploaded just now."""
+    left, kept = bench.model(big=os.urandom(3 * PART)), bench.model(big=os.urandom(2 * PART), small=b"1")
+    bench.store.register("ridge", kept, NOTHING, "dev")
+    asked = []
+    with pytest.raises(CancelledError):
+        bench.store.register("lasso", left, NOTHING, "dev", cancelled=lambda: len(asked) > 4 or asked.append(1))
+    for sha256 in (entry.sha256 for entry in left.files):
+        bench.store.objects.write(f"blobs/sha256/{sha256[:2]}/{sha256}.parts/{'0' * 64}", {})
+    there = bench.keys("blobs")
+    bench.store.clear_abandoned()
+    assert there == bench.keys("blobs")
+    bench.store.clear_abandoned(older=timedelta(seconds=-60))
+
+    assert {entry.sha256 for entry in kept.files} == {
+        key.split("/")[3].removesuffix(".parts") for key in bench.keys("blobs")
+    }
+    assert ([], "m/small") == (bench.keys("sweeps"), max(bench.contents(bench.store.get("ridge", 1))))
 
 
 def test_deleting_leaves_no_part(bench):

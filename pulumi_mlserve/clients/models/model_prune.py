@@ -125,6 +125,7 @@ def prune(  # noqa: PLR0913  two subjects and keywords
             others = _let_go(store, records, name, part)
             kept |= {f"{name}:{number}": f"claimed by {', '.join(who)}" for number, who in others.items()}
             gone += [one for one in part if one.version.version not in others]
+    store.clear_abandoned()
     return Pruning(tuple(gone), kept, plan.size if len(gone) == len(plan.gone) else _freed(gone, store.list()))
 
 

@@ -177,7 +177,10 @@ class Release:
     def _clear_abandoned(self) -> None:
         """Delete what registrations that were killed had stored before there was a version to name it."""
         self._contents.clear_abandoned()
-        abandoned = set(self._contents.stored())
+        self.clear(set(self._contents.stored()))
+
+    def clear(self, abandoned: set[str]) -> None:
+        """Delete those of these contents that no version names."""
         for name in self._versions.names() if abandoned else ():
             # Deleted versions count: whoever deletes one may still take that back.
             abandoned -= self._versions.contents(name, self._versions.numbers(name))

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import BinaryIO
 
@@ -307,6 +307,16 @@ class ModelStore:
         numbers = [n for n in numbers if not self._claims.is_of_another(name, n, claimant, owner)]
         release = Release(self.objects, self._versions, self._claims, self._blobs)
         return release(name, numbers, claimant, in_use=in_use, at=self._now())
+
+    def clear_abandoned(self, *, older: timedelta = timedelta(days=7)) -> None:
+        """Delete what registrations that were killed uploaded to an object store, and nobody went on with.
+
+        Args:
+            older: How long nothing of a content was uploaded; what is newer may belong to a slow upload.
+        """
+        if isinstance(self._blobs, ObjectBlobs):
+            stored = self._blobs.stored_before(datetime.now(timezone.utc) - older)
+            Release(self.objects, self._versions, self._claims, self._blobs).clear(stored)
 
     def open_file(self, version: ModelVersion, path: str) -> BinaryIO:
         """Open one file of a version for reading.

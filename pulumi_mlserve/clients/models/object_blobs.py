@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -88,6 +89,14 @@ class ObjectBlobs:
     def stored(self) -> tuple[str, ...]:
         """Return none: a slow upload elsewhere, whose version does not exist yet, would have to begin anew."""
         return ()
+
+    def stored_before(self, moment: datetime) -> set[str]:
+        """Return the hashes of all contents of which nothing was written since."""
+        newest: dict[str, datetime] = {}
+        for key, changed in self._objects.changed("blobs").items():
+            sha256 = key.split("/")[3].removesuffix(".parts")
+            newest[sha256] = max(changed, newest.get(sha256, changed))
+        return {sha256 for sha256, changed in newest.items() if changed < moment}
 
     def clear_abandoned(self) -> None:
         """Do nothing: what an upload left is named by its content, and the next one goes on with it."""

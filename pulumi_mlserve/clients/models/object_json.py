@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -160,6 +161,12 @@ class Objects:
         """Return the sizes of all objects under a prefix, at any depth, by their keys."""
         with self.errors(f"listing {prefix}"):
             return {str(entry["path"]): entry["size"] for part in obstore.list(self.backend, prefix) for entry in part}
+
+    def changed(self, prefix: str) -> dict[str, datetime]:
+        """Return when all objects under a prefix were written, at any depth, by their keys."""
+        with self.errors(f"listing {prefix}"):
+            entries = [entry for part in obstore.list(self.backend, prefix) for entry in part]
+        return {str(entry["path"]): entry["last_modified"] for entry in entries}
 
     @contextlib.contextmanager
     def errors(self, doing: str) -> Iterator[None]:
