@@ -65,7 +65,7 @@ def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     shown = group.add("show", "models:show_model", "show one model version and its files")
     shown.add_argument("model", metavar="NAME[:VERSION]", help="the newest version when none is given")
     registered = group.add("register", "models:register", "register a file or a folder as a model version")
-    registered.add_argument("path", type=Path, help="the model's file or folder")
+    registered.add_argument("path", help="the model's file or folder, or its address: az://…, runs:/…, models:/…")
     registered.add_argument("name", help="the model's name")
     for option, text in (("--tag", "a tag"), ("--property", "a property, fixed once set")):
         registered.add_argument(

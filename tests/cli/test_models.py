@@ -38,6 +38,12 @@ def test_registering_gives_versions(model, capsys):
     assert first["digest"] == again["digest"] != second["digest"]
 
 
+def test_an_address_reaches_the_registration_as_it_was_given(capsys):
+    """Not as a path, in which two slashes are one."""
+    assert 1 == main(["models", "register", "ftp://host/ridge.onnx", "diabetes"])
+    assert "path: not an address that a model can be taken from, got 'ftp://host/ridge.onnx'" in capsys.readouterr().err
+
+
 def test_list_filters(model, capsys):
     """By name, by tag, and only the newest of each."""
     for number, name in enumerate(("diabetes", "diabetes", "wine")):
