@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 def list_models(options: Namespace) -> int:
     """Lists versions, by name and number."""
-    location = store_location(options.store)
+    store = ModelStore(store_location(options.store))
     tags = {key: value if mark else None for key, mark, value in (tag.partition("=") for tag in options.tag)}
-    versions = ModelStore(location).list(options.name, tags or None, latest=options.latest)
+    versions = store.list(options.name, tags or None, latest=options.latest)
     if options.json:
         return show_json([_plain(version) for version in versions])
     rows = [
@@ -53,14 +53,13 @@ def list_models(options: Namespace) -> int:
         for version in versions
     ]
     columns = ("model", "version", "digest", "size", "framework", "registered", "tags")
-    empty = f"no models in {location}; add one with: mlserve models register PATH NAME"
+    empty = f"no models in {store.location}; add one with: mlserve models register PATH NAME"
     return show_table(columns, rows, empty=empty)
 
 
 def show_model(options: Namespace) -> int:
     """Shows a version, its files and the services that run it."""
-    location = store_location(options.store)
-    store = ModelStore(location)
+    store = ModelStore(store_location(options.store))
     version = _find(store, options.model)
     users = Records(store).users_of_model(version.name, version.version)
     if options.json:
@@ -76,7 +75,7 @@ def show_model(options: Namespace) -> int:
             "registered": f"{when(version.created)} ({version.created_by})",
             "tags": pairs(meta.tags),
             "properties": pairs(meta.properties),
-            "store": f"{location} ({version.uri})",
+            "store": f"{store.location} ({version.uri})",
             "services": ", ".join(users) or "none",
         }
     )

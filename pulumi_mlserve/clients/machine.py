@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pulumi_mlserve.clients.environments.interpreter import find_python
 from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.store_address import shown
 from pulumi_mlserve.clients.plugin_cache import is_installed, launcher_path, plugin_version
 from pulumi_mlserve.clients.processes.cgroups import places
 from pulumi_mlserve.core.problems import OperationError
@@ -156,8 +157,8 @@ def _store(location: str) -> Finding:
         ModelStore(location).list("mlserve-doctor")
     except OperationError as error:
         advice = "check the URL and the credentials in the environment"
-        return Finding(what=what, state=MISSING, detail=f"{location}: {error}", advice=advice)
-    return Finding(what=what, state=OK, detail=location)
+        return Finding(what=what, state=MISSING, detail=f"{shown(location)}: {error}", advice=advice)
+    return Finding(what=what, state=OK, detail=shown(location))
 
 
 def _folder(what: str, folder: Path, variable: str) -> Finding:

@@ -38,6 +38,21 @@ def test_registering_gives_versions(model, capsys):
     assert first["digest"] == again["digest"] != second["digest"]
 
 
+def test_a_signature_in_the_stores_address_is_not_shown(capsys, monkeypatch):
+    """Neither by a list nor by the doctor."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "team")
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:9/team")
+    monkeypatch.setattr("pulumi_mlserve.clients.models.object_json._RETRIES", 0)
+    for command in (["models", "list"], ["models", "show", "ridge"]):
+        main([*command, "--store", "az://models?sv=1&sig=geheim"])
+    monkeypatch.setenv("MLSERVE_STORE", "az://models?sv=1&sig=geheim")
+    main(["doctor"])
+    said = "".join(capsys.readouterr())
+
+    assert "az://models" in said
+    assert "geheim" not in said
+
+
 def test_an_address_reaches_the_registration_as_it_was_given(capsys):
     """Not as a path, in which two slashes are one."""
     assert 1 == main(["models", "register", "ftp://host/ridge.onnx", "diabetes"])
