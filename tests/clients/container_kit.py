@@ -37,6 +37,7 @@ _LEFT_OUT = (
     "usr/share/doc",
     "usr/share/man",
 )
+_PACKAGES = ("docker.io", "containerd", "debootstrap", "iptables")
 _START_SECONDS = 60.0
 
 
@@ -83,6 +84,19 @@ def _write_base(root, folder):
     (folder / "base.json").write_text(json.dumps({"digest": "sha256:" + found.hexdigest(), "size": size}))
 
 
+def install_engines():
+    """Install what is missing of the programs these tests run, from Debian's packages; needs root."""
+    if all(map(shutil.which, ("dockerd", "ctr", "debootstrap", "iptables"))):
+        return
+    assert os.geteuid() == 0, f"install {' '.join(_PACKAGES)}, and run as root"
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    (DEVELOPMENT_CACHE / "bases").mkdir(parents=True, exist_ok=True)
+    with (DEVELOPMENT_CACHE / "bases" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *_PACKAGES]):
+            subprocess.run(["apt-get", *command], check=True, stdout=subprocess.DEVNULL, env=environment, timeout=250)
+
+
 class Docker:
     """A Docker daemon with a folder and a socket of its own."""
 
@@ -101,7 +115,7 @@ class Docker:
 
     def __call__(self, *arguments):
         """Run a command of the client and return what it prints."""
-        return said("/usr/bin/docker", "--host", self._socket, *arguments)
+        return said("docker", "--host", self._socket, *arguments)
 
 
 class Containerd:

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from container_kit import PYTHON, Containerd, Docker, base_image
+from container_kit import PYTHON, Containerd, Docker, base_image, install_engines
 from image_kit import Workshop
 
 from pulumi_mlserve.clients.environments.resolver import Resolver
@@ -47,6 +47,7 @@ EXPECTED = {"words": ["large", "small"], "user": 1000, "writable": False, "compi
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, cache_home):
     """An image on a base of Debian, exported both ways; returns its name, the layout and the tar."""
+    install_engines()
     folder = tmp_path_factory.mktemp("exported")
     shop = Workshop(folder / "shop")
     (shop.source / "score.py").write_text(SCRIPT)
@@ -84,6 +85,7 @@ def answer(ask):
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory):
     """A Docker daemon of this module's own."""
+    install_engines()
     with Docker(tmp_path_factory.mktemp("d")).running() as found:
         yield found
 
@@ -91,6 +93,7 @@ def docker(tmp_path_factory):
 @pytest.fixture(scope="module")
 def containerd(tmp_path_factory):
     """A containerd of this module's own."""
+    install_engines()
     with Containerd(tmp_path_factory.mktemp("c")).running() as found:
         yield found
 
