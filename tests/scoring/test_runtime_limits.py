@@ -408,3 +408,32 @@ def memory_of(pid):
     """The resident memory of a process in kB."""
     text = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
+
+
+def test_large_bodies_share_one_room(start, image):
+    """What all connections hold together is bounded; there is room again when somebody has left."""
+    service = start(image({"score.py": SCRIPT}))
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n"
+
+    def refused():
+        """What a client of another large body is told at once; nothing when its body is awaited."""
+        with service.connect() as client:
+            client.sendall(head + b"1")
+            return read_reply(client) if select.select([client], [], [], 0.3)[0] else None
+
+    clients = [service.connect() for _ in range(4)]
+    for client in clients:
+        client.sendall(head + b"1")
+    end = time.monotonic() + 20
+    while (answer := refused()) is None:
+        assert time.monotonic() < end, "there was always room"
+    small = service.score(7)
+    for client in clients:
+        client.close()
+    while refused() is not None:
+        assert time.monotonic() < end, "there was never room again"
+
+    status, headers, body = answer
+    assert (503, "1") == (status, headers["retry-after"])
+    assert b"large bodies" in body
+    assert "xxxxxxx" == small.json

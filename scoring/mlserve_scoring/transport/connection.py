@@ -20,6 +20,7 @@ from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import BODILESS, Reply, Request, encode, message_reply
 from mlserve_scoring.transport.reader import Exchange, Reader
 from mlserve_scoring.transport.recoding import compress_body, decode_body
+from mlserve_scoring.transport.room import LARGE, Hold, no_room
 from mlserve_scoring.transport.streaming import StreamedBody
 
 _MAX_PIPELINED: Final = 64
@@ -71,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._limits = limits
-        self._reader = Reader(self, max_body=limits.max_body, heads=heads)
+        self._reader = Reader(self, max_body=limits.max_body, heads=heads, room=limits.room)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Exchange] = deque()
         self._current: Exchange | None = None
@@ -317,6 +318,10 @@ class Connection(asyncio.Protocol):
         """Answer a request once its body is decoded."""
 
         def done(refusal: Reply | None) -> None:
+            hold, size = exchange.request.hold, len(exchange.request.body)
+            if refusal is None and size > LARGE:
+                exchange.request.hold = hold = hold or Hold(self._limits.room)
+                refusal = None if hold.grow(size) else no_room()
             if refusal is not None:
                 self._reply(exchange, refusal)
             elif self._current is exchange:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from mlserve_scoring.transport.room import Room
 
 if TYPE_CHECKING:
     from mlserve_scoring.settings import Settings
@@ -29,11 +31,13 @@ class Limits:
         max_body: Larger bodies are refused, also once decoded.
         read_s: Seconds for a request to arrive, and for a client to take what it was sent.
         idle_s: Seconds that a connection may be open without a request.
+        room: For large bodies of all connections together.
     """
 
     max_body: int = 104_857_600
     read_s: float = 60
     idle_s: float = 150
+    room: Room = field(default_factory=lambda: Room(104_857_600))
 
     @property
     def look_s(self) -> float:
@@ -47,7 +51,8 @@ class Limits:
 
 def limits_of(settings: Settings) -> Limits:
     """Return what the settings hold clients to."""
-    return Limits(settings.max_body_bytes, settings.read_timeout_s, settings.idle_timeout_s)
+    room = Room(settings.max_body_bytes)
+    return Limits(settings.max_body_bytes, settings.read_timeout_s, settings.idle_timeout_s, room)
 
 
 def most_connections() -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlserve_scoring.scorers.results import Answer
+    from mlserve_scoring.transport.room import Hold
 
 JSON: Final = b"application/json"
 HTML: Final = b"text/html; charset=utf-8"
@@ -38,6 +39,7 @@ class Request:
         handler: What answers it; set when it has passed the screen.
         answer: What a scorer answered; ``None`` for other routes and for failures.
         trace: Its ids as traces know them; set when first asked for, see ``observing.trace_context``.
+        hold: The room that a large body takes.
     """
 
     method: str
@@ -51,6 +53,7 @@ class Request:
     handler: object = None
     answer: Answer | None = None
     trace: object = None
+    hold: Hold | None = None
 
     def header(self, name: bytes) -> str:
         """Return a header's value as text; empty when it was not sent."""

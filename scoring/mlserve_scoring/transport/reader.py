@@ -11,6 +11,7 @@ import httptools
 from mlserve_scoring.transport.codings import coding_of, unknown_coding
 from mlserve_scoring.transport.heads import Head, Heads, remember
 from mlserve_scoring.transport.message import Reply, Request, message_reply
+from mlserve_scoring.transport.room import LARGE, Hold, Room, no_room
 
 _MAX_HEAD: Final = 65_536
 _MAX_HEADERS: Final = 200
@@ -67,6 +68,7 @@ class Reader:
         receiver: Takes what was read.
         max_body: Larger bodies are refused.
         heads: Heads that were read before; grows.
+        room: For large bodies.
 
     Attributes:
         begun: Whether a request has begun to arrive and is not complete.
@@ -74,8 +76,9 @@ class Reader:
         ended: Whether nothing more is read.
     """
 
-    def __init__(self, receiver: Receiver, *, max_body: int, heads: Heads) -> None:
+    def __init__(self, receiver: Receiver, *, max_body: int, heads: Heads, room: Room) -> None:
         self._receiver = receiver
+        self._room = room
         self._heads = heads
         self._head_text = b""  # of the request that is read, when all of it came at once
         self._max_body = max_body
@@ -209,6 +212,8 @@ class Reader:
                 self.refuse(exchange.refusal, exchange)
         elif length > self._max_body:
             self.refuse(self._too_large(), exchange)
+        elif length > LARGE and not self._has_room(request, length):
+            self.refuse(no_room(), exchange)
         elif waits:
             self._receiver.awaited()
 
@@ -220,6 +225,9 @@ class Reader:
         self._size += len(body)
         if self._size > self._max_body:
             self.refuse(self._too_large(), exchange)
+            return
+        if self._size > LARGE and not self._has_room(exchange.request, self._size):
+            self.refuse(no_room(), exchange)
             return
         self._chunks.append(body)
         if len(self._chunks) >= _MANY_PARTS and self._size < _MANY_PARTS * len(self._chunks):
@@ -324,6 +332,11 @@ class Reader:
         self._head_bytes += size
         if self._head_bytes > _MAX_HEAD or self._fields > _MAX_HEADERS:
             raise _HeadTooLargeError
+
+    def _has_room(self, request: Request, size: int) -> bool:
+        if request.hold is None:
+            request.hold = Hold(self._room)
+        return request.hold.grow(size)
 
     def _too_large(self) -> Reply:
         return message_reply(413, f"The body must not exceed {self._max_body} bytes.")
