@@ -54,16 +54,15 @@ def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     group = _group(commands, "models", "models in the model store")
     listed = group.add("list", "models:list_models", "list model versions")
     listed.add_argument("name", nargs="?", help="only this model")
-    listed.add_argument("--latest", action="store_true", help="only the newest version of each model")
-    listed.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="KEY[=VALUE]",
-        help="only with this tag; all of them when repeated",
-    )
+    listed.add_argument("--name", dest="named", metavar="NAME", help="the same")
+    listed.add_argument("--latest", action="store_true", help="of each model only the newest of those")
+    _add_pairs(listed, "--tag")
+    _add_pairs(listed, "--property")
     shown = group.add("show", "models:show_model", "show one model version and its files")
     shown.add_argument("model", metavar="NAME[:VERSION]", help="the newest version when none is given")
+    fetched = group.add("download", "download:download_model", "put a model version's files into a folder")
+    fetched.add_argument("model", metavar="NAME[:VERSION]", help="the newest version when none is given")
+    fetched.add_argument("folder", type=Path, help="made if need be; nothing in it is replaced")
     registered = group.add("register", "models:register", "register a file or a folder as a model version")
     registered.add_argument("path", help="the model's file or folder, or its address: az://…, runs:/…, models:/…")
     registered.add_argument("name", help="the model's name")
@@ -118,6 +117,16 @@ def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--home", type=Path, metavar="FOLDER", help="Pulumi's home (default: $PULUMI_HOME, or ~/.pulumi)"
     )
     group.add("version", "install:show_version", "print the version", store=False)
+
+
+def _add_pairs(parser: argparse.ArgumentParser, option: str) -> None:
+    parser.add_argument(
+        option,
+        action="append",
+        default=[],
+        metavar="KEY[=VALUE]",
+        help=f"only with this {option[2:]}; with all of them when repeated",
+    )
 
 
 def _add_yes(parser: argparse.ArgumentParser) -> None:

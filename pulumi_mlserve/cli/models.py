@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi_mlserve.cli.output import (
     end_progress,
+    excerpt,
     pairs,
     progress,
     require_yes,
@@ -18,16 +19,16 @@ from pulumi_mlserve.cli.output import (
     size,
     when,
 )
+from pulumi_mlserve.cli.selection import find_model, pair_problems, pairs_of, refuse
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import store_location
 from pulumi_mlserve.core.model import code_note
-from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
+from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.registration import BY_HAND, register_model
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
 
     from pulumi_mlserve.clients.models.model_store import ModelVersion
     from pulumi_mlserve.core.digest import FileEntry
@@ -35,9 +36,13 @@ if TYPE_CHECKING:
 
 def list_models(options: Namespace) -> int:
     """Lists versions, by name and number."""
-    store = ModelStore(store_location(options.store))
-    tags = {key: value if mark else None for key, mark, value in (tag.partition("=") for tag in options.tag)}
-    versions = store.list(options.name, tags or None, latest=options.latest)
+    problems = [*pair_problems("--tag", options.tag), *pair_problems("--property", options.property)]
+    if options.name and options.named and options.name != options.named:
+        problems.append(Problem("--name", f"another name, got {options.name!r} and {options.named!r}; give one"))
+    refuse(problems)
+    store, name = ModelStore(store_location(options.store)), options.named or options.name
+    tags, properties = pairs_of(options.tag), pairs_of(options.property)
+    versions = store.list(name, tags, properties=properties, latest=options.latest)
     if options.json:
         return show_json([_plain(version) for version in versions])
     rows = [
@@ -49,21 +54,27 @@ def list_models(options: Namespace) -> int:
             version.meta.model_framework or "",
             when(version.created),
             pairs(version.meta.tags),
+            pairs(version.meta.properties),
+            version.meta.description or "",
         )
         for version in versions
     ]
-    columns = ("model", "version", "digest", "size", "framework", "registered", "tags")
+    columns = ("model", "version", "digest", "size", "framework", "registered", "tags", "properties", "description")
     empty = f"no models in {store.location}; add one with: mlserve models register PATH NAME"
+    if name or tags or properties:
+        empty = f"no such model version in {store.location}; see all with: mlserve models list"
     return show_table(columns, rows, empty=empty)
 
 
 def show_model(options: Namespace) -> int:
     """Shows a version, its files and the services that run it."""
     store = ModelStore(store_location(options.store))
-    version = _find(store, options.model)
+    version = find_model(store, options.model)
     users = Records(store).users_of_model(version.name, version.version)
+    claimants = store.claims(version.name, version.version)
     if options.json:
-        return show_json({**_plain(version), "files": [_file(file) for file in version.files], "services": users})
+        files = [_file(file) for file in version.files]
+        return show_json({**_plain(version), "files": files, "services": users, "claimants": claimants})
     meta = version.meta
     show_fields(
         {
@@ -75,7 +86,11 @@ def show_model(options: Namespace) -> int:
             "registered": f"{when(version.created)} ({version.created_by})",
             "tags": pairs(meta.tags),
             "properties": pairs(meta.properties),
+            "needs": _needs(version),
+            "sample": excerpt(meta.sample_input),
+            "answer": excerpt(meta.sample_output),
             "store": f"{store.location} ({version.uri})",
+            "claims": ", ".join(claimants) or "none",
             "services": ", ".join(users) or "none",
         }
     )
@@ -86,12 +101,14 @@ def show_model(options: Namespace) -> int:
 
 def register(options: Namespace) -> int:
     """Registers a file or folder; the same bytes under the same name are the version that is there already."""
+    given = (("--tag", options.tag), ("--property", options.property))
+    refuse(problem for what, texts in given for problem in pair_problems(what, texts, value=True))
     try:
         registered = register_model(
             options.path,
             options.name,
-            tags=_given("tag", options.tag),
-            properties=_given("property", options.property),
+            tags=dict(text.split("=", 1) for text in options.tag),
+            properties=dict(text.split("=", 1) for text in options.property),
             description=options.description,
             model_framework=options.framework,
             model_framework_version=options.framework_version,
@@ -122,7 +139,7 @@ def register(options: Namespace) -> int:
 def release(options: Namespace) -> int:
     """Lets go of a version that was registered by hand; its files go unless a stack or a service needs them."""
     store = ModelStore(store_location(options.store))
-    version = _find(store, f"{options.name}:{options.version}")
+    version = find_model(store, f"{options.name}:{options.version}")
     others = [claimant for claimant in store.claims(version.name, version.version) if claimant != BY_HAND]
     if len(others) == len(store.claims(version.name, version.version)) > 0:
         raise OperationError(f"model {version.id}: is not held by hand, but by {', '.join(others)}; nothing to release")
@@ -137,15 +154,12 @@ def release(options: Namespace) -> int:
     return 0
 
 
-def _find(store: ModelStore, text: str) -> ModelVersion:
-    name, mark, number = text.partition(":")
-    if mark and not number.isdecimal():
-        raise InvalidInputError([Problem("model", f"not NAME or NAME:VERSION, got {text!r}; a version is a number")])
-    version = store.get(name, int(number)) if mark else store.latest(name)
-    if version is None or version.deleted:
-        state = "was deleted" if version else "is not there"
-        raise OperationError(f"model {text}: {state}; see what is with: mlserve models list")
-    return version
+def _needs(version: ModelVersion) -> str:
+    needed = version.meta.resource_configuration
+    if needed is None:
+        return ""
+    parts = ((needed.cpu, "cores"), (needed.memory_in_gb, "GB of memory"), (needed.gpu, "GPUs"))
+    return ", ".join(f"{number:g} {what}" for number, what in parts if number is not None)
 
 
 def _file(file: FileEntry) -> dict[str, Any]:
@@ -164,10 +178,3 @@ def _plain(version: ModelVersion) -> dict[str, Any]:
         "created_by": version.created_by,
         **version.meta.model_dump(mode="json"),
     }
-
-
-def _given(what: str, texts: Sequence[str]) -> dict[str, str]:
-    wrong = [Problem(f"--{what}", f"not KEY=VALUE, got {text!r}") for text in texts if not text.partition("=")[1]]
-    if wrong:
-        raise InvalidInputError(wrong)
-    return dict(text.split("=", 1) for text in texts)

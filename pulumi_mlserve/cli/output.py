@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
 _SHORT_DIGEST = 12
+_EXCERPT = 200
 _STYLES = {"ok": "green", "ready": "green", "missing": "red", "failed": "red", "stopped": "red", "note": "yellow"}
 
 
@@ -30,13 +31,18 @@ def show_json(value: Any) -> int:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> int:
-    """Prints rows under their column names, or what to do when there are none; returns the exit status 0."""
+    """Prints rows under their column names, or what to do when there are none; returns the exit status 0.
+
+    A column in which no row has anything is left out.
+    """
+    all_rows = [*rows]
+    used = [number for number in range(len(columns)) if any(row[number] for row in all_rows)]
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    show_line(empty) if table.row_count == 0 else _show(table)
+    for number in used:
+        table.add_column(columns[number], overflow="fold", no_wrap=number == 0)
+    for row in all_rows:
+        table.add_row(*(Text(row[number], style=_STYLES.get(row[number], "")) for number in used))
+    show_line(empty) if not all_rows else _show(table)
     return 0
 
 
@@ -124,6 +130,12 @@ def when(moment: str | float | None) -> str:
 def pairs(values: Mapping[str, str]) -> str:
     """Returns tags or properties as one text."""
     return ", ".join(f"{key}={value}" if value else key for key, value in values.items())
+
+
+def excerpt(value: Any) -> str:
+    """Returns the beginning of a JSON value on one line; nothing for None."""
+    text = "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 
 
 def _show(table: Table) -> None:

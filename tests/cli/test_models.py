@@ -189,3 +189,86 @@ def test_version_that_a_service_runs_is_not_released(model, capsys):
     assert 1 == main(["models", "release", "diabetes", "1", "--yes"])
     assert "price (shop/dev)" in capsys.readouterr().err
     assert 1 == len(answered(capsys, "models", "list"))
+
+
+def test_list_finds_by_property_and_says_all(model, capsys):
+    """A property with or without its value; the table has tags, properties and description where there are some."""
+    main(["models", "register", str(model), "diabetes", "--property", "run_id=7", "--description", "a ridge"])
+    model.write_bytes(b"second")
+    main(["models", "register", str(model), "diabetes"])
+    capsys.readouterr()
+
+    def ids(*options: str) -> list[str]:
+        return [version["id"] for version in answered(capsys, "models", "list", *options)]
+
+    assert ["diabetes:1"] == ids("--property", "run_id=7") == ids("--property", "run_id", "--name", "diabetes")
+    assert ["diabetes:1"] == ids("--property", "run_id", "--latest")
+    assert [] == ids("--property", "run_id=8")
+    assert 0 == main(["models", "list"])
+    header, first, _ = capsys.readouterr().out.splitlines()
+    assert ["properties", "description"] == header.split()[-2:]
+    assert "tags" not in header
+    assert ["run_id=7", "a", "ridge"] == first.split()[-3:]
+
+
+def test_all_mistakes_of_a_list_are_told(capsys):
+    """One line for each."""
+    assert 1 == main(["models", "list", "one", "--name", "two", "--tag", "=x", "--tag", "a=1", "--tag", "a=2"])
+
+    assert [
+        "mlserve: --tag: not KEY or KEY=VALUE, got '=x'",
+        "mlserve: --tag: two values of 'a', got 'a=1' and 'a=2'; give one",
+        "mlserve: --name: another name, got 'one' and 'two'; give one",
+    ] == capsys.readouterr().err.splitlines()
+
+
+def test_what_is_said_about_a_model_is_shown(model, capsys):
+    """Samples and needs too, and who claims the version."""
+    register_model(
+        model,
+        "diabetes",
+        sample_input={"data": [1]},
+        resource_configuration={"cpu": 2, "memory_in_gb": 0.5},
+        claimant="shop/dev/diabetes",
+    )
+
+    assert 0 == main(["models", "show", "diabetes"])
+    shown = capsys.readouterr().out
+    for part in ('{"data": [1]}', "2 cores, 0.5 GB of memory", "claims", "shop/dev/diabetes"):
+        assert part in shown
+
+
+def test_download_puts_a_model_into_a_folder(model, tmp_path, capsys):
+    """Whole, changeable, the newest unless a number is given; a second one into the same place is refused."""
+    main(["models", "register", str(model), "diabetes"])
+    capsys.readouterr()
+
+    said = answered(capsys, "models", "download", "diabetes", str(tmp_path / "new" / "there"))
+    there = tmp_path / "new" / "there" / "ridge.onnx"
+    assert str(there) == said["path"]
+    assert b"first" == there.read_bytes()
+    there.write_bytes(b"mine")
+    assert 1 == main(["models", "download", "diabetes:1", str(there.parent)])
+    assert f"mlserve: {there}: is there already; remove it" in capsys.readouterr().err
+    assert b"mine" == there.read_bytes()
+    assert [there] == [*there.parent.iterdir()]
+
+
+def test_damaged_model_is_not_downloaded(model, tmp_path, capsys):
+    """Bytes other than those registered never reach the folder."""
+    main(["models", "register", str(model), "diabetes"])
+    (blob,) = (ModelStore(store_location(None)).folder / "blobs" / "sha256").glob("??/*")
+    blob.chmod(0o644)
+    blob.write_bytes(b"other")
+
+    assert 1 == main(["models", "download", "diabetes", str(tmp_path / "there")])
+    assert "mlserve: " in capsys.readouterr().err
+    assert [] == [*(tmp_path / "there").iterdir()]
+
+
+def test_download_needs_a_folder(model, capsys):
+    """A file in its place is said in a line."""
+    main(["models", "register", str(model), "diabetes"])
+
+    assert 1 == main(["models", "download", "diabetes", str(model)])
+    assert f"{model}: is no folder; give one, in which ridge.onnx will lie" in capsys.readouterr().err
