@@ -80,6 +80,25 @@ def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     released.add_argument("name", help="the model's name")
     released.add_argument("version", type=int, help="the version's number")
     _add_yes(released)
+    pruned = group.add("prune", "prune:prune_models", "delete model versions that nobody needs")
+    pruned.add_argument("name", nargs="?", help="only of this model")
+    pruned.add_argument(
+        "--revisions",
+        type=int,
+        default=10,
+        metavar="N",
+        help="of each service, what its last N revisions ran stays (default: 10)",
+    )
+    pruned.add_argument("--by-hand", action="store_true", help="also let go of what was registered by hand")
+    pruned.add_argument(
+        "--claimant",
+        action="append",
+        default=[],
+        metavar="PROJECT/STACK/RESOURCE",
+        help="also let go of what this one claims; can be repeated",
+    )
+    pruned.add_argument("--dry-run", action="store_true", help="only say what would go, and why the rest stays")
+    _add_yes(pruned)
 
 
 def _services(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

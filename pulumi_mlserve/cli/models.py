@@ -54,12 +54,11 @@ def list_models(options: Namespace) -> int:
             version.meta.model_framework or "",
             when(version.created),
             pairs(version.meta.tags),
-            pairs(version.meta.properties),
-            version.meta.description or "",
+            pairs(version.meta.properties) if properties else "",
         )
         for version in versions
     ]
-    columns = ("model", "version", "digest", "size", "framework", "registered", "tags", "properties", "description")
+    columns = ("model", "version", "digest", "size", "framework", "registered", "tags", "properties")
     empty = f"no models in {store.location}; add one with: mlserve models register PATH NAME"
     if name or tags or properties:
         empty = f"no such model version in {store.location}; see all with: mlserve models list"

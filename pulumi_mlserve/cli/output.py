@@ -21,6 +21,8 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
 _SHORT_DIGEST = 12
 _EXCERPT = 200
+_FOLDED = 24
+_GAP = 2
 _STYLES = {"ok": "green", "ready": "green", "missing": "red", "failed": "red", "stopped": "red", "note": "yellow"}
 
 
@@ -33,17 +35,27 @@ def show_json(value: Any) -> int:
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> int:
     """Prints rows under their column names, or what to do when there are none; returns the exit status 0.
 
-    A column in which no row has anything is left out.
+    A column in which no row has anything is left out. Where a terminal is too narrow for that, each row is shown as a
+    list of fields.
     """
     all_rows = [*rows]
     used = [number for number in range(len(columns)) if any(row[number] for row in all_rows)]
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for number in used:
-        table.add_column(columns[number], overflow="fold", no_wrap=number == 0)
-    for row in all_rows:
-        table.add_row(*(Text(row[number], style=_STYLES.get(row[number], "")) for number in used))
-    show_line(empty) if not all_rows else _show(table)
+    if not all_rows:
+        show_line(empty)
+    elif fits([max(len(row[number]) for row in [columns, *all_rows]) for number in used], _width()):
+        _show(_table(columns, all_rows, used))
+    else:
+        for place, row in enumerate(all_rows):
+            if place:
+                show_line("")
+            show_fields({columns[number]: row[number] for number in used})
     return 0
+
+
+def fits(widths: Sequence[int], available: int) -> bool:
+    """Returns whether columns of these widths can be read side by side: long ones are folded, the first is not."""
+    needed = [width if place == 0 else min(width, _FOLDED) for place, width in enumerate(widths)]
+    return sum(needed) + _GAP * (len(needed) - 1) <= available
 
 
 def show_fields(fields: Mapping[str, str]) -> None:
@@ -138,10 +150,23 @@ def excerpt(value: Any) -> str:
     return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 
 
-def _show(table: Table) -> None:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], used: Sequence[int]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    for place, number in enumerate(used):
+        whole = place == 0 or max(len(row[number]) for row in rows) <= _FOLDED
+        table.add_column(columns[number], overflow="fold", no_wrap=whole)
+    for row in rows:
+        table.add_row(*(Text(row[number], style=_STYLES.get(row[number], "")) for number in used))
+    return table
+
+
+def _width() -> int:
     # Into a pipe, rich would fold rows at 80 columns: programs like grep want one row on one line.
-    width = None if sys.stdout.isatty() else 10_000
-    console = Console(width=width, highlight=False, emoji=False, markup=False)
+    return Console().width if sys.stdout.isatty() else 10_000
+
+
+def _show(table: Table) -> None:
+    console = Console(width=_width(), highlight=False, emoji=False, markup=False)
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():

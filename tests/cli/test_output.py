@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.cli.output import pairs, short, shortened, show_table, size, when
+from pulumi_mlserve.cli.output import fits, pairs, short, shortened, show_table, size, when
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,21 @@ def test_paths_at_home_are_shortened(monkeypatch):
     monkeypatch.setenv("HOME", "/people/ann")
 
     assert "~/store, /people/anna/store" == shortened("/people/ann/store, /people/anna/store")
+
+
+@pytest.mark.parametrize(
+    ("widths", "fit"),
+    [((24, 24), True), ((24, 99), True), ((25, 99), False), ((10, 10, 26), True), ((10, 10, 10, 15), False)],
+)
+def test_long_texts_fold_and_short_ones_do_not(widths, fit):
+    """A row fits when its name and its short texts are whole and its long ones have room for 24 letters each."""
+    assert fit == fits(widths, 50)
+
+
+def test_narrow_terminal_shows_fields(capsys, monkeypatch):
+    """Rows that would be cut into slivers are shown one field a line."""
+    monkeypatch.setattr("pulumi_mlserve.cli.output._width", lambda: 30)
+    show_table(("name", "kind", "place"), [("a" * 20, "", "b" * 20), ("c", "", "d")], empty="nothing")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert ["name   " + "a" * 20, "place  " + "b" * 20, "", "name   c", "place  d"] == lines
