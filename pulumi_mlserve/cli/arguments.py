@@ -103,7 +103,12 @@ def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _services(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     group = _group(commands, "services", "services that run, and where")
-    group.add("list", "services:list_services", "list services with their state")
+    listed = group.add("list", "services:list_services", "list services with their state")
+    _add_model(listed)
+    listed.add_argument("--image", metavar="DIGEST", help="only those that run this image; its first digits will do")
+    _add_pairs(listed, "--tag")
+    shown = group.add("show", "services:show_service", "show all that is known of a service")
+    shown.add_argument("service", help="the service's name, PROJECT/STACK/NAME where several have it")
     forgotten = group.add("forget", "forgotten:forget_service", "remove what a service left whose stack is gone")
     forgotten.add_argument("service", help="the service's name, or its identity as messages show it")
     _add_yes(forgotten)
@@ -119,6 +124,9 @@ def _images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     group = _Commands(commands)
+    history = group.add("history", "history:show_history", "show what a service ran, from when to when")
+    history.add_argument("service", help="the service's name, PROJECT/STACK/NAME where several have it")
+    _add_model(history)
     logs = group.add("logs", "logs:show_logs", "show a local service's log", store=False)
     logs.add_argument("service", help="the service's name")
     logs.add_argument("-n", "--lines", type=_count, default=100, help="how many lines (default: 100)")
@@ -136,6 +144,10 @@ def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--home", type=Path, metavar="FOLDER", help="Pulumi's home (default: $PULUMI_HOME, or ~/.pulumi)"
     )
     group.add("version", "install:show_version", "print the version", store=False)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME[:VERSION]", help="only with this model, or this version of it")
 
 
 def _add_pairs(parser: argparse.ArgumentParser, option: str) -> None:

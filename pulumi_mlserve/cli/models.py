@@ -47,8 +47,7 @@ def list_models(options: Namespace) -> int:
         return show_json([_plain(version) for version in versions])
     rows = [
         (
-            version.name,
-            str(version.version),
+            version.id,
             short(version.digest),
             size(version.size),
             version.meta.model_framework or "",
@@ -58,7 +57,7 @@ def list_models(options: Namespace) -> int:
         )
         for version in versions
     ]
-    columns = ("model", "version", "digest", "size", "framework", "registered", "tags", "properties")
+    columns = ("model", "digest", "size", "framework", "registered", "tags", "properties")
     empty = f"no models in {store.location}; add one with: mlserve models register PATH NAME"
     if name or tags or properties:
         empty = f"no such model version in {store.location}; see all with: mlserve models list"

@@ -21,7 +21,7 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
 _SHORT_DIGEST = 12
 _EXCERPT = 200
-_FOLDED = 24
+_FOLDED = 16
 _GAP = 2
 _STYLES = {"ok": "green", "ready": "green", "missing": "red", "failed": "red", "stopped": "red", "note": "yellow"}
 

@@ -66,10 +66,10 @@ def test_paths_at_home_are_shortened(monkeypatch):
 
 @pytest.mark.parametrize(
     ("widths", "fit"),
-    [((24, 24), True), ((24, 99), True), ((25, 99), False), ((10, 10, 26), True), ((10, 10, 10, 15), False)],
+    [((32, 16), True), ((32, 99), True), ((33, 99), False), ((10, 10, 26), True), ((10, 10, 10, 15), False)],
 )
 def test_long_texts_fold_and_short_ones_do_not(widths, fit):
-    """A row fits when its name and its short texts are whole and its long ones have room for 24 letters each."""
+    """A row fits when its name and its short texts are whole and its long ones have room for 16 letters each."""
     assert fit == fits(widths, 50)
 
 

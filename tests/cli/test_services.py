@@ -77,6 +77,15 @@ def test_each_side_alone_is_a_row():
     assert [("diabetes", "ready"), ("remote", "recorded")] == [(row.service, row.state) for row in rows]
 
 
+def test_two_stacks_with_one_name_and_address_are_two_rows():
+    """The process is that of the stack whose identity it has."""
+    records = [record(stack="prod"), record(stack="dev")]
+
+    assert [("quickstart/dev", "ready"), ("quickstart/prod", "recorded")] == [
+        (row.stack, row.state) for row in merged(records, [status("quickstart.dev.diabetes")])
+    ]
+
+
 def test_service_is_found_by_name_or_identity():
     """Both what a person calls it and what the machine calls it will do."""
     there = [status(), status("other-dev-wine", service="wine")]

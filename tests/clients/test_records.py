@@ -48,6 +48,15 @@ def test_a_record_is_read_as_it_was_written(records):
     assert records.get(TILL.key) is None
 
 
+def test_what_has_a_history_is_named(records):
+    """By key, also what was removed."""
+    for record in (TILL, NEXT):
+        records.put(record)
+    records.remove(TILL.key)
+
+    assert [SHOP.key, TILL.key] == records.remembered()
+
+
 def test_the_newest_record_counts_and_the_history_keeps_all(records):
     """Oldest first, with what was removed."""
     for record in (SHOP, NEXT, SHOP):

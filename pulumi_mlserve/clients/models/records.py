@@ -180,6 +180,11 @@ class Records:
             if entry is not None
         ]
 
+    def remembered(self) -> Sequence[RecordKey]:
+        """Return what has a history, by key: the services that are recorded, and those that were."""
+        parts = [tuple(key.split("/")[1:4]) for key in self._objects.keys("history")]
+        return [RecordKey(*key) for key in sorted({(project, stack, service) for project, stack, service in parts})]
+
     def users_of_model(self, name: str, version: int) -> Sequence[str]:
         """Return the services whose records name a version, as messages name them."""
         return [str(record.key) for record in self.list(model=f"{name}:{version}")]
