@@ -118,8 +118,18 @@ def _images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     group = _group(commands, "images", "images in the local image store")
     listed = group.add("list", "images:list_images", "list images")
     listed.add_argument("name", nargs="?", help="only images of this name")
-    shown = group.add("show", "images:show_image", "show one image and its layers")
-    shown.add_argument("image", metavar="NAME|DIGEST", help="a name (its newest image), a digest or its beginning")
+    _add_model(listed)
+    _add_pairs(listed, "--tag")
+    shown = group.add("show", "image_details:show_image", "show one image, its layers and packages")
+    exported = group.add("export", "images:export_image", "write an image to a folder or file that other tools read")
+    for parser in (shown, exported):
+        parser.add_argument(
+            "image", metavar="NAME[@DIGEST]", help="the newest of a name, or a digest; its first digits will do"
+        )
+    exported.add_argument("path", type=Path, help="where nothing is yet, or an earlier export")
+    exported.add_argument(
+        "--format", choices=("layout", "tar"), default="layout", help="a folder as OCI has it, or one file of the same"
+    )
 
 
 def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from image_kit import DEV, PROD, Workshop, tree
 
-from pulumi_mlserve.clients.images.image_store import ImageInUseError, ImageStore
+from pulumi_mlserve.clients.images.image_store import ImageInUseError, ImageStore, ImageWords
 from pulumi_mlserve.core.problems import OperationError
 
 
@@ -122,3 +122,16 @@ def test_a_missing_store_does_not_say_that_an_image_is_gone(shop):
         elsewhere.look_up(image.digest)
     shop.images.remove("diabetes", image.digest, claimant=DEV, in_use=nobody)
     assert shop.images.look_up(image.digest) is None
+
+
+def test_words_of_an_image_are_those_of_its_claimants(shop):
+    """They change no digest, the newest of a claimant count, and they go with the claim."""
+    first = shop.build(claimant=DEV, content={"words": ImageWords({"stage": "dev", "area": "a"}, {"run": "7"}, "old")})
+    again = shop.build(claimant=DEV, content={"words": ImageWords({"stage": "dev"}, {}, "new")})
+    shop.build(claimant=PROD, content={"words": ImageWords({"stage": "prod"})})
+    there = shop.images.words(first.name, first.digest)
+    shop.images.remove(first.name, first.digest, claimant=PROD, in_use=nobody)
+
+    assert first.digest == again.digest
+    assert ImageWords({"stage": "prod"}, {}, "new") == there
+    assert ImageWords({"stage": "dev"}, {}, "new") == shop.images.words(first.name, first.digest)

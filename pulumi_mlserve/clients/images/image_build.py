@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pulumi_mlserve.clients.images.image_places import ImagePlaces
-    from pulumi_mlserve.clients.images.image_records import ImageRecords
+    from pulumi_mlserve.clients.images.image_records import ImageRecords, ImageWords
     from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
     from pulumi_mlserve.clients.images.source_files import SourceTree
     from pulumi_mlserve.core.images.layer_files import LayerEntry
@@ -41,6 +41,7 @@ class ImageContent:
         contract: What a service of the image accepts and returns, as the trial found it.
         base: What it stands on; none without a base image.
         origin: What is told of where it comes from.
+        words: What the claimant says about it; changes nothing that identifies it.
     """
 
     packages: Path | None = None
@@ -48,6 +49,7 @@ class ImageContent:
     contract: Mapping[str, Any] | None = None
     base: BaseImage | None = None
     origin: Origin = FIXED
+    words: ImageWords | None = None
 
 
 @dataclass
@@ -164,7 +166,7 @@ class ImageBuild:
             self.places.write_blob(blob)
         sbom = write_sbom(self.places, inputs, manifest, self.content.packages, origin)
         known = self.records.get(digest)
-        self.records.claim(inputs.name, digest, claimant, owner)
+        self.records.claim(inputs.name, digest, claimant, owner, self.content.words)
         if known and known.sbom == sbom:
             return replace(known, written=tuple(self.written))
         image = BuiltImage(

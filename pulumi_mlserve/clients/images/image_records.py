@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, read_json
@@ -13,6 +15,22 @@ from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ImageWords:
+    """What is said about an image; no part of what it is.
+
+    Attributes:
+        tags: Words to find the image by.
+        properties: Facts about it.
+        description: What it is.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -73,10 +91,14 @@ class ImageRecords:
         """Remove an image's record, which ends its existence."""
         self._places.image(image.name, image.digest).unlink(missing_ok=True)
 
-    def claim(self, name: str, digest: str, claimant: str, owner: str | None = None) -> None:
-        """Write down that somebody wants an image; the claimant's newest owner counts."""
+    def claim(
+        self, name: str, digest: str, claimant: str, owner: str | None = None, words: ImageWords | None = None
+    ) -> None:
+        """Write down that somebody wants an image, and what they say about it; the claimant's newest owner counts."""
         path = self._claim(name, digest, claimant)
-        said = {"claimant": claimant} if owner is None else {"claimant": claimant, "owner": owner}
+        said: dict[str, Any] = {"claimant": claimant} if owner is None else {"claimant": claimant, "owner": owner}
+        if words is not None:
+            said |= {key: value for key, value in asdict(words).items() if value}
         if read_json(path) != said:
             self._places.write_json(path, said)
 
@@ -84,6 +106,16 @@ class ImageRecords:
         """Return who wants an image, sorted."""
         found = [read_json(path) for path in self._places.claims(name, digest).glob("[0-9a-f]*.json")]
         return tuple(sorted(document["claimant"] for document in found if document))
+
+    def words(self, name: str, digest: str) -> ImageWords:
+        """Return what those who want an image say about it, together; of two who differ, the last by name counts."""
+        found = [read_json(path) for path in self._places.claims(name, digest).glob("[0-9a-f]*.json")]
+        said = sorted((document for document in found if document), key=lambda document: str(document["claimant"]))
+        return ImageWords(
+            {key: value for document in said for key, value in document.get("tags", {}).items()},
+            {key: value for document in said for key, value in document.get("properties", {}).items()},
+            next((document["description"] for document in reversed(said) if document.get("description")), ""),
+        )
 
     def is_of_another(self, name: str, digest: str, claimant: str, owner: str | None) -> bool:
         """Return whether the claimant's claim on an image was made by another owner than this one."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
 from pulumi_mlserve.clients.images.image_export import ImageExport
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
-from pulumi_mlserve.clients.images.image_records import ImageRecords
+from pulumi_mlserve.clients.images.image_records import ImageRecords, ImageWords
 from pulumi_mlserve.clients.images.image_sbom import sbom_blobs, sbom_of
 from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
 from pulumi_mlserve.clients.images.rootfs import Unpacker, model_folder
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
     from pulumi_mlserve.core.images.layers import LayerPlan
 
-__all__ = ["ImageContent", "ImageInUseError", "ImageStore", "ModelFiles", "UsersOf"]
+__all__ = ["ImageContent", "ImageInUseError", "ImageStore", "ImageWords", "ModelFiles", "UsersOf"]
 
 UsersOf: TypeAlias = Callable[[str], Sequence[str]]
 """Gives the names of the services that run the image with a digest."""
@@ -130,6 +130,10 @@ class ImageStore:
     def claims(self, name: str, digest: str) -> tuple[str, ...]:
         """Return who wants an image, sorted."""
         return self._records.claims(name, digest)
+
+    def words(self, name: str, digest: str) -> ImageWords:
+        """Return what those who want an image say about it, together."""
+        return self._records.words(name, digest)
 
     def is_claimed(self, name: str, digest: str, claimant: str, *, owner: str | None = None) -> bool:
         """Return whether somebody wants an image, and no other owner claimed it since under the same name."""
