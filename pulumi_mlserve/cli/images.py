@@ -59,14 +59,13 @@ def list_images(options: Namespace) -> int:
             short(image.digest),
             size(image.size),
             models_text(image),
-            f"python {image.python}",
             when(image.created),
             ", ".join(users_of(image, records)),
             pairs(words[image.digest].tags),
         )
         for image in images
     ]
-    columns = ("image", "digest", "size", "models", "environment", "built", "services", "tags")
+    columns = ("image", "digest", "size", "models", "built", "services", "tags")
     empty = f"no images in {image_folder()}; `pulumi up` builds those of a stack"
     if options.name or model or wanted:
         empty = f"no such image in {image_folder()}; see all with: mlserve images list"

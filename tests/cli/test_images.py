@@ -125,6 +125,20 @@ def test_show_tells_all_of_an_image(build, capsys):
     assert ({}, ["shop/prod/image"], CONTRACT) == (said["base"], said["claimants"], said["contract"])
 
 
+def test_base_is_what_the_manifest_says(build, capsys, monkeypatch):
+    """Name and digest, as registries show them."""
+    build()
+    said = {
+        "org.opencontainers.image.base.name": "python:3.11-slim",
+        "org.opencontainers.image.base.digest": "sha256:ab",
+    }
+    monkeypatch.setattr(ImageStore, "manifest", lambda *_: json.dumps({"annotations": said}).encode())
+
+    assert {"name": "python:3.11-slim", "digest": "sha256:ab"} == answered(capsys, "images", "show", "price")["base"]
+    assert 0 == main(["images", "show", "price"])
+    assert "python:3.11-slim sha256:ab" in capsys.readouterr().out
+
+
 def test_damaged_list_leaves_the_rest_to_see(build, capsys):
     """A note says so; the layers are shown."""
     image = build()
