@@ -23,7 +23,7 @@ from pulumi_mlserve.cli.selection import find_model, pair_problems, pairs_of, re
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import store_location
-from pulumi_mlserve.core.model import code_note
+from pulumi_mlserve.core.model import check_model, code_note
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.registration import BY_HAND, register_model
 
@@ -99,8 +99,19 @@ def show_model(options: Namespace) -> int:
 
 def register(options: Namespace) -> int:
     """Registers a file or folder; the same bytes under the same name are the version that is there already."""
-    given = (("--tag", options.tag), ("--property", options.property))
-    refuse(problem for what, texts in given for problem in pair_problems(what, texts, value=True))
+    problems = [
+        *pair_problems("--tag", options.tag, value=True),
+        *pair_problems("--property", options.property, value=True),
+    ]
+    if problems:  # the rest is checked with the registration, but all mistakes are told at once
+        said = {
+            "name": options.name,
+            "path": options.path,
+            "model_framework": options.framework,
+            "model_framework_version": options.framework_version,
+            "child_paths": options.child_path or None,
+        }
+        refuse(problems + check_model({key: value for key, value in said.items() if value is not None}))
     try:
         registered = register_model(
             options.path,

@@ -131,6 +131,15 @@ def test_mistakes_are_one_line(model, capsys, arguments, text):
     assert [] == answered(capsys, "models", "list")
 
 
+def test_all_mistakes_of_a_registration_are_told(model, capsys):
+    """Those of the options beside those of the model."""
+    options = ["--tag", "stage", "--property", "=7", "--property", "a=1", "--property", "a=2", "--framework", "onyx"]
+    assert 1 == main(["models", "register", str(model), "not/a/name", *options])
+
+    paths = [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert ["--tag", "--property", "--property", "model_framework", "name"] == paths
+
+
 def test_store_option_names_another_store(model, tmp_path, capsys):
     """--store comes before the environment."""
     answered(capsys, "models", "register", str(model), "diabetes", "--store", str(tmp_path / "other"))
