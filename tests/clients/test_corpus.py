@@ -147,7 +147,7 @@ def test_a_wrong_answer_to_a_sample_is_a_problem(tmp_path):
     verdict = try_piece(tmp_path, "folder_model", environment_of("folder_model"), model="centres", samples=samples)
 
     assert not verdict.ok
-    assert 'score.py: sample 0: expected {"label": "high"}, got {"label": "low"}' in verdict.problems[0].message
+    assert 'score.py:18: sample 0: expected {"label": "high"}, got {"label": "low"}' in verdict.problems[0].message
 
 
 def test_a_raw_script_runs_unmodified(tmp_path):

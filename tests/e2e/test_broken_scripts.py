@@ -19,6 +19,7 @@ def serving(workspaces, stacks) -> tuple[Stack, str]:
     workspace, ports = workspaces(), (free_port(), free_port())
     stack = workspace.stack(quickstart(stacks, workspace.folder / "stacks", ports))
     stack.up().ok()
+    stack.up().ok()  # the first one makes the store, whose id the inputs then have
     return stack, f"http://127.0.0.1:{ports[0]}/score"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,7 +52,7 @@ def test_a_joblib_model_is_served_without_a_script_and_sends_what_its_image_can(
     string = f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}/"
     body = f"""
     model = RegisteredModel("plain", path="plain.joblib", sample_input={{"data": [[1, 2]]}})
-    image = ScoringImage("plain", models=[model], requirements_file="requirements.txt")
+    image = ScoringImage("plain", models=[model], requirements_file="requirements.txt", tags=dict(area="plain"))
     insights = dict(enable_app_insights=True, app_insights_connection_string="{string}")
     LocalService("plain", image=image, port={port}, otlp_endpoint="{endpoint}", **insights)
     pulumi.export("ref", image.ref)
@@ -84,6 +85,8 @@ def test_a_joblib_model_is_served_without_a_script_and_sends_what_its_image_can(
     while awaited:
         awaited.discard(collector.seen.get(timeout=20))
     assert ["telemetry"] == stack.outputs()["ref"]["features"]
+    found = json.loads(workspace.run("mlserve", "images", "list", "--tag", "area=plain", "--json").ok().output)
+    assert [stack.outputs()["ref"]["digest"]] == [image["digest"] for image in found]
     preview = stack.preview().ok()
     assert {} == preview.changes
     kept = key_files(workspace.backend, workspace.home / "state")

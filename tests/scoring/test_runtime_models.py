@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import skops.io
 import xgboost
+from learned_kit import COLUMNS, manifest_of, numbers, pipeline, quietly, root, table
 from mlserve_scoring.errors import InvalidRequestError, StartError
 from mlserve_scoring.models.files import load_model
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.models.sklearn_model import SklearnModel
 from mlserve_scoring.scorers.results import to_json
-from model_kit import COLUMNS, manifest_of, numbers, pipeline, quietly, root, table
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
 from sklearn.feature_extraction import DictVectorizer

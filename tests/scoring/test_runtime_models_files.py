@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from learned_kit import FLOAT, manifest_of, root, write_onnx
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.models.files import find_model, load_model
-from model_kit import FLOAT, manifest_of, root, write_onnx
 from onnx import helper
 
 XGBOOST_JSON = b'{"learner":{"attributes":{}}}'

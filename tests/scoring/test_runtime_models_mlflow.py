@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 import xgboost
 import yaml
+from learned_kit import FLOAT, LOCAL, far_ends, manifest_of, numbers, pipeline, quietly, root, table, write_onnx
 from mlserve_scoring.errors import InvalidRequestError, StartError
 from mlserve_scoring.models.files import load_model
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.scorers.results import to_json
-from model_kit import FLOAT, LOCAL, far_ends, manifest_of, numbers, pipeline, quietly, root, table, write_onnx
 from onnx import helper
 from sklearn.linear_model import LogisticRegression
 

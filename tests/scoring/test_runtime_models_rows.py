@@ -10,12 +10,12 @@ import lightgbm
 import numpy as np
 import pytest
 import xgboost
+from learned_kit import FLOAT, INT64, STRING, numbers, pipeline, quietly, table, write_onnx
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.onnx_model import load_onnx
 from mlserve_scoring.models.pickles import load_pickle
 from mlserve_scoring.models.rows import may_share_runs
-from model_kit import FLOAT, INT64, STRING, numbers, pipeline, quietly, table, write_onnx
 from onnx import helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType

@@ -7,13 +7,13 @@ import logging
 
 import numpy as np
 import pytest
+from learned_kit import BOOL, FLOAT, INT64, LOCAL, STRING, far_ends, write_onnx
 from mlserve_scoring.errors import InvalidRequestError, StartError
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.onnx_model import load_onnx
 from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.scorers.results import to_json
 from mlserve_scoring.settings import SettingsError, parse
-from model_kit import BOOL, FLOAT, INT64, LOCAL, STRING, far_ends, write_onnx
 from onnx import TensorProto, helper
 from scoring_kit import write_image
 

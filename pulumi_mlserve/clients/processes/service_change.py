@@ -31,6 +31,7 @@ from pulumi_mlserve.clients.processes.service_state import (
 )
 from pulumi_mlserve.core.problems import OperationError
 
+_KEYS_SECONDS = 1.1  # the process looks at the file every second: afterwards a withdrawn key opens no more
 _PATIENCE_SECONDS = 3.0  # a process that is busy may answer late; one that hangs does not answer at all
 
 
@@ -111,7 +112,8 @@ class ServiceChange:
         files = self.folder.files(process)
         if self.spec.keys is not None and read_keys(files.keys) != self.spec.keys:
             write_keys(files.keys, self.spec.keys)
-            self.progress("keys replaced; the process reads them by itself")
+            self.progress("keys replaced; waiting until the process has read them")
+            time.sleep(_KEYS_SECONDS)
 
     def _listener(self, current: Process | None, avoid: Collection[int]) -> socket.socket:
         """Return the socket to serve on: the old process's own, or a new one."""

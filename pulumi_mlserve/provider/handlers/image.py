@@ -11,6 +11,7 @@ from typing import Any, Final
 from pulumi_mlserve.clients.environments.resolver import Lock, modules
 from pulumi_mlserve.clients.images.bytecode import find_compiler
 from pulumi_mlserve.clients.images.image_build import ImageContent
+from pulumi_mlserve.clients.images.image_records import ImageWords
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
 from pulumi_mlserve.clients.images.source_date import origin_here
 from pulumi_mlserve.clients.images.source_files import SourceTree, scan_source
@@ -171,13 +172,17 @@ class ImageHandler:
         owner = call.state.get("owner") or secrets.token_hex(8)
         built = workplace(call.settings).images.build(
             plan,
-            dataclasses.replace(content, contract=contract),
+            dataclasses.replace(content, contract=contract, words=_words(news)),
             claimant=call.claimant,
             owner=owner,
             progress=call.status,
             cancelled=call.cancelled,
         )
         return {**outputs, "digest": built.digest, "reference": built.reference, "size": built.size, "owner": owner}
+
+
+def _words(news: Mapping[str, Any]) -> ImageWords:
+    return ImageWords(dict(news.get("tags") or {}), dict(news.get("properties") or {}), news.get("description") or "")
 
 
 def _tried(inputs: Mapping[str, Any]) -> bool:
