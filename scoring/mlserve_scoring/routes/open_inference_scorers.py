@@ -152,9 +152,9 @@ class ScriptInferring:
             body=orjson.dumps(values),
             arrived=request.arrived,
             peer=request.peer,
-            id=id_of(request),
-            trace=trace_of(request) if is_traced() else None,
         )
+        inner.id = id_of(request)
+        inner.trace = trace_of(request) if is_traced() else None
         return partial(self._infer, inner)
 
     def _infer(self, inner: Request, done: Done) -> None:

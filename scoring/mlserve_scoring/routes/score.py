@@ -20,7 +20,8 @@ def score_routes(scorer: Scorer) -> Routes:
         def done(result: object) -> None:
             if isinstance(result, Answer):
                 request.answer = result
-                send(_reply(result))
+                body, status, kind, headers, run_ms, run_failed, stream = result
+                send(Reply(status, body, kind, headers, run_time(run_ms), stream, run_failed))
             else:
                 send(failed(result))
 
@@ -41,16 +42,3 @@ def score_routes(scorer: Scorer) -> Routes:
 def run_time(run_ms: float | None) -> bytes:
     """Return the header line that tells how long a run took; nothing when there was none."""
     return b"" if run_ms is None else b"x-ms-run-fn-exec-ms: %.3f\r\n" % run_ms
-
-
-def _reply(answer: Answer) -> Reply:
-    lines = run_time(answer.run_ms)
-    return Reply(
-        answer.status,
-        answer.body,
-        answer.content_type,
-        answer.headers,
-        lines,
-        answer.stream,
-        answer.run_failed,
-    )

@@ -199,6 +199,11 @@ class Connection(asyncio.Protocol):
 
     def received(self, exchange: Exchange) -> None:
         """Answer a request when its turn comes."""
+        is_next = self._in_turn and self._current is None and not self._waiting and self._writable
+        if is_next and exchange.refusal is None and not exchange.coding and self._transport is not None:
+            self._current = exchange
+            self._answering.answer(exchange.request, partial(self._reply, exchange))
+            return
         self._waiting.append(exchange)
         if self._in_turn:
             self._advance()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import http
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
@@ -23,7 +24,9 @@ HTML: Final = b"text/html; charset=utf-8"
 HeaderList = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(slots=True)
+_NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
+
+
 class Request:
     """One request, its body read.
 
@@ -42,18 +45,29 @@ class Request:
         hold: The room that a large body takes.
     """
 
-    method: str
-    path: str
-    query: str = ""
-    headers: Mapping[bytes, bytes] = field(default_factory=dict)
-    body: bytes = b""
-    arrived: float = 0.0
-    peer: str = ""
     id: bytes = b""
     handler: object = None
     answer: Answer | None = None
     trace: object = None
     hold: Hold | None = None
+
+    def __init__(  # noqa: PLR0913, PLR0917  # written out: what most requests never set stays with the class
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[bytes, bytes] = _NO_HEADERS,
+        body: bytes = b"",
+        arrived: float = 0.0,
+        peer: str = "",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.arrived = arrived
+        self.peer = peer
 
     def header(self, name: bytes) -> str:
         """Return a header's value as text; empty when it was not sent."""
