@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,8 +15,8 @@ from mlserve_scoring.observing.metrics import Metrics, attached
 from mlserve_scoring.observing.observation import Observation
 from mlserve_scoring.process.assembly import assemble
 from mlserve_scoring.process.channel import Channel
-from mlserve_scoring.process.control import Control
-from mlserve_scoring.process.status import EXIT_FAILED, TOLD_S, address_of, status
+from mlserve_scoring.process.owner import Owner
+from mlserve_scoring.process.status import EXIT_FAILED, address_of, status
 from mlserve_scoring.scorers.checking import problems_of
 from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
 from mlserve_scoring.transport.limits import limits_of
@@ -26,7 +25,6 @@ from mlserve_scoring.transport.sharing import Counts
 from mlserve_scoring.transport.tls import certificates_of
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping
 
     from mlserve_scoring.collection.collector import Collector
@@ -56,35 +54,29 @@ class Service:
         self._app_root = app_root
         self._worker = worker
         self._channel: Channel | None = None
-        self._state = "starting"
+        self._owner = Owner(None if worker is not None else settings.control, self._described)
         self._answered = 0
         self._error: dict[str, object] | None = None
-        self._sock: socket.socket | None = None
         self._scorer: Scorer | None = None
         self._observation: Observation | None = None
         self._collector: Collector | None = None
         self._drain_ends = 0.0
-        self._handed_over = False
-        self._told = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._take_rest = True
 
     async def run(self) -> int:
         """Serve until told to stop; return the exit status."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        if self._worker is not None:
-            self._worker.end_with_parent()
-            self._channel = Channel(self._worker.connect(), heard=self._heard, ended=self._stop.set)
+        owner = self._owner
         try:
-            control = self._open_control()
+            owner.listen()
         except OSError:
             _log.exception("the control socket %s cannot be opened; choose a shorter path", self._settings.control)
             return EXIT_FAILED
+        if self._worker is not None:
+            self._worker.end_with_parent()
+            self._channel = Channel(self._worker.connect(), heard=self._heard, ended=owner.stop.set)
         try:
             started = asyncio.ensure_future(self._start())
-            stopped = asyncio.ensure_future(self._stop.wait())
+            stopped = asyncio.ensure_future(owner.stop.wait())
             await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not started.done():
                 _log.info("told to stop before the service was ready")
@@ -94,22 +86,20 @@ class Service:
             try:
                 server = started.result()
             except Exception as error:  # noqa: BLE001  # whatever it was, the one who started us is told
-                return await self._fail(error, control)
-            await self._stop.wait()
-            self._state = "draining"
+                return await self._fail(error)
+            await owner.stop.wait()
+            owner.state = "draining"
             _log.info("draining")
             self._drain_ends = loop.time() + self._settings.drain_seconds
-            await server.drain(self._settings.drain_seconds, take_rest=self._take_rest)
+            await server.drain(self._settings.drain_seconds, take_rest=owner.take_rest)
             return 0
         finally:
-            await self._end(control)
+            await self._end()
 
-    async def _end(self, control: Control | None) -> None:
+    async def _end(self) -> None:
         """Let go of everything, whatever was there."""
         loop = asyncio.get_running_loop()
-        if control is not None:
-            await control.finish()
-            control.close()
+        await self._owner.close()
         if self._channel is not None:
             self._channel.close()
         if self._scorer is not None:
@@ -122,7 +112,7 @@ class Service:
 
     async def _start(self) -> Server:
         settings, manifest = self._settings, self._manifest
-        self._sock = listening_socket(settings)
+        self._owner.sock = listening_socket(settings)
         certificates = certificates_of(settings)
         gate = gate_for(settings)
         observation = self._observation = self._observed()
@@ -152,7 +142,7 @@ class Service:
             manifest.contract or contract_from(scorer.contract, replayed),
             manifest=manifest,
             app_root=self._app_root,
-            state=lambda: "stuck" if self._state == "ready" and scorer.is_stuck else self._state,
+            state=lambda: "stuck" if self._owner.state == "ready" and scorer.is_stuck else self._owner.state,
             gate=gate,
             observation=observation,
             collector=collector,
@@ -160,12 +150,12 @@ class Service:
         worker = self._worker
         counts = None if worker is None else Counts(worker.counts, worker.number, worker.of)
         gc.freeze()  # what was loaded stays, and need not be looked at again and again
-        server = Server(self._sock, limits=limits_of(settings), certificates=certificates, counts=counts)
+        server = Server(self._owner.sock, limits=limits_of(settings), certificates=certificates, counts=counts)
         await server.start(dispatcher)
         observation.watch(server, scorer)
-        self._state = "ready"
+        self._owner.state = "ready"
         self._say()
-        _log.info("ready on %s after %d samples", address_of(self._sock), self._answered)
+        _log.info("ready on %s after %d samples", address_of(self._owner.sock), self._answered)
         return server
 
     def _collecting(self, observation: Observation) -> Collector | None:
@@ -186,31 +176,18 @@ class Service:
         metrics = Metrics(attached(worker.metrics, worker.of), worker.number, worker.of)
         return Observation(self._settings, image=image, metrics=metrics, shared=True)
 
-    async def _fail(self, error: Exception, control: Control | None) -> int:
-        self._state = "failed"
+    async def _fail(self, error: Exception) -> int:
+        self._owner.state = "failed"
         self._error = _told(error)
         self._say()
         _log.error("the service cannot start: %s", error, exc_info=error)
-        if self._sock is not None:
-            self._sock.close()
-        if control is not None:
-            waits = {asyncio.ensure_future(self._told.wait()), asyncio.ensure_future(self._stop.wait())}
-            await asyncio.wait(waits, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+        if self._owner.sock is not None:
+            self._owner.sock.close()
+        await self._owner.hears_why()
         return EXIT_FAILED
 
-    def _open_control(self) -> Control | None:
-        if self._settings.control is None or self._worker is not None:
-            return None
-        operations = {"status": self._status, "handover": self._handover, "drain": self._drain}
-        return Control(self._settings.control, operations)
-
-    def _status(self) -> tuple[Mapping[str, object], None]:
-        if self._state == "failed":
-            self._told.set()
-        return self._described(), None
-
     def _described(self) -> Mapping[str, object]:
-        return status(self._state, self._settings.revision, self._answered, self._error, self._sock)
+        return status(self._owner.state, self._settings.revision, self._answered, self._error, self._owner.sock)
 
     def _say(self) -> None:
         if self._channel is not None:
@@ -218,20 +195,8 @@ class Service:
 
     def _heard(self, message: Mapping[str, object]) -> None:
         if message.get("op") == "drain":
-            self._take_rest = bool(message.get("take_rest"))
-            self._stop.set()
-
-    def _handover(self) -> tuple[Mapping[str, object], socket.socket | None]:
-        if self._sock is None or self._state not in {"starting", "ready"}:
-            return {"ok": False, "error": f"nothing to hand over, the service is {self._state}"}, None
-        self._handed_over = True
-        return {"ok": True}, self._sock
-
-    def _drain(self) -> tuple[Mapping[str, object], None]:
-        # After a hand-over the queue is the next process's; without one nobody else would answer it.
-        self._take_rest = not self._handed_over
-        self._stop.set()
-        return {"ok": True}, None
+            self._owner.take_rest = bool(message.get("take_rest"))
+            self._owner.stop.set()
 
 
 def _told(error: Exception) -> dict[str, object]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.observing.metrics import Metrics, attached
-from mlserve_scoring.process.control import Control
+from mlserve_scoring.process.owner import Owner
 from mlserve_scoring.process.serving_process import ServingProcess, Shared, ending
-from mlserve_scoring.process.status import EXIT_FAILED, TOLD_S, address_of, status
+from mlserve_scoring.process.status import EXIT_FAILED, address_of, status
 from mlserve_scoring.transport.listener import listening_socket
 from mlserve_scoring.transport.sharing import Counts
 
@@ -43,56 +41,46 @@ class Supervisor:
     def __init__(self, settings: Settings, file: Path) -> None:
         self._settings = settings
         self._file = file
-        self._state = "starting"
+        self._owner = Owner(settings.control, self._described)
         self._error: Mapping[str, object] | None = None
-        self._handed_over = False
-        self._take_rest = True
-        self._told = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._sock: socket.socket | None = None
         self._shared: Shared | None = None
         self._places: list[_Place] = []
 
     async def run(self) -> int:
         """Supervise until told to stop; return the exit status."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
         try:
-            control = self._open_control()
+            self._owner.listen()
         except OSError:
             _log.exception("the control socket %s cannot be opened; choose a shorter path", self._settings.control)
             return EXIT_FAILED
         try:
-            return await self._supervise(control)
+            return await self._supervise()
         finally:
-            if control is not None:
-                await control.finish()
-                control.close()
+            await self._owner.close()
 
-    async def _supervise(self, control: Control | None) -> int:
-        settings = self._settings
+    async def _supervise(self) -> int:
+        settings, owner = self._settings, self._owner
         try:
-            self._sock = sock = listening_socket(settings)
+            owner.sock = sock = listening_socket(settings)
         except OSError as error:
-            return await self._fail({"message": str(error), "stage": "init", "file": None, "line": None}, control)
+            return await self._fail({"message": str(error), "stage": "init", "file": None, "line": None})
         self._shared = shared = Shared.make(sock, settings.workers)
         self._places = [_Place(number, self) for number in range(settings.workers)]
         keeping = [asyncio.ensure_future(place.keep()) for place in self._places]
         ready = asyncio.ensure_future(self._all_ready())
-        stopped = asyncio.ensure_future(self._stop.wait())
+        stopped = asyncio.ensure_future(owner.stop.wait())
         try:
             await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
             broken = next((place for place in self._places if place.error is not None), None)
-            if broken is not None and not self._stop.is_set():
+            if broken is not None and not owner.stop.is_set():
                 await self._end_workers(take_rest=False)
-                return await self._fail(broken.error or {}, control)
-            if not self._stop.is_set():
-                self._state = "ready"
+                return await self._fail(broken.error or {})
+            if not owner.stop.is_set():
+                owner.state = "ready"
                 _log.info("ready on %s with %d workers", address_of(sock), settings.workers)
             await stopped
-            self._state = "draining"
-            await self._end_workers(take_rest=self._take_rest)
+            owner.state = "draining"
+            await self._end_workers(take_rest=owner.take_rest)
             return 0
         finally:
             for task in (*keeping, ready, stopped):
@@ -117,12 +105,10 @@ class Supervisor:
         for place in self._places:
             place.kill()
 
-    async def _fail(self, error: Mapping[str, object], control: Control | None) -> int:
-        self._state, self._error = "failed", error
+    async def _fail(self, error: Mapping[str, object]) -> int:
+        self._owner.state, self._error = "failed", error
         _log.error("the service cannot start: %s", error.get("message"))
-        if control is not None:
-            waits = {asyncio.ensure_future(self._told.wait()), asyncio.ensure_future(self._stop.wait())}
-            await asyncio.wait(waits, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+        await self._owner.hears_why()
         return EXIT_FAILED
 
     # Asked by places.
@@ -130,7 +116,7 @@ class Supervisor:
     @property
     def ending(self) -> bool:
         """Return whether workers are no longer started."""
-        return self._stop.is_set() or self._error is not None
+        return self._owner.stop.is_set() or self._error is not None
 
     async def start_worker(self, number: int) -> ServingProcess:
         """Start a worker."""
@@ -147,35 +133,16 @@ class Supervisor:
 
     # The control socket.
 
-    def _open_control(self) -> Control | None:
-        if self._settings.control is None:
-            return None
-        operations = {"status": self._status, "handover": self._handover, "drain": self._drain}
-        return Control(self._settings.control, operations)
-
-    def _status(self) -> tuple[Mapping[str, object], None]:
-        if self._state == "failed":
-            self._told.set()
+    def _described(self) -> Mapping[str, object]:
         workers = [place.told() for place in self._places]
         answered = min((int(str(entry.get("samples_answered", 0))) for entry in workers), default=0)
-        state = self._state
+        state = self._owner.state
         if state == "ready" and not any(entry["state"] == "ready" for entry in workers):
             state = "starting"
         return {
-            **status(state, self._settings.revision, answered, self._error, self._sock),
+            **status(state, self._settings.revision, answered, self._error, self._owner.sock),
             "workers": workers,
-        }, None
-
-    def _handover(self) -> tuple[Mapping[str, object], socket.socket | None]:
-        if self._sock is None or self._state not in {"starting", "ready"}:
-            return {"ok": False, "error": f"nothing to hand over, the service is {self._state}"}, None
-        self._handed_over = True
-        return {"ok": True}, self._sock
-
-    def _drain(self) -> tuple[Mapping[str, object], None]:
-        self._take_rest = not self._handed_over
-        self._stop.set()
-        return {"ok": True}, None
+        }
 
 
 class _Place:

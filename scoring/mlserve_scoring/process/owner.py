@@ -1,0 +1,82 @@
+"""What the one who started this process may ask and tell it: by signals, and on a control socket if there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from mlserve_scoring.process.control import Control
+from mlserve_scoring.process.status import TOLD_S
+
+if TYPE_CHECKING:
+    import socket
+
+
+class Owner:
+    """Tells its owner how the process is, hands the socket over, and hears when it is time to stop.
+
+    Args:
+        path: Of the control socket; ``None`` for none.
+        describe: Returns what is told when asked for the status.
+
+    Attributes:
+        state: ``starting``, ``ready``, ``draining`` or ``failed``.
+        sock: What is handed over; ``None`` until there is one.
+        stop: Set when it is time to stop.
+        take_rest: Whether connections that wait in the socket's queue are to be answered before the end: not after a
+            hand-over, when they are the next process's.
+    """
+
+    def __init__(self, path: str | None, describe: Callable[[], Mapping[str, object]]) -> None:
+        self._path = path
+        self._describe = describe
+        self._control: Control | None = None
+        self._told = asyncio.Event()
+        self._handed_over = False
+        self.state = "starting"
+        self.sock: socket.socket | None = None
+        self.stop = asyncio.Event()
+        self.take_rest = True
+
+    def listen(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            OSError: The control socket cannot be opened.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        if self._path is not None:
+            operations = {"status": self._status, "handover": self._handover, "drain": self._drain}
+            self._control = Control(self._path, operations)
+
+    async def hears_why(self) -> None:
+        """Give the owner some seconds to ask why the process failed; nobody asks without a control socket."""
+        if self._control is not None:
+            waits = {asyncio.ensure_future(self._told.wait()), asyncio.ensure_future(self.stop.wait())}
+            await asyncio.wait(waits, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+
+    async def close(self) -> None:
+        """Answer what was asked, and listen no more."""
+        if self._control is not None:
+            await self._control.finish()
+            self._control.close()
+
+    def _status(self) -> tuple[Mapping[str, object], None]:
+        if self.state == "failed":
+            self._told.set()
+        return self._describe(), None
+
+    def _handover(self) -> tuple[Mapping[str, object], socket.socket | None]:
+        if self.sock is None or self.state not in {"starting", "ready"}:
+            return {"ok": False, "error": f"nothing to hand over, the service is {self.state}"}, None
+        self._handed_over = True
+        return {"ok": True}, self.sock
+
+    def _drain(self) -> tuple[Mapping[str, object], None]:
+        self.take_rest = not self._handed_over
+        self.stop.set()
+        return {"ok": True}, None
