@@ -181,7 +181,7 @@ def test_the_socket_is_handed_over_from_workers_to_workers(start, image):
 
 
 def test_connections_are_shared_evenly(start, image):
-    """However fast the connections come, no worker is left with few; one that is busy for a millisecond may get fewer."""
+    """However fast they come, no worker is left with few; one that is busy for a millisecond may get fewer."""
     service = start(image({"score.py": WHO}), workers=2)
     kept = [http.client.HTTPConnection("127.0.0.1", service.port, timeout=20) for _ in range(20)]
     for connection in kept:
