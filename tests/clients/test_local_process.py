@@ -285,13 +285,16 @@ def test_slow_candidate_is_given_up(services, spec):
 
 def test_first_start_that_fails_leaves_nothing(services, spec, tmp_path):
     """When nothing ever served, a failure leaves no folder, no process and no listening socket."""
-    with listen_anywhere() as listener:
-        port = port_of(listener)
-    with pytest.raises(OperationError, match="no such model"):
-        services.start(changed(spec, "bad", FAIL="no such model", port=port))
+    taken = []
+    for _ in range(3):  # another test may take the port the moment it is free, but not three times
+        with listen_anywhere() as listener:
+            port = port_of(listener)
+        with pytest.raises(OperationError, match="no such model"):
+            services.start(changed(spec, "bad", FAIL="no such model", port=port))
+        taken.append(listens(port))
 
     assert [] == list((tmp_path / "services").iterdir())
-    assert not listens(port)
+    assert not all(taken)
     assert not services.status(ID).known
 
 
