@@ -22,11 +22,11 @@ from mlserve_scoring.errors import (
 )
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import rows_of
-from mlserve_scoring.models.plain_rows import PlainRows, Rows, says_true_or_false
+from mlserve_scoring.models.plain_rows import PlainRows, Rows
 from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.models.rows import MOST_ROWS, join, may_share_runs
 from mlserve_scoring.observing.current import enter
-from mlserve_scoring.scorers.json_body import json_value
+from mlserve_scoring.scorers.json_body import json_value, says_true_or_false
 from mlserve_scoring.scorers.lanes import InterruptedRun
 from mlserve_scoring.scorers.results import Answer, to_json
 

@@ -15,6 +15,8 @@ import numpy as np
 import orjson
 
 from mlserve_scoring.models.inputs import CODES
+from mlserve_scoring.scorers.json_body import says_true_or_false
+from mlserve_scoring.transport.message import JSON
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array, Port
@@ -23,13 +25,6 @@ if TYPE_CHECKING:
 Rows = list[list[Any]]
 
 _AXES: Final = 2
-_JSON: Final = b"application/json"
-
-
-def says_true_or_false(body: bytes) -> bool:
-    """Return whether the words stand anywhere in a body; packing would take them for 1 and 0."""
-    # Both letters are rare in bodies of numbers, and one letter is found ten times as fast as a word.
-    return (b"u" in body and b"true" in body) or (b"l" in body and b"false" in body)
 
 
 class PlainRows:
@@ -56,7 +51,7 @@ class PlainRows:
     def read(self, request: Request) -> Rows | None:
         """Return the rows of a request; nothing when it is not of this form. What a row holds is not looked at."""
         body = request.body
-        if request.headers.get(b"content-type") != _JSON or says_true_or_false(body):
+        if request.headers.get(b"content-type") != JSON or says_true_or_false(body):
             return None
         try:
             value = orjson.loads(body)

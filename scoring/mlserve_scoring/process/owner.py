@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from mlserve_scoring.process.status import TOLD_S
 
 if TYPE_CHECKING:
     import socket
+
+_log = logging.getLogger("mlserve")
 
 
 class Owner:
@@ -40,18 +43,20 @@ class Owner:
         self.stop = asyncio.Event()
         self.take_rest = True
 
-    def listen(self) -> None:
-        """Begin to listen.
-
-        Raises:
-            OSError: The control socket cannot be opened.
-        """
+    def listen(self) -> bool:
+        """Begin to listen; return whether that is possible, and log why it is not."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
-        if self._path is not None:
-            operations = {"status": self._status, "handover": self._handover, "drain": self._drain}
+        if self._path is None:
+            return True
+        operations = {"status": self._status, "handover": self._handover, "drain": self._drain}
+        try:
             self._control = Control(self._path, operations)
+        except OSError:
+            _log.exception("the control socket %s cannot be opened; choose a shorter path", self._path)
+            return False
+        return True
 
     async def hears_why(self) -> None:
         """Give the owner some seconds to ask why the process failed; nobody asks without a control socket."""

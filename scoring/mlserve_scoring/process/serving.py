@@ -66,10 +66,7 @@ class Service:
         """Serve until told to stop; return the exit status."""
         loop = asyncio.get_running_loop()
         owner = self._owner
-        try:
-            owner.listen()
-        except OSError:
-            _log.exception("the control socket %s cannot be opened; choose a shorter path", self._settings.control)
+        if not owner.listen():
             return EXIT_FAILED
         if self._worker is not None:
             self._worker.end_with_parent()

@@ -48,10 +48,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Supervise until told to stop; return the exit status."""
-        try:
-            self._owner.listen()
-        except OSError:
-            _log.exception("the control socket %s cannot be opened; choose a shorter path", self._settings.control)
+        if not self._owner.listen():
             return EXIT_FAILED
         try:
             return await self._supervise()

@@ -14,6 +14,7 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.routes.open_inference_tensors import DTYPES, from_bytes, from_json
+from mlserve_scoring.scorers.json_body import says_true_or_false
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array
@@ -125,7 +126,7 @@ def _described(head: bytes, *, is_binary: bool) -> _Described:
     inputs = tuple(_inputs(value, is_binary=is_binary))
     outputs = value.get("outputs")
     wanted = None if outputs is None else _outputs(outputs, default=as_bytes)
-    is_plain = b"true" not in head and b"false" not in head
+    is_plain = not says_true_or_false(head)
     return _Described(own, inputs, wanted, as_bytes, is_plain)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import orjson
 
 from mlserve_scoring.errors import InvalidRequestError, UnsupportedContentError
+from mlserve_scoring.transport.message import JSON
 
 if TYPE_CHECKING:
     from mlserve_scoring.transport.message import Request
-
-_JSON: Final = b"application/json"
 
 
 def json_object(request: Request) -> dict[str, object]:
@@ -35,7 +34,7 @@ def json_value(request: Request) -> object:
         UnsupportedContentError: The content type says it is something else.
     """
     kind = request.headers.get(b"content-type", b"")
-    if kind != _JSON and not _is_json(kind):
+    if kind != JSON and not _is_json(kind):
         raise UnsupportedContentError("Expects Content-Type to be application/json")
     if not request.body:
         raise InvalidRequestError("POST body is empty. Expecting a JSON dictionary.")
@@ -45,6 +44,12 @@ def json_value(request: Request) -> object:
         raise InvalidRequestError(f"POST body could not be decoded as JSON: {error}") from error
 
 
+def says_true_or_false(body: bytes) -> bool:
+    """Return whether the words stand anywhere in a body; packing would take them for 1 and 0."""
+    # Both letters are rare in bodies of numbers, and one letter is found ten times as fast as a word.
+    return (b"u" in body and b"true" in body) or (b"l" in body and b"false" in body)
+
+
 def _is_json(kind: bytes) -> bool:
     name = kind.partition(b";")[0].strip().lower()
-    return name == _JSON or (name.startswith(b"application/") and name.endswith(b"+json"))
+    return name == JSON or (name.startswith(b"application/") and name.endswith(b"+json"))
