@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,30 @@ def test_zombie_does_not_live(child, handles):
     assert wait_gone(found, 5)
     assert identify(child.pid) is None
     assert not send(found, signal.SIGKILL)
+
+
+def test_process_lives_as_long_as_its_last_thread(handles):
+    """A process whose first thread ended lives on in the others, with all its sockets."""
+    program = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "print('ready', flush=True)\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            assert b"ready\n" == process.stdout.readline()
+            found = identify(process.pid)
+            assert found is not None
+            while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+
+            assert alive(found)
+            assert not wait_gone(found, 0.05)
+        finally:
+            process.kill()
+        assert wait_gone(found, 5)
 
 
 def test_other_start_is_another_process(child, handles):

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
-_STATE, _SESSION, _START = 0, 3, 19  # positions behind the command's name, see proc_pid_stat(5)
+_STATE, _SESSION, _THREADS, _START = 0, 3, 17, 19  # positions behind the command's name, see proc_pid_stat(5)
 _GONE_STATES = frozenset("ZXx")
 
 
@@ -47,7 +47,7 @@ def identify(pid: int) -> Identity | None:
 
 
 def alive(identity: Identity) -> bool:
-    """Return whether this very process still runs; a zombie does not."""
+    """Return whether this very process still runs; a zombie does not, unless a thread of it is still at work."""
     return identify(identity.pid) == identity
 
 
@@ -155,7 +155,9 @@ def _stat(pid: int) -> list[str] | None:
     except OSError:
         return None
     fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[_STATE] in _GONE_STATES else fields
+    # The first thread may be gone while another one ends, and holds the process's sockets until it has.
+    gone = fields[_STATE] in _GONE_STATES and int(fields[_THREADS]) <= 1
+    return None if gone else fields
 
 
 def _pids() -> list[int]:
