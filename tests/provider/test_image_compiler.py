@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from pulumi_mlserve.clients.images.bytecode import Compiler
+from pulumi_mlserve.provider import image_plan
 from pulumi_mlserve.provider.call import Call
-from pulumi_mlserve.provider.handlers import image
 from pulumi_mlserve.provider.image_changes import say_what_changes
 
 URN = "urn:pulumi:dev::shop::mlserve:index:ScoringImage$mlserve:index:Image::price"
@@ -26,8 +26,8 @@ def plan(monkeypatch):
 
     def planned(version, olds, **news):
         found = Compiler(Path("python"), version) if version else None
-        monkeypatch.setattr(image, "find_compiler", lambda _minor: found)
-        made = image._plan(Call(URN, news={**NEWS, **news}, olds=olds), ENVIRONMENT, None)
+        monkeypatch.setattr(image_plan, "find_compiler", lambda _minor: found)
+        made = image_plan.plan_image(Call(URN, news={**NEWS, **news}, olds=olds), ENVIRONMENT, None)
         said = {"runtime": made.inputs.runtime_digest, "compiler": made.inputs.compiler or "", "recipe": made.recipe}
         return {**NEWS, **news, **said, "layers": {layer.name: layer.key for layer in made.layers}}
 

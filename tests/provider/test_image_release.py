@@ -34,7 +34,7 @@ def images(tmp_path, monkeypatch):
         images=ImageStore(tmp_path / "images"), records=SimpleNamespace(users_of_image=lambda _digest: ())
     )
     monkeypatch.setattr(image, "workplace", lambda _settings: place)
-    monkeypatch.setattr(image, "_content", lambda _call: (plan, content))
+    monkeypatch.setattr(image, "content_of", lambda _call: (plan, content))
     monkeypatch.setattr(image, "try_image", lambda *_: None)
     return place.images
 

@@ -9,7 +9,7 @@ from pulumi_mlserve.provider import image_environment
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers import image
 from pulumi_mlserve.provider.handlers.image import ImageHandler
-from pulumi_mlserve.provider.image_changes import say_what_changes
+from pulumi_mlserve.provider.image_changes import say_what_changes, say_what_is_newer
 from pulumi_mlserve.provider.image_environment import has_committed_lock, read_environment
 from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.values import UNKNOWN
@@ -109,7 +109,7 @@ def test_a_lock_that_only_the_state_has_is_told_when_the_image_is_made(monkeypat
 def test_a_kept_runtime_is_told_with_what_takes_the_other_one():
     """By both digests, as nothing else tells runtimes apart."""
     heard = Heard()
-    image.say_what_is_newer(Call(URN, say=heard), "sha256:" + "1" * 64, "sha256:" + "2" * 64)
+    say_what_is_newer(Call(URN, say=heard), "sha256:" + "1" * 64, "sha256:" + "2" * 64)
 
     (line,) = heard.lines
     assert ["111111111111", "222222222222", "upgrade=['runtime']"] == [

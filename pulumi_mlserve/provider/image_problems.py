@@ -1,0 +1,88 @@
+"""What is wrong with an image before it is tried: with its inputs, its script, its models among its packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi_mlserve.clients.environments.resolver import modules
+from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
+from pulumi_mlserve.core.images.image import check_image
+from pulumi_mlserve.core.pickles.library_fit import Libraries
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.scripts.entry_script import check_entry_script
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.image_environment import Environment
+from pulumi_mlserve.provider.image_given import (
+    digests_of,
+    has_same_models,
+    has_same_source,
+    is_alone,
+    models_of,
+    packages_file,
+    without_sample,
+)
+from pulumi_mlserve.provider.image_models import answering_problems, missing_packages
+from pulumi_mlserve.provider.image_pickles import importable_names, pickle_problems
+from pulumi_mlserve.provider.values import has_unknown
+from pulumi_mlserve.provider.workplace import workplace
+
+
+def spec_problems_of(given: Mapping[str, Any], call: Call) -> list[Problem]:
+    """Return what is wrong with the inputs by themselves; ``given`` are those that are known."""
+    plain = [without_sample(model) for model in given["models"]]
+    complete = [m for m in plain if "digest" in m and "name" in m]
+    problems = [
+        Problem(name, "holds a secret, which everyone who has the image could read; give it to the service instead")
+        for name in sorted(call.secrets & set(call.news))
+    ]
+    problems += [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
+    if is_alone(call) and not has_unknown([given["models"], digests_of(call)]) and not has_same_models(call):
+        problems += answering_problems(call, given["models"])
+    source = given.get("source_directory")
+    if isinstance(source, str) and not Path(source).is_dir() and not has_same_source(call):
+        problems.append(
+            Problem("source_directory", f"is not a folder, got {source!r}; give the folder the script lies in")
+        )
+    return problems
+
+
+def script_problems(call: Call, environment: Environment | None) -> list[Problem]:
+    """Return what is wrong with the script, or with the models that answer without one, in their environment."""
+    entry, source = call.news.get("entry_script"), call.news.get("source_directory")
+    if is_alone(call):
+        return [] if environment is None else _library_problems(call, environment, None)
+    if not isinstance(entry, str) or not isinstance(source, str):
+        return []
+    importable, lock = None, environment.lock if environment is not None else None
+    if lock is not None:
+        resolver = workplace(call.settings).resolver
+        importable = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
+    digests = digests_of(call)
+    names = [name for name, _ in digests]
+    problems = check_entry_script(
+        Path(source),
+        entry,
+        modules=importable,
+        models=None if has_unknown(names) else [str(name) for name in names],
+        python=environment.spec.python if environment is not None else DEFAULT_PYTHON,
+        packages_file=packages_file(call),
+        standins=call.news.get("standins") is not False,
+    )
+    return problems if environment is None else problems + _library_problems(call, environment, Path(source))
+
+
+def _library_problems(call: Call, environment: Environment, source: Path | None) -> list[Problem]:
+    """Return what keeps the models from being loaded with the locked packages."""
+    lock, models = environment.lock, models_of(call)
+    same = is_alone(call) and lock is not None and call.olds.get("lock") == lock.text and has_same_models(call)
+    if lock is None or same or has_unknown(digests_of(call)):
+        return []
+    resolver = workplace(call.settings).resolver
+    importable = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
+    local = frozenset() if source is None else frozenset(importable_names(source))
+    file = packages_file(call)
+    problems = missing_packages(call, models, lock, file) if is_alone(call) else []
+    libraries = Libraries(importable, local, dict(lock.packages), lock.text, lock.python, file)
+    return problems or pickle_problems(call, models, libraries)
