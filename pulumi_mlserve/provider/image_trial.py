@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from pulumi_mlserve.clients.environments.interpreter import isolated_python
 from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.clients.images.trial_root import assemble_trial_root
 from pulumi_mlserve.clients.places import cache_folder
+from pulumi_mlserve.clients.trials.surroundings import remove_all
 from pulumi_mlserve.clients.trials.trial import TrialVerdict
+from pulumi_mlserve.core.environments.locks import read_pins
 from pulumi_mlserve.core.images.layers import LayerPlan
-from pulumi_mlserve.core.problems import InvalidInputError, OperationError
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
+from pulumi_mlserve.core.scripts.trial_hints import trial_hint
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
+
+_SHOWN_LINES: Final = 20
+_SHOWN_LENGTH: Final = 400
+_CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def try_image(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict | None:
@@ -37,8 +45,24 @@ def try_image(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdic
         call.warn(f"the entry script was not tried: {failure}")
         return None
     if not verdict.ok:
-        raise InvalidInputError(verdict.problems)
+        if verdict.output:
+            call.info(f"what the script printed, at its end:\n{_end_of(verdict.output)}")
+        raise InvalidInputError(
+            [_with_hint(problem, plan, str(call.news.get("lock") or "")) for problem in verdict.problems]
+        )
     return verdict
+
+
+def _with_hint(problem: Problem, plan: LayerPlan, lock: str) -> Problem:
+    packages = {pin.name: pin.version for pin in read_pins(lock)}
+    models = {model.name: [file.path for file in model.files] for model in plan.inputs.models}
+    return Problem(problem.path, problem.message + trial_hint(problem.message, packages=packages, models=models))
+
+
+def _end_of(output: str) -> str:
+    """Return the last lines of what a script printed, indented, without the colours and cursors of a terminal."""
+    lines = [_CONTROL.sub("", line)[:_SHOWN_LENGTH] for line in output.splitlines() if line.strip()]
+    return "\n".join(f"  {line}" for line in lines[-_SHOWN_LINES:])
 
 
 def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
@@ -60,7 +84,7 @@ def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
         python = isolated_python(plan.inputs.python, cache_folder("interpreters"))
         verdict = place.trials.run(root, python, plan.recipe, progress=call.status, cancelled=call.cancelled)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_all(folder)
     for note in verdict.notes:
         call.warn(note)
     return verdict

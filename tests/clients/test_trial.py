@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -58,13 +59,14 @@ def telling(root, expression: str) -> Path:
     return root(f"write({GOOD!r} | {{'contract': {{'said': {expression}}}}})")
 
 
-def alive(pid: int) -> bool:
-    """Return whether a process runs; one that only waits to be collected does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+def left_of(folder: Path) -> list[str]:
+    """Return the processes that have a folder in their environment; those that only wait to be collected have none."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"={folder}/".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
 
 
 def test_a_good_verdict_is_passed_on(trial, root):
@@ -145,20 +147,18 @@ def test_cancelling_ends_everything_at_once(tmp_path, trial, root):
         trial.run(root(program), PYTHON, "k", cancelled=(tmp_path / "pid").exists)
 
     assert time.monotonic() - started < 10
-    assert not alive(int((tmp_path / "pid").read_text() or 0))
+    assert [] == left_of(tmp_path)
 
 
 FORKS = {
-    "same group": "child = subprocess.Popen(['sleep', '61'])",
-    "own session": "child = subprocess.Popen(['sleep', '61'], start_new_session=True)",
+    "same group": "subprocess.Popen(['sleep', '61'])",
+    "own session": "subprocess.Popen(['sleep', '61'], start_new_session=True)",
     "orphan": """
         if os.fork() == 0:
             os.setsid()
-            child = subprocess.Popen(['sleep', '61'])
-            Path(FILE).write_text(str(child.pid))
+            subprocess.Popen(['sleep', '61'])
             os._exit(0)
         os.wait()
-        child = None
     """,
 }
 
@@ -168,26 +168,48 @@ FORKS = {
 @pytest.mark.parametrize("kind", FORKS)
 def test_what_a_script_leaves_behind_is_ended(tmp_path, trial, root, kind, ends):
     """Whatever group, session or parent it has, and however the script ends."""
-    file = tmp_path / "child"
-    program = textwrap.dedent(FORKS[kind]).replace("FILE", repr(str(file)))
-    program += f"\nif child: Path({str(file)!r}).write_text(str(child.pid))\n"
     last = {"good": f"write({GOOD!r})", "crash": "os.kill(os.getpid(), 9)", "time": "time.sleep(60)"}
-    trial.run(root(program + last[ends]), PYTHON, "k", TrialLimits(seconds=3.0 if ends == "time" else 60.0))
+    program = f"{textwrap.dedent(FORKS[kind])}\n{last[ends]}"
+    trial.run(root(program), PYTHON, "k", TrialLimits(seconds=3.0 if ends == "time" else 60.0))
 
-    assert not alive(int(file.read_text()))
+    assert [] == left_of(tmp_path)
 
 
-def test_a_script_that_ends_its_keeper_leaves_nothing_of_its_group(tmp_path, trial, root):
-    """A hostile script is no danger to the next."""
-    file = tmp_path / "pid"
-    program = f"Path({str(file)!r}).write_text(str(os.getpid()))\nos.kill(os.getppid(), 9)\ntime.sleep(60)"
+def test_where_no_namespace_can_be_had_a_trial_is_run_and_ended_all_the_same(tmp_path, root):
+    """As in a container without rights; what it is not kept from is said."""
+    program = f"subprocess.Popen(['sleep', '61'], start_new_session=True)\nwrite({GOOD!r})"
+    driver = f"""
+from pathlib import Path
+from pulumi_mlserve.clients.trials.trial import Trial
+verdict = Trial(Path({str(tmp_path / "cache")!r})).run(Path({str(root(program))!r}), Path({str(PYTHON)!r}), "k")
+print(verdict.ok, *verdict.notes, sep="|")
+"""
+    forbidden = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set -sys_admin "$@"'
+    command = ["unshare", "-Ur", "sh", "-c", forbidden, "sh", sys.executable, "-c", driver]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    assert [
+        "True",
+        "the trial ran with network: this system does not let it be closed",
+        "the trial ran with access to your files and processes: this system does not let it be closed",
+    ] == answer.stdout.strip().split("|"), answer.stderr
+    assert [] == left_of(tmp_path / "root")
+
+
+def test_a_script_cannot_end_its_keeper(trial, root):
+    """It does not see it: its parent is the first process there is, which hears no signal from inside."""
+    program = f"""
+    import contextlib
+    for pid in [os.getppid(), *(int(name) for name in os.listdir('/proc') if name.isdigit())]:
+        with contextlib.suppress(OSError):
+            if pid not in (0, os.getpid()):
+                os.kill(pid, 9)
+    write({GOOD!r} | {{'contract': os.getppid()}})
+    """
     verdict = trial.run(root(program), PYTHON, "k", TrialLimits(seconds=10))
 
-    assert not verdict.ok
-    deadline = time.monotonic() + 5
-    while alive(int(file.read_text())) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not alive(int(file.read_text()))
+    assert (True, 1) == (verdict.ok, verdict.contract)
 
 
 @pytest.mark.parametrize(
@@ -305,6 +327,7 @@ def test_the_network_is_closed_for_an_ordinary_user_too():
             code = reach.replace("ADDRESS", repr(server.getsockname()))
             listen, report = os.pipe()
             plan = {"command": ["/usr/bin/python3", "-c", code], "environment": {}, "folder": "/", "limits": {}}
+            plan |= {"processes": 256, "writable": [], "hidden": []}
             (folder / "plan.json").write_text(json.dumps(plan | {"report": report}))
             answer = subprocess.Popen(
                 ["/usr/bin/python3", "-I", "-S", folder / "confined.py", folder / "plan.json"],
@@ -318,13 +341,12 @@ def test_the_network_is_closed_for_an_ordinary_user_too():
             )
             os.close(report)
             with os.fdopen(listen) as said, answer:
-                reports = [json.loads(line) for line in said]
+                reports = {name: value for line in said for name, value in json.loads(line).items()}
                 output = answer.stdout.read().split()
     finally:
         shutil.rmtree(folder)
 
-    assert reports[0]["network"] is True
-    assert reports[1]["status"] == 0
+    assert (True, True, 0) == (reports["network"], reports["walls"], reports["status"])
     assert output[0] == "65534"
     assert output[1] != "0"
 
@@ -443,25 +465,24 @@ def test_the_launcher_ends_its_command_when_its_caller_dies(tmp_path):
 import sys
 from pathlib import Path
 from pulumi_mlserve.clients.trials.confined_run import run_confined
-write = "import os, time; open({str(tmp_path / "pid")!r}, 'w').write(str(os.getpid())); time.sleep(61)"
-rest = dict(environment={{}}, limits={{}}, seconds=60, doing="x")
+write = "import time; open({str(folder / "work" / "begun")!r}, 'w').close(); time.sleep(61)"
+rest = dict(environment={{"FOLDER": {f"{folder}/"!r}}}, limits={{}}, seconds=60, doing="x")
 run_confined([sys.executable, "-c", write], folder=Path({str(folder)!r}), **rest)
 """
     caller = subprocess.Popen([sys.executable, "-c", code])
     try:
         deadline = time.monotonic() + 20
-        while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < deadline:
+        while not (folder / "work" / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        pid = int((tmp_path / "pid").read_text())
+        assert 1 == len(left_of(folder))
     finally:
         caller.kill()
         caller.wait()
     deadline = time.monotonic() + 10
-    while (alive(pid) or launchers(folder)) and time.monotonic() < deadline:
+    while (left_of(folder) or launchers(folder)) and time.monotonic() < deadline:
         time.sleep(0.02)
 
-    assert not alive(pid)
-    assert launchers(folder) == []
+    assert [] == left_of(folder) + launchers(folder)
 
 
 def launchers(folder: Path) -> list[str]:
@@ -494,3 +515,145 @@ def test_a_variable_that_only_the_service_has_is_told_as_such(trial, root, line,
         "; the trial has the image's variables alone: give ACCOUNT in environment_variables of the image, read it with"
         " a default, or set trial='off' when only the service can give it"
     )
+
+
+def test_a_time_out_names_the_place_where_the_script_hangs(trial, root):
+    """Python says where each thread is before it is ended; what it prints for that is not shown as the script's."""
+    folder = root("""
+    sys.path.insert(0, arguments['--root'] + '/var/azureml-app')
+    print('waiting', flush=True)
+    import score
+    score.init()
+    """)
+    (folder / "var" / "azureml-app").mkdir(parents=True)
+    (folder / "var" / "azureml-app" / "score.py").write_text("import time\n\ndef init():\n    time.sleep(60)\n")
+    verdict = trial.run(folder, PYTHON, "k", TrialLimits(seconds=1.5))
+
+    assert verdict.problems[0].message.startswith("init and the samples took more than 1.5 s, in init at score.py:4; ")
+    assert "waiting" == verdict.output
+
+
+def test_a_script_that_ignores_every_signal_is_ended(trial, root):
+    """Asked where it is, it does not answer, and does not have to."""
+    started = time.monotonic()
+    program = """
+    for number in range(1, 65):
+        try:
+            signal.signal(number, signal.SIG_IGN)
+        except (OSError, ValueError):
+            pass
+    while True:
+        time.sleep(60)
+    """
+    verdict = trial.run(root(program), PYTHON, "k", TrialLimits(seconds=0.7))
+
+    assert "took more than 0.7 s; make them" in verdict.problems[0].message
+    assert time.monotonic() - started < 15
+
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can wall a process off")
+
+
+@LINUX
+def test_a_script_that_starts_processes_without_end_is_ended(trial, root):
+    """Long before its time is over, and all of them with it."""
+    started = time.monotonic()
+    verdict = trial.run(root("while True:\n    if os.fork() == 0:\n        time.sleep(60)"), PYTHON, "k")
+
+    assert verdict.problems[0].message.startswith("init and the samples started more processes than a trial may")
+    assert time.monotonic() - started < 30
+    assert trial.known("k") is None
+
+
+@LINUX
+def test_a_script_sees_no_process_but_its_own(trial, root, monkeypatch):
+    """Nor the variables of ours, which the system shows to the same user."""
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "hunter2")
+    program = f"""
+    import contextlib
+    processes, variables = [], []
+    for folder in Path('/proc').glob('[0-9]*'):
+        processes.append((folder / 'cmdline').read_text())
+        with contextlib.suppress(OSError):
+            variables.append((folder / 'environ').read_text())
+    write({GOOD!r} | {{'contract': [processes, variables]}})
+    """
+    verdict = trial.run(root(program), PYTHON, "k")
+    processes, variables = verdict.contract
+
+    assert 2 == len(processes)
+    assert "hunter2" not in "".join(variables)
+
+
+@LINUX
+def test_a_script_writes_only_where_it_may(tmp_path, trial, root, monkeypatch):
+    """Beside itself, at home and in temporary folders; not into the models' own files, nor anywhere else."""
+    monkeypatch.setattr("pulumi_mlserve.clients.trials.trial.SHARED_TEMPORARY", (Path("/dev/shm"),))
+    (tmp_path / "mine").write_text("kept")
+    program = f"""
+    import multiprocessing
+    said = []
+    root = Path(arguments['--root'])
+    for file in ({str(tmp_path / "mine")!r}, root / 'model', root / 'new', 'here', Path(os.environ['HOME'], 'x')):
+        try:
+            Path(file).write_text('changed')
+            said.append('written')
+        except OSError as error:
+            said.append(error.strerror)
+    multiprocessing.Lock()
+    write({GOOD!r} | {{'contract': said}})
+    """
+    folder = root(program)
+    (folder / "model").symlink_to(tmp_path / "mine")
+    verdict = trial.run(folder, PYTHON, "k")
+
+    assert ["Read-only file system"] * 2 + ["written"] * 3 == verdict.contract
+    assert "kept" == (tmp_path / "mine").read_text()
+
+
+@LINUX
+def test_a_script_cannot_read_the_logins_of_its_user(tmp_path, trial, root, monkeypatch):
+    """The folders and files of the usual tools are empty, also where a variable of ours says they lie."""
+    home = tmp_path / "me"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("KUBECONFIG", str(home / "cluster.yaml"))
+    for name in (".azure/msal_token_cache.json", ".aws/credentials", ".ssh/id_ed25519", ".netrc", "cluster.yaml"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("hunter2")
+    (home / "notes.txt").write_text("plain")
+    expression = f"[p.read_text() for p in sorted(Path({str(home)!r}).rglob('*')) if p.is_file() or p.is_char_device()]"
+    said = trial.run(telling(root, f"[{expression}, os.listdir('/run')]"), PYTHON, "k").contract["said"]
+
+    assert [["", "", "plain"], []] == said
+
+
+@LINUX
+def test_what_a_script_needs_is_never_hidden(tmp_path, trial, root, monkeypatch):
+    """Whoever keeps models below such a folder can try them all the same."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".azure").mkdir()
+    (tmp_path / ".azure" / "weights").write_text("2")
+    folder = root(f"write({GOOD!r} | {{'contract': Path(arguments['--root'], 'model').read_text()}})")
+    (folder / "model").symlink_to(tmp_path / ".azure" / "weights")
+
+    assert "2" == trial.run(folder, PYTHON, "k").contract
+
+
+@LINUX
+def test_a_script_gets_no_rights_back(trial, root):
+    """Root has none over the system, and setuid programs give none."""
+    expression = "{k: v.strip() for k, v in (l.split(':', 1) for l in open('/proc/self/status'))}"
+    said = trial.run(telling(root, expression), PYTHON, "k").contract["said"]
+
+    assert "1" == said["NoNewPrivs"]
+    assert int(said["CapEff"], 16) in {0, 0b1111}
+
+
+@pytest.mark.parametrize(
+    "make",
+    ["os.symlink('/etc/hostname', file)", "os.mkfifo(file)", "os.mkdir(file)", "os.symlink('/dev/zero', file)"],
+)
+def test_a_verdict_that_is_no_file_is_not_read(trial, root, make):
+    """Links would lead to files of the user's, and a pipe would be waited for without end."""
+    with pytest.raises(OperationError, match="the trial's verdict cannot be read"):
+        trial.run(root(f"file = arguments['--output']\n{make}"), PYTHON, "k")

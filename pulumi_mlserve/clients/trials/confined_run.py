@@ -22,7 +22,9 @@ from pulumi_mlserve.core.problems import OperationError
 _POLL_SECONDS: Final = 0.1
 _SAY_SECONDS: Final = 5.0
 _END_SECONDS: Final = 10.0
+_SAY_WHERE_SECONDS: Final = 3.0
 _KEPT_BYTES: Final = 64 * 1024
+_MOST_PROCESSES: Final = 256
 _PIPE_READS: Final = 64
 
 
@@ -34,11 +36,15 @@ class ConfinedEnd:
         status: Exit status, negative for a signal; None when its time was over.
         output: The last 64 KiB of what it printed.
         network_closed: Whether it ran without network.
+        walled: Whether it saw none of the user's processes, and wrote and read only where it was allowed to.
+        too_many: Whether it was ended since it had started too many processes.
     """
 
     status: int | None
     output: str
     network_closed: bool
+    walled: bool = False
+    too_many: bool = False
 
 
 @dataclass
@@ -65,6 +71,8 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
     limits: Mapping[str, int],
     seconds: float,
     doing: str,
+    writable: Sequence[Path] = (),
+    hidden: Sequence[Path] = (),
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> ConfinedEnd:
@@ -77,6 +85,8 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
         limits: Names of the module ``resource`` with amounts.
         seconds: Wall-clock time.
         doing: What is done, for progress and messages.
+        writable: The folders, beside its own, in which it may write where the system can forbid it elsewhere.
+        hidden: Files and folders that it cannot read where the system can hide them; what is not there is no error.
         progress: Told every few seconds how long it takes.
         cancelled: Asked ten times a second.
 
@@ -95,6 +105,9 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
             "environment": dict(environment),
             "folder": str(folder / "work"),
             "limits": dict(limits),
+            "processes": _MOST_PROCESSES,
+            "writable": [str(folder), *map(str, writable)],
+            "hidden": [str(path) for path in hidden],
             "report": report,
         }
         (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
@@ -119,6 +132,10 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
             with process:
                 try:
                     in_time = _follow(watch, (output, listen), seconds, doing, progress, cancelled)
+                    if not in_time:
+                        with contextlib.suppress(BrokenPipeError):  # it ended just now
+                            os.write(alive, b"?")
+                        _follow(watch, (output, listen), _SAY_WHERE_SECONDS, doing, None, cancelled)
                 finally:
                     os.close(alive)
                     alive = -1
@@ -136,6 +153,8 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
         status=said.get("status", -signal.SIGKILL) if in_time else None,
         output=_text(watch.output),
         network_closed=bool(said.get("network")),
+        walled=bool(said.get("walls")),
+        too_many=said.get("ended") == "processes",
     )
 
 

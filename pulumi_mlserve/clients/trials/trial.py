@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Final
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.trials.bytecode import kept_bytecode
 from pulumi_mlserve.clients.trials.confined_run import ConfinedEnd, run_confined
+from pulumi_mlserve.clients.trials.surroundings import SHARED_TEMPORARY, hidden_places, remove_all
 from pulumi_mlserve.clients.trials.verdicts import TrialVerdict, Verdicts, read_verdict
 from pulumi_mlserve.core.problems import OperationError, Problem
 
@@ -41,6 +41,8 @@ _NETWORK_SIGNS: Final = (
     "nodename nor servname",
 )
 _NO_VARIABLE: Final = re.compile(r"(?P<file>[^:]+\.py):(?P<line>\d+): .*?KeyError: '(?P<name>[A-Za-z_]\w*)'")
+_FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>\S+)$', re.MULTILINE)
+_ABORTED: Final = "Fatal Python error: Aborted"
 _NOT_FINAL: Final = ("MemoryError", "Cannot allocate memory", "No space left on device", "Too many open files")
 _RUNTIME_REFUSED: Final = 2  # the runtime's exit status for a manifest or samples that it cannot read
 
@@ -124,15 +126,17 @@ class Trial:
                     limits=limits.resources(),
                     seconds=limits.seconds,
                     doing="trying the entry script",
+                    writable=(root.absolute(), bytecode, *SHARED_TEMPORARY),
+                    hidden=hidden_places((root, folder, bytecode, python, *_needed(root))),
                     progress=progress,
                     cancelled=cancelled,
                 )
-            verdict, final = _judge(folder / "verdict.json", end, limits)
+            verdict, final = _judge(folder / "verdict.json", end, limits, root / CODE_FOLDER)
             verdict = _with_hint(verdict, lambda problem: _variable_hint(root, problem))
+            verdict = _as_in_the_image(verdict, root)
         finally:
-            _remove(folder)
-        if not end.network_closed:
-            verdict = replace(verdict, notes=("the trial ran with network: this system does not let it be closed",))
+            remove_all(folder)
+        verdict = replace(verdict, notes=_notes(end))
         if final:
             self._verdicts.keep(key, verdict)
         return verdict
@@ -168,12 +172,28 @@ def _environment(root: Path, folder: Path) -> dict[str, str]:
     return found
 
 
-def _judge(file: Path, end: ConfinedEnd, limits: TrialLimits) -> tuple[TrialVerdict, bool]:
+def _needed(root: Path) -> list[Path]:
+    """Return what a trial reads outside of its root: what the links in there lead to, and this Python's own files."""
+    links = (Path(parent, name) for parent, folders, names in os.walk(root) for name in (*folders, *names))
+    return [Path(sys.prefix), Path(sys.base_prefix), *(link for link in links if link.is_symlink())]
+
+
+def _notes(end: ConfinedEnd) -> tuple[str, ...]:
+    """Return what this system does not let a trial be kept from."""
+    open_to = {"with network": not end.network_closed, "with access to your files and processes": not end.walled}
+    return tuple(f"the trial ran {what}: this system does not let it be closed" for what, so in open_to.items() if so)
+
+
+def _judge(file: Path, end: ConfinedEnd, limits: TrialLimits, code: Path) -> tuple[TrialVerdict, bool]:
     """Return the verdict, and whether the same content would get it again."""
     verdict = read_verdict(file, end.output)
+    if end.too_many:
+        message = f"init and the samples started more processes than a trial may{_stage(verdict)}"
+        return _failed(f"{message}; start fewer, or switch the trial off with trial='off'", end, 0.0), False
     if end.status is None:
-        message = f"init and the samples took more than {limits.seconds:g} s{_stage(verdict)}"
+        message = f"init and the samples took more than {limits.seconds:g} s{_stage(verdict)}{_where(end.output, code)}"
         advice = "make them faster, or switch the trial off with trial='off'"
+        end = replace(end, output=end.output.partition(_ABORTED)[0].rstrip())
         return _failed(f"{message}; {advice}", end, limits.seconds), False
     if verdict is None:
         if end.status == _RUNTIME_REFUSED or "No module named mlserve_scoring" in end.output:
@@ -201,6 +221,13 @@ def _with_hint(verdict: TrialVerdict, hint: Callable[[Problem], str]) -> TrialVe
     return replace(verdict, problems=problems)
 
 
+def _as_in_the_image(verdict: TrialVerdict, root: Path) -> TrialVerdict:
+    """Return the verdict with the paths that the image will have, in place of those of a folder that is gone."""
+    there = str(root.absolute())
+    problems = tuple(replace(problem, message=problem.message.replace(there, "")) for problem in verdict.problems)
+    return replace(verdict, problems=problems, output=verdict.output.replace(there, ""))
+
+
 def _variable_hint(root: Path, problem: Problem) -> str:
     """Return what to do about a variable that the script wants and the trial has not, or an empty text."""
     found = _NO_VARIABLE.match(problem.message)
@@ -226,6 +253,15 @@ def _stage(verdict: TrialVerdict | None) -> str:
     return f", {reached}" if reached else ""
 
 
+def _where(output: str, code: Path) -> str:
+    """Return where in the user's code a trial was when its time was over, if Python could still say so."""
+    for frame in _FRAME.finditer(output.partition(_ABORTED)[2]):
+        file = Path(frame["file"])
+        if code.absolute() in file.parents:
+            return f", in {frame['function']} at {file.relative_to(code.absolute())}:{frame['line']}"
+    return ""
+
+
 def _status(status: int) -> str:
     """Return an exit status in words."""
     if status >= 0:
@@ -238,13 +274,3 @@ def _status(status: int) -> str:
 
 def _last_line(output: str) -> str:
     return output.strip().rpartition("\n")[2] or "it printed nothing"
-
-
-def _remove(folder: Path) -> None:
-    """Remove the trial's folder, also where the script took away its own rights."""
-    for parent, names, _ in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            if not path.is_symlink():
-                path.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +93,11 @@ def read_verdict(file: Path, output: str) -> TrialVerdict | None:
         OperationError: The file is no verdict.
     """
     try:
-        with file.open("rb") as opened:
-            text = opened.read(_LONGEST + 1)
+        text = _text_of(file)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise OperationError(f"the trial's verdict cannot be read, {error.strerror}; run it again") from error
     if len(text) > _LONGEST:
         raise OperationError(f"the trial's verdict is longer than {_LONGEST} bytes; give smaller samples")
     try:
@@ -109,6 +113,16 @@ def read_verdict(file: Path, output: str) -> TrialVerdict | None:
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise OperationError(f"the trial's verdict cannot be read, {error}; run it again") from error
+
+
+def _text_of(file: Path) -> bytes:
+    """Read a file where a script could put anything: a link to one of the user's, a pipe that nobody writes to."""
+    number = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is no file")
+    with os.fdopen(number, "rb") as opened:
+        return opened.read(_LONGEST + 1)
 
 
 def _problem(value: Mapping[str, Any]) -> Problem:
