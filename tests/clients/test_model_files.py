@@ -18,6 +18,7 @@ from pulumi_mlserve.clients.models.file_bytes import SourceChangedError
 from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_files import find_on_this_machine, hash_model
 from pulumi_mlserve.core.digest import FileEntry, digest_of
+from pulumi_mlserve.core.problems import InvalidInputError
 
 
 def later():
@@ -255,3 +256,19 @@ def test_three_gigabytes_of_hole_are_hashed_quickly(tmp_path, index):
 
     assert 3 << 30 == hashed.size
     assert time.monotonic() - started < 30
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a2146" * 8 + b"\nsize 12345\n"
+
+
+def test_pointers_of_git_lfs_are_no_model(tmp_path, index):
+    """They would be registered, deployed, and fail to load; also when they were hashed before."""
+    for name in "abcd":
+        (tmp_path / name).write_bytes(POINTER)
+    (tmp_path / "text").write_bytes(POINTER.replace(b"version ", b"Version "))
+
+    for _ in range(2):
+        with pytest.raises(InvalidInputError, match=r"a, .*b, .*c and 1 more; run git lfs pull") as caught:
+            hash_model(tmp_path, index, now_ns=later)
+        assert ["path"] == [problem.path for problem in caught.value.problems]
+    hash_model(tmp_path / "text", index)

@@ -375,3 +375,62 @@ def test_modules_of_azure_ml_are_there_unless_the_stand_ins_are_not():
     assert check(text) == []
     assert check(text, standins=False)[0].startswith("score.py:1: no module named 'azureml' in the environment")
     assert check(text, standins=False, modules={"azureml"}) == []
+
+
+def test_a_module_that_lies_elsewhere_is_pointed_at():
+    """A module of the user's own that the script cannot import is no package to be added."""
+    found = check(f"import features\n{REST}", more={"lib/features.py": ""})
+
+    where = "in the source directory or the environment, but there is lib/features.py"
+    assert [f"score.py:1: no module named 'features' {where}; move it to where the script can import it"] == found
+
+
+def test_a_module_beside_the_source_directory_is_pointed_at(tmp_path):
+    """What was in the folder of the notebook is not deployed."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers" / "__init__.py").touch()
+    (tmp_path / "src" / "score.py").write_text(f"import helpers\n{REST}")
+    (problem,) = check_entry_script(tmp_path / "src", "score.py", modules=set())
+
+    assert "but there is ../helpers/__init__.py; move it" in problem.message
+
+
+LOST = "def init():\n    {init}\ndef run(data):\n    return {run}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (LOST.format(init="model = 1", run="model"), 2),
+        (LOST.format(init="with open('m') as model: pass", run="[model for _ in data]"), 2),
+        ("import json\n" + LOST.format(init="model: int = 1", run="(lambda: model)()"), 3),
+        ("try:\n    x = 1\nfinally: pass\n" + LOST.format(init="for model in [1]: pass", run="model"), 5),
+    ],
+)
+def test_what_init_keeps_to_itself_is_told(text, line):
+    """The forgotten `global` is an error of every request, which scripts that catch everything hide."""
+    assert [
+        f"score.py:{line}: init() keeps 'model' to itself, and run() asks for it; add 'global model' to init()"
+    ] == (check(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LOST.format(init="global model; model = 1", run="model"),
+        "model = None\n" + LOST.format(init="model = 1", run="model"),
+        LOST.format(init="model = 1", run="1") + "def other():\n    global model\n    model = 2\n",
+        LOST.format(init="model = 1; globals()['model'] = model", run="model"),
+        "from json import *\n" + LOST.format(init="model = 1", run="model"),
+        LOST.format(init="max = 1", run="max(data)"),
+        LOST.format(init="model = 1", run="[model for model in data]"),
+        "if True:\n    model = 1\n" + LOST.format(init="model = 1", run="model"),
+        "class model: pass\n" + LOST.format(init="model = 1", run="model"),
+        LOST.format(init="model = 1", run="1").replace("run(data)", "run(model)"),
+        "import json as model\n" + LOST.format(init="model = 1", run="model"),
+    ],
+)
+def test_what_run_finds_somewhere_is_not_told(text):
+    """A check that is wrong would be worse than none."""
+    assert [] == check(text)

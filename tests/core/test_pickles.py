@@ -190,3 +190,13 @@ def test_an_array_of_numpy_2_needs_a_numpy_that_reads_it(locked, count):
     assert count == len(
         [text for text in found if text.startswith("! was saved with numpy 2, and the environment has")]
     )
+
+
+def test_what_a_notebook_defined_is_named_but_not_refused():
+    """A script may put it into `__main__` itself; one that does not is told what to do."""
+    (found,) = misfits(needs(b"c__main__\nScaler\n."), ENVIRONMENT)
+
+    assert not found.fatal
+    assert found.message.startswith(
+        "needs Scaler of __main__, the notebook or program that saved it; put the definition"
+    )

@@ -12,6 +12,7 @@ from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.models.file_bytes import Stamp, hash_file
 from pulumi_mlserve.clients.models.hash_index import HashIndex, Seen
 from pulumi_mlserve.clients.models.model_scan import Found, scan
+from pulumi_mlserve.clients.models.pointer_files import refuse_pointers
 from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.core.digest import FileEntry, digest_of
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
@@ -72,6 +73,7 @@ def hash_model(  # noqa: PLR0913  a subject and keywords
         CancelledError: The hash is no longer wanted.
     """
     found = scan(path, child_paths)
+    refuse_pointers(found)
     known = index.known({file.source: file.stamp for file in found})
     unknown = [file for file in found if file.source not in known]
     base_name = found[0].path.partition("/")[0]

@@ -65,6 +65,13 @@ def misfits(needs: PickleNeeds, libraries: Libraries) -> Iterator[Misfit]:
     for top in sorted({module.split(".")[0] for module in needs.modules} - provided - {"__main__"}):
         advice = missing_module(top, modules=libraries.modules, packages_file=libraries.packages_file)
         yield Misfit(f"cannot be loaded: {advice}", fatal=True)
+    if needs.of_main:
+        names = ", ".join(sorted(needs.of_main))
+        yield Misfit(
+            f"needs {names} of __main__, the notebook or program that saved it; put the definition into a module of the"
+            " source directory, import it from there where the model is made, and save the model again",
+            fatal=False,  # a script may put it there itself
+        )
     numpy = _version(libraries.packages.get("numpy"))
     if numpy is not None and numpy < _READS_NUMPY_2 and any(f"{m}.".startswith(f"{_NUMPY_2}.") for m in needs.modules):
         yield Misfit(

@@ -32,11 +32,13 @@ class PickleNeeds:
         modules: Dotted names of all modules that it imports.
         sklearn_versions: The versions of scikit-learn that saved estimators in it.
         complete: Whether all of it was read.
+        of_main: What it takes from ``__main__``: what the program that saved it defined itself.
     """
 
     modules: frozenset[str]
     sklearn_versions: frozenset[str]
     complete: bool
+    of_main: frozenset[str] = frozenset()
 
 
 def pickle_needs(source: Source) -> PickleNeeds:
@@ -46,7 +48,7 @@ def pickle_needs(source: Source) -> PickleNeeds:
         complete = machine.run()
     except _ENDS:
         complete = False
-    return PickleNeeds(frozenset(machine.modules), frozenset(machine.versions), complete)
+    return PickleNeeds(frozenset(machine.modules), frozenset(machine.versions), complete, frozenset(machine.of_main))
 
 
 class _Mark:
@@ -81,6 +83,7 @@ class _Machine:
     def __init__(self, tape: Tape) -> None:
         self.modules: set[str] = set()
         self.versions: set[str] = set()
+        self.of_main: set[str] = set()
         self._tape = tape
         self._left = _MOST_OPCODES
         self._stack: list[Any] = []
@@ -127,6 +130,8 @@ class _Machine:
     def _name(self, module: object, name: object) -> None:
         if isinstance(module, str) and isinstance(name, str):
             self.modules.add(module)
+            if module == "__main__":
+                self.of_main.add(name)
             self._stack.append(_Global(module, name))
         else:
             self._stack.append(None)

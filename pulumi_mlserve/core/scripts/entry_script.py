@@ -13,6 +13,7 @@ from typing import Final
 from pulumi_mlserve.core.environments.standins import STANDIN_MODULES
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.scripts.entry_functions import Finding, check_functions, has_input_schema
+from pulumi_mlserve.core.scripts.lost_names import lost_names
 from pulumi_mlserve.core.scripts.model_requests import asked_models
 from pulumi_mlserve.core.scripts.module_names import missing_module, removed_in, standard_modules
 from pulumi_mlserve.core.scripts.script_imports import Import, certain_imports
@@ -58,6 +59,10 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
     if not isinstance(tree, ast.Module):
         return [_problem(entry, tree)] if tree is not None else []
     findings = [*check_functions(tree, lines=len(text.splitlines()))]
+    findings += [
+        (line, f"init() keeps {name!r} to itself, and run() asks for it; add 'global {name}' to init()")
+        for name, line in lost_names(text, tree)
+    ]
     if models is not None:
         findings += _check_models(tree, models, local)
     problems = [_problem(entry, finding) for finding in findings]
@@ -132,6 +137,12 @@ class _Imports:
         removed = removed_in(top, self._python)
         if removed is not None:
             return f"module {top!r} left Python in {removed}; replace it, or set an older Python"
+        elsewhere = self._local.elsewhere(top)
+        if elsewhere is not None:
+            return (
+                f"no module named {top!r} in the source directory or the environment, but there is {elsewhere};"
+                " move it to where the script can import it"
+            )
         return missing_module(top, modules=self._modules or (), packages_file=self._packages_file)
 
 

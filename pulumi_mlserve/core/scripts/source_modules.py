@@ -52,6 +52,18 @@ class SourceModules:
                 return True
         return False
 
+    def elsewhere(self, module: str) -> str | None:
+        """Return where a top-level module lies that the import path does not find: beside the folder, or deeper in it.
+
+        The path is relative to the source directory.
+        """
+        forms = (f"{module}.py", f"{module}/__init__.py")
+        if isinstance(self._source, Path):
+            near = [f"../{form}" for form in forms if (self._source / ".." / form).is_file()]
+            pairs = ((folder, form) for folder in sorted(self._listing(".")) for form in forms)
+            return next(iter([*near, *("/".join(pair) for pair in pairs if self.has("/".join(pair)))]), None)
+        return next((path for path in sorted(self._source) if path.endswith(tuple(f"/{form}" for form in forms))), None)
+
     def files_of(self, module: str) -> list[str]:
         """Return the paths of the files that importing a dotted name would run, from the outermost package inwards."""
         found = []

@@ -1,0 +1,2 @@
+def scaled(model, data):
+    return [model['factor'] * value for value in data]
