@@ -47,6 +47,14 @@ class ScoringImageArgs(TypedDict, total=False):
     """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``; nothing by default."""
     upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Which pinned parts to resolve anew: ``lock``, ``runtime``; none by default."""
+    registry: pulumi.Input[str]
+    """Where the image is pushed, ``HOST[:PORT][/FOLDER]`` such as ``example.azurecr.io/ml``; by default the stack's
+    ``mlserve:registry``, and without one it stays in the local image store. An empty text keeps it there."""
+    repository: pulumi.Input[str]
+    """The repository below the registry; the image's name by default."""
+    registry_tag: pulumi.Input[str]
+    """The tag that moves to each new image in the registry, for people; the stack's name by default. Services are
+    given the digest."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """Words to find the image by; none by default."""
     properties: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -67,7 +75,7 @@ class ScoringImage(pulumi.ComponentResource):
     digest: pulumi.Output[str]
     """The digest of the image's manifest, ``sha256:…``."""
     reference: pulumi.Output[str]
-    """Where the image lies: ``NAME@sha256:…`` for the local image store."""
+    """Where the image lies: ``REGISTRY/REPOSITORY@sha256:…``, or ``NAME@sha256:…`` for the local image store."""
     ref: pulumi.Output[ImageRef]
     """The image as services take it."""
     contract: pulumi.Output[Any]

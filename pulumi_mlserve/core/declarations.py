@@ -59,7 +59,7 @@ class ImageRef(TypedDict, total=False):
     digest: Required[str]
     """The digest of the image's manifest, ``sha256:…``."""
     reference: Required[str]
-    """Where the image lies: ``NAME@sha256:…`` for the local image store."""
+    """Where the image lies: ``REGISTRY/REPOSITORY@sha256:…``, or ``NAME@sha256:…`` for the local image store."""
     python: str
     """The Python version inside, ``3.11``."""
     models: Sequence[ModelRef]
@@ -165,6 +165,12 @@ class ImageInputs(TypedDict, total=False):
     """Which pinned parts to resolve anew: ``lock``, ``runtime``."""
     standins: bool
     """Whether the runtime's small modules take the place of Azure ML v1's packages; true by default."""
+    registry: str
+    """Where the image is pushed, ``HOST[:PORT][/FOLDER]``; ``mlserve:registry`` by default, and nowhere if empty."""
+    repository: str
+    """The repository below the registry; the image's name by default."""
+    registry_tag: str
+    """The tag that moves to each new image in the registry; the stack's name by default."""
     tags: Mapping[str, str]
     """Words to find the image by."""
     properties: Mapping[str, str]
@@ -183,6 +189,8 @@ class ImageInputs(TypedDict, total=False):
     """The exact version of the Python that compiles the image's files, kept while nothing else changes."""
     recipe: Annotated[str, COMPUTED]
     """The hash of everything that goes in."""
+    pushed: Annotated[bool, COMPUTED]
+    """True; an image that the registry has lost is a difference that the next update mends."""
 
 
 class ImageOutputs(TypedDict, total=False):
@@ -193,7 +201,7 @@ class ImageOutputs(TypedDict, total=False):
     digest: Required[str]
     """The digest of the image's manifest, ``sha256:…``."""
     reference: Required[str]
-    """Where the image lies."""
+    """Where the image lies: ``REGISTRY/REPOSITORY@sha256:…``, or ``NAME@sha256:…`` for the local image store."""
     recipe: Required[str]
     """The hash of everything that went in."""
     contract: Required[Any]
@@ -206,6 +214,8 @@ class ImageOutputs(TypedDict, total=False):
     """The Python version inside."""
     models: Required[Sequence[ModelRef]]
     """The models inside."""
+    pushed_to: Sequence[str]
+    """The repositories that got images of this resource, which go with it."""
     owner: str
     """Tells this resource's claim in the image store from that of one that replaces it."""
     claimant: str

@@ -8,6 +8,7 @@ from typing import Any
 
 from pulumi_mlserve.clients.environments.resolver import modules
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
+from pulumi_mlserve.core.images.destination import destination_problems
 from pulumi_mlserve.core.images.image import check_image
 from pulumi_mlserve.core.pickles.library_fit import Libraries
 from pulumi_mlserve.core.problems import Problem
@@ -38,6 +39,8 @@ def spec_problems_of(given: Mapping[str, Any], call: Call) -> list[Problem]:
         for name in sorted(call.secrets & set(call.news))
     ]
     problems += [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
+    if not has_unknown([call.news.get(name) for name in ("registry", "repository", "name")]):
+        problems += [p for p in destination_problems(given) if p.path not in {problem.path for problem in problems}]
     if is_alone(call) and not has_unknown([given["models"], digests_of(call)]) and not has_same_models(call):
         problems += answering_problems(call, given["models"])
     source = given.get("source_directory")

@@ -12,6 +12,17 @@ _SCALARS: Mapping[str, dict[str, Any]] = {
     "any": {"$ref": "pulumi.json#/Any"},
     "path": {"type": "string"},
 }
+_SETTINGS: Mapping[str, dict[str, str]] = {
+    "registry": {
+        "type": "string",
+        "description": "Where images are pushed, HOST[:PORT][/FOLDER]; nowhere by default.",
+    },
+    "store": {
+        "type": "string",
+        "description": "Where models live: a folder or an object store's URL; "
+        "MLSERVE_STORE, else a folder of the user's, by default.",
+    },
+}
 
 
 def schema(version: str, components: Iterable[tuple[type, type]]) -> dict[str, Any]:
@@ -38,16 +49,8 @@ def schema(version: str, components: Iterable[tuple[type, type]]) -> dict[str, A
         "keywords": ["kind/component", "category/infrastructure", "machine-learning", "model-serving", "azure-ml"],
         "license": "Apache-2.0",
         "publisher": "pulumi_mlserve",
-        "config": {
-            "variables": {
-                "store": {
-                    "type": "string",
-                    "description": "Where models live: a folder or an object store's URL; "
-                    "MLSERVE_STORE, else a folder of the user's, by default.",
-                }
-            }
-        },
-        "provider": {"inputProperties": {"store": {"type": "string", "description": "Where models live."}}},
+        "config": {"variables": _SETTINGS},
+        "provider": {"inputProperties": _SETTINGS},
         "types": dict(sorted(types.items())),
         "resources": dict(sorted(resources.items())),
         "language": {"python": {"respectSchemaVersion": True}},

@@ -26,6 +26,7 @@ from pulumi.provider.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
+from pulumi_mlserve.core.images.reference import registry_problem
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.shapes import from_wire, hides, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
@@ -34,6 +35,7 @@ from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
 from pulumi_mlserve.provider.values import Values, decode, encode, is_unknown
 
 _MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
+_SETTINGS: Final = ("registry", "store")
 _THREADS: Final = 32
 _LOOK_SECONDS: Final = 0.5
 _END_SECONDS: Final = 5.0
@@ -73,18 +75,20 @@ class Servicer(ProviderServicer):
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
         given = decode(request.news).plain
-        unknown = sorted(set(given) - {"store", "version"})
+        unknown = sorted(set(given) - {*_SETTINGS, "version"})
+        wrong = {name: f"there is no such setting; known: {', '.join(_SETTINGS)}" for name in unknown}
+        registry = given.get("registry")
+        if isinstance(registry, str) and registry and (text := registry_problem(registry)):
+            wrong["registry"] = text
         return provider_pb2.CheckResponse(
             inputs=request.news,
-            failures=[
-                provider_pb2.CheckFailure(property=name, reason="there is no such setting; known: store")
-                for name in unknown
-            ],
+            failures=[provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in wrong.items()],
         )
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:
         # Called unchanged, the engine would go on with a provider of the store that the program no longer names.
-        before, after = (decode(settings).plain.get("store") for settings in (request.old_inputs, request.news))
+        known = [decode(settings).plain for settings in (request.old_inputs, request.news)]
+        before, after = ([settings.get(name) for name in _SETTINGS] for settings in known)
         kinds = provider_pb2.DiffResponse
         return kinds(changes=kinds.DIFF_NONE if before == after else kinds.DIFF_SOME)
 

@@ -13,6 +13,7 @@ from pulumi_mlserve.clients.images.source_files import scan_source
 from pulumi_mlserve.core.images.image import ImageInputs
 from pulumi_mlserve.core.images.layers import plan_layers
 from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.provider import image_registry, image_release
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers import image
 from pulumi_mlserve.provider.handlers.image import ImageHandler
@@ -33,7 +34,8 @@ def images(tmp_path, monkeypatch):
     place = SimpleNamespace(
         images=ImageStore(tmp_path / "images"), records=SimpleNamespace(users_of_image=lambda _digest: ())
     )
-    monkeypatch.setattr(image, "workplace", lambda _settings: place)
+    for module in (image, image_registry, image_release):
+        monkeypatch.setattr(module, "workplace", lambda _settings: place)
     monkeypatch.setattr(image, "content_of", lambda _call: (plan, content))
     monkeypatch.setattr(image, "try_image", lambda *_: None)
     return place.images

@@ -94,7 +94,7 @@ def test_a_lock_that_only_the_state_has_is_told_when_the_image_is_made(monkeypat
     """Once in a resource's life: neither by a preview nor by later updates."""
     lock = tmp_path / "requirements.txt"
     lock.write_text(f"tiny==1.0{' --hash=sha256:' + '0' * 64 if committed else ''}\n")
-    monkeypatch.setattr(image.ImageHandler, "_make", lambda _self, _call: {})
+    monkeypatch.setattr(image.ImageHandler, "_make", lambda _self, _call: ({}, None))
     heard = Heard()
     call = Call(URN, news={"name": "price", "requirements_file": str(lock)}, preview=preview, say=heard)
     ImageHandler().create(call)

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from pulumi_mlserve.clients.images.image_blobs import ImageBlobs, image_blobs
 from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
 from pulumi_mlserve.clients.images.image_export import ImageExport
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
@@ -118,14 +119,21 @@ class ImageStore:
         """Return the images, of one name or all, the newest first."""
         return self._records.all(name)
 
-    def claim(self, digest: str, claimant: str) -> None:
-        """Write down that somebody wants an image.
+    def claim(self, digest: str, claimant: str, *, owner: str | None = None, words: ImageWords | None = None) -> None:
+        """Write down that somebody wants an image, and what they say about it.
 
         Raises:
             OperationError: There is no such image.
         """
         with self._shared():
-            self._records.claim(self._image(digest).name, digest, claimant)
+            self._records.claim(self._image(digest).name, digest, claimant, owner, words)
+
+    def whole(self, digest: str) -> BuiltImage | None:
+        """Return an image if all its bytes are here, as far as their sizes tell."""
+        image = self._records.get(digest)
+        if image is None or not all(self._places.blob(d).is_file() for d in (digest, image.config_digest)):
+            return None
+        return image if all(self._layers.has(layer) for layer in image.layers) else None
 
     def claims(self, name: str, digest: str) -> tuple[str, ...]:
         """Return who wants an image, sorted."""
@@ -246,6 +254,18 @@ class ImageStore:
         self._image(digest)
         folder = model_folder(layer) if layer.media_type == TAR_TYPE else None
         yield from self._layers.stream(layer, folder)
+
+    @contextlib.contextmanager
+    def opened(
+        self, digest: str, *, progress: Progress | None = None, cancelled: Cancelled | None = None
+    ) -> Iterator[ImageBlobs]:
+        """Give what is pushed of an image; nothing of it can be removed until the block ends.
+
+        Raises:
+            OperationError: There is no such image, or something of it is missing or damaged.
+        """
+        with self._shared(progress, cancelled):
+            yield image_blobs(self._image(digest), self._places, self._layers)
 
     def export(
         self,

@@ -46,13 +46,15 @@ class LayerStore:
     def find(self, key: LayerKey) -> ImageLayer | None:
         """Return the layer with this key if all its bytes are here."""
         document = read_json(self._places.layer(key.key))
-        if document is None:
-            return None
-        layer = layer_of(document, name=key.name)
-        whole = all(_has(self._places.model_file(file.sha256), file.size) for file in _files(document))
+        layer = None if document is None else layer_of(document, name=key.name)
+        return layer if layer is not None and self.has(layer) else None
+
+    def has(self, layer: ImageLayer) -> bool:
+        """Return whether all bytes of a layer are here, as far as their sizes tell."""
         if layer.media_type != TAR_TYPE:
-            whole = _has(self._places.blob(layer.digest), layer.size)
-        return layer if whole else None
+            return _has(self._places.blob(layer.digest), layer.size)
+        files = self.files(layer)
+        return bool(files) and all(_has(self._places.model_file(file.sha256), file.size) for file in files)
 
     def files(self, layer: ImageLayer) -> tuple[FileEntry, ...]:
         """Return the files of a model's layer; none for others."""

@@ -50,16 +50,24 @@ class ImagePush:
         target: Where to.
         manifest: Its bytes.
         media_type: What it is.
+        tags: What is to mean it beside the target's own tag.
     """
 
-    def __init__(
-        self, session: Session, around: Surroundings, target: Reference, manifest: bytes, media_type: str
+    def __init__(  # noqa: PLR0913, PLR0917  each is one thing that a push is made of
+        self,
+        session: Session,
+        around: Surroundings,
+        target: Reference,
+        manifest: bytes,
+        media_type: str,
+        tags: Sequence[str] = (),
     ) -> None:
         self._session = session
         self._around = around
         self._target = target
         self._manifest = manifest
         self._media_type = media_type
+        self._tags = (*tags, *filter(None, (target.tag,)))
         self._digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
 
     def run(self, blobs: Sequence[BlobSource]) -> Pushed:
@@ -92,9 +100,9 @@ class ImagePush:
             if outcome != "there" or source.digest not in outcomes:
                 outcomes[source.digest] = outcome
         try:
-            existed = self._put(self._digest)
-            if self._target.tag:
-                self._put(self._target.tag)
+            existed = self.put(self._digest)
+            for tag in self._tags:
+                self.put(tag)
         except RegistryError as error:
             if not error.codes & _LOST:
                 raise
@@ -121,8 +129,8 @@ class ImagePush:
                 )
         return {digest: given[digest] for digest in named}
 
-    def _put(self, name: str) -> bool:
-        """Let a digest or a tag mean the image; returns whether it did already."""
+    def put(self, name: str) -> bool:
+        """Let a digest or a tag mean the image, whose blobs are there; returns whether it did already."""
         repository = self._target.repository
         path = f"/v2/{repository}/manifests/{name}"
         scopes = (scope(repository, "pull", "push"),)

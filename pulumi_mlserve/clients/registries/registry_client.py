@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -19,6 +19,8 @@ from pulumi_mlserve.clients.registries.logins import Logins
 from pulumi_mlserve.clients.registries.patience import ATTEMPTS, Clock, Stop
 from pulumi_mlserve.clients.registries.pushes import ImagePush, Pushed
 from pulumi_mlserve.clients.registries.refusals import GONE_CODES, NotThereError, RegistryError, codes_of
+from pulumi_mlserve.clients.registries.remote import RemoteImage, RemoteManifest
+from pulumi_mlserve.clients.registries.repository_tags import RepositoryTags
 from pulumi_mlserve.clients.registries.session import Ask, Session, Surroundings
 from pulumi_mlserve.clients.registries.transfer import BlobSource, Transfer
 from pulumi_mlserve.clients.registries.wire import SILENT_SECONDS, Wire, is_loopback
@@ -39,44 +41,9 @@ MOST_MANIFEST: Final = 4 * 1024 * 1024
 MOST_CONFIG: Final = 8 * 1024 * 1024
 
 _ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES + INDEX_TYPES)}
+_LOOKS_AT_ONCE: Final = 8
 _NESTED: Final = 3
 _MISSING: Final = 404
-
-
-@dataclass(frozen=True)
-class RemoteManifest:
-    """A manifest or an index as a registry has it; its bytes are those of its digest.
-
-    Attributes:
-        reference: By digest.
-        media_type: What it is.
-        content: Its bytes.
-    """
-
-    reference: Reference
-    media_type: str
-    content: bytes
-
-
-@dataclass(frozen=True)
-class RemoteImage:
-    """An image for one platform as a registry has it.
-
-    Attributes:
-        reference: By the digest of its own manifest.
-        found: By the digest that was found first: an index's where there is one.
-        content: The manifest's bytes.
-        media_type: The manifest's type.
-        manifest: What the manifest says.
-        config: The config's bytes.
-    """
-
-    reference: Reference
-    found: Reference
-    content: bytes
-    media_type: str
-    manifest: ImageManifest
-    config: bytes
 
 
 class RegistryClient:
@@ -218,21 +185,71 @@ class RegistryClient:
             blob.digest, blob.size, lambda offset: self.blob(reference, blob, offset), reference.at(blob.digest), name
         )
 
-    def push(self, target: Reference, manifest: bytes, media_type: str, blobs: Sequence[BlobSource]) -> Pushed:
-        """Push an image, sending what the registry does not have yet; the tag, if there is one, moves last.
+    def missing(self, repository: Reference, digests: Sequence[str]) -> frozenset[str]:
+        """Return those blobs that a repository does not have, asked for side by side.
+
+        Raises:
+            RegistryError: The registry cannot be asked.
+        """
+        session = self._session(repository)
+
+        def is_missing(digest: str) -> bool:
+            path = f"/v2/{repository.repository}/blobs/{digest}"
+            ask = Ask(f"looking for {digest}", "HEAD", path, (scope(repository.repository, "pull"),))
+            return session.call(ask, wanted=(200, _MISSING)).status == _MISSING
+
+        calls = [functools.partial(is_missing, digest) for digest in digests]
+        found = self._around.stop.each(calls, _LOOKS_AT_ONCE) if calls else []
+        return frozenset(digest for digest, gone in zip(digests, found, strict=True) if gone)
+
+    def tags(self, repository: Reference) -> list[str]:
+        """Return the tags of a repository; none where it does not exist.
+
+        Raises:
+            RegistryError: The registry cannot be asked, or does not list them.
+        """
+        return self._tags(repository).all()
+
+    def tag(self, target: Reference, manifest: bytes, media_type: str) -> None:
+        """Let a tag mean an image that is there.
+
+        Raises:
+            RegistryError: The registry refused.
+        """
+        ImagePush(self._session(target), self._around, target, manifest, media_type).put(target.wanted)
+
+    def untag(self, reference: Reference) -> None:
+        """Take a tag away from its image, which stays, whatever the registry thinks of deleting tags.
+
+        Raises:
+            RegistryError: The registry does not allow it.
+        """
+        self._tags(reference).remove(reference.wanted, self.delete)
+
+    def push(
+        self,
+        target: Reference,
+        manifest: bytes,
+        media_type: str,
+        blobs: Sequence[BlobSource],
+        *,
+        tags: Sequence[str] = (),
+    ) -> Pushed:
+        """Push an image, sending what the registry does not have yet; tags move last, in their order.
 
         Args:
             target: Where to; without a tag the image is there by its digest only.
             manifest: Its bytes.
             media_type: What it is.
             blobs: The config and every layer the manifest names, in any order.
+            tags: What is to mean the image beside the target's own tag.
 
         Raises:
             CancelledError: Nobody wants it any more; what arrived whole need not be sent again.
             OperationError: The registry refused, or a source has other bytes.
             ValueError: A blob that the manifest names is not given.
         """
-        push = ImagePush(self._session(target), self._around, target, manifest, media_type)
+        push = ImagePush(self._session(target), self._around, target, manifest, media_type, tags)
         return push.run(blobs)
 
     def delete(self, reference: Reference) -> bool:
@@ -265,6 +282,9 @@ class RegistryClient:
         if answer.status >= 400:  # noqa: PLR2004  HTTP's number
             raise session.refused(ask, answer)
         return True
+
+    def _tags(self, repository: Reference) -> RepositoryTags:
+        return RepositoryTags(self._session(repository), self._around, repository)
 
     def _about(self, reference: Reference, method: str) -> Ask:
         return Ask(

@@ -259,6 +259,9 @@ class ImageSpec(_Strict):
     features: tuple[Annotated[str, AfterValidator(_feature)], ...] = Field(default=(), strict=False)
     upgrade: tuple[Literal["lock", "runtime"], ...] = Field(default=(), strict=False)
     standins: bool = True
+    registry: str | None = None
+    repository: str | None = None
+    registry_tag: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     properties: dict[str, str] = Field(default_factory=dict)
     description: str | None = None

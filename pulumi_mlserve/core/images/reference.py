@@ -106,6 +106,50 @@ def reference_problem(text: str) -> str | None:
     return None
 
 
+def registry_problem(text: str) -> str | None:
+    """Return what is wrong with a registry, or a folder of repositories in one, ``HOST[:PORT][/FOLDER]``, or None."""
+    if "@" in text:  # what stands before it may be a password, so it is not shown
+        return "not a registry: it holds an '@'; give HOST[:PORT][/FOLDER] alone and log in with docker login"
+    first, _, folder = text.partition("/")
+    wrong = _letters_mistake(text) or _habit(text)
+    if not wrong and not _is_host(first):
+        wrong = f"{_shown(first)} is no host; did you mean {_shown(f'{DOCKER_HUB}/{text}')}?"
+    wrong = wrong or _registry_mistake(first)
+    if not wrong and folder:
+        wrong = _repository_mistake(folder, begin=len(first) + 1)
+    if not wrong and first in _HUB_NAMES and not folder:
+        wrong = f"Docker Hub needs a user or an organization; write '{DOCKER_HUB}/NAME'"
+    return f"not a registry, got {_shown(text)}: {wrong}" if wrong else None
+
+
+def repository_problem(text: str) -> str | None:
+    """Return what is wrong with a repository's name below its registry, or None."""
+    wrong = _letters_mistake(text) or _habit(text) or _repository_mistake(text, begin=0)
+    return f"not a repository, got {_shown(text)}: {wrong}" if wrong else None
+
+
+def tag_problem(text: str) -> str | None:
+    """Return what is wrong with a tag, or None."""
+    if _TAG.fullmatch(text):
+        return None
+    return (
+        f"not a tag, got {_shown(text)}; use at most 128 letters, digits and '.', '_', '-', neither '.' nor '-' first"
+    )
+
+
+def repository_at(registry: str, repository: str) -> Reference:
+    """Return a repository below a registry, or below a folder of one; both are known to be good."""
+    host, _, folder = registry.partition("/")
+    below = f"{folder}/{repository}" if folder else repository
+    return Reference(DOCKER_HUB if host in _HUB_NAMES else host, below)
+
+
+def has_registry(text: str) -> bool:
+    """Tell whether a reference names its registry itself, by the rule by which Docker tells a host from a folder."""
+    first, slash, _ = text.partition("/")
+    return bool(slash) and _is_host(first)
+
+
 def is_digest(text: str) -> bool:
     """Tell whether this is a digest as registries use them."""
     return _DIGEST.fullmatch(text) is not None
@@ -138,11 +182,14 @@ def _habit(text: str) -> str | None:
 
 
 def _split(name: str) -> tuple[str, str]:
-    first, slash, rest = name.partition("/")
-    # The rule by which Docker tells a host from a folder of Docker Hub.
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+    if has_registry(name):
+        first, _, rest = name.partition("/")
         return first, rest
     return DOCKER_HUB, name
+
+
+def _is_host(first: str) -> bool:
+    return "." in first or ":" in first or first == "localhost" or first != first.lower()
 
 
 def _registry_mistake(registry: str) -> str | None:

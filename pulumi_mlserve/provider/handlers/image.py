@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pulumi_mlserve.clients.images.image_records import ImageWords
+from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
-from pulumi_mlserve.provider.call import Call, Checked, Found
+from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.image_changes import say_that_the_lock_is_the_stacks, say_what_changes
 from pulumi_mlserve.provider.image_environment import has_committed_lock, read_environment
 from pulumi_mlserve.provider.image_given import digests_of, is_source_here, models_of, without_sample
 from pulumi_mlserve.provider.image_plan import content_of, plan_image
 from pulumi_mlserve.provider.image_problems import script_problems, spec_problems_of
+from pulumi_mlserve.provider.image_registry import (
+    is_in_registry,
+    not_pushed,
+    push_image,
+    reference_of,
+    with_destination,
+)
+from pulumi_mlserve.provider.image_release import release_image
 from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.image_trial import try_image
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
@@ -51,12 +60,17 @@ class ImageHandler:
         "tags",
         "properties",
         "description",
+        "registry",
+        "repository",
+        "registry_tag",
+        "pushed",
     )
     replaced = ("name",)
 
     def check(self, call: Call) -> Checked:
         """Read everything that goes in, and compute what each layer is made from."""
-        given = {name: value for name, value in known(call.news).items() if name not in _COMPUTED}
+        call = dataclasses.replace(call, news=with_destination(call))
+        given = {name: value for name, value in known(call.news).items() if name not in {*_COMPUTED, "pushed"}}
         given["models"] = [known(model) for model in models_of(call) if isinstance(model, Mapping)]
         problems = spec_problems_of(given, call)
         if not is_source_here(call):
@@ -95,65 +109,75 @@ class ImageHandler:
         return False
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
-        """Try it, then build it."""
-        outputs = self._make(call)
+        """Try it, build it, then push it."""
+        name, (outputs, built) = str(call.news["name"]), self._make(call)
+        if built is not None:
+            try:
+                outputs |= push_image(call, built, outputs["owner"])
+            except OperationError as failure:  # what is built is kept, so that the next update pushes it
+                raise PartialFailure(name, {**outputs, **not_pushed(call, built)}, str(failure)) from failure
         if not call.preview and not has_committed_lock(call.news):
             say_that_the_lock_is_the_stacks(call)
         call.status("")  # else the last line said stays beside a finished image
-        return str(call.news["name"]), outputs
+        return name, outputs
 
     def update(self, call: Call) -> dict[str, Any]:
-        """Try and build the new image; the old one stays while a service runs it."""
+        """Try, build and push the new image; the old one stays while a service runs it."""
         say_what_changes(call)
-        outputs = self._make(call)
+        outputs, built = self._make(call)
+        if built is not None:
+            outputs |= push_image(call, built, outputs["owner"])
         call.status("")
         return outputs
 
     def read(self, call: Call) -> Found:
-        """Look whether the image is still in the store."""
+        """Look whether the image is still in its registry, or in the store if it has none."""
         digest = call.state.get("digest")
-        if digest is None or workplace(call.settings).images.look_up(str(digest)) is None:
+        if digest is None:
+            return Found("", {}, {})
+        if call.news.get("registry"):
+            # The local store may be another machine's; what the registry has lost, the next update pushes again.
+            there = is_in_registry(call, call.news, str(digest))
+            return Found(call.id, dict(call.state), {**call.news, "pushed": there})
+        if workplace(call.settings).images.look_up(str(digest)) is None:
             return Found("", {}, {})
         return Found(call.id, dict(call.state), dict(call.news))
 
     def delete(self, call: Call) -> None:
         """Release every image this resource made; the bytes go with the last claim."""
-        place, name = workplace(call.settings), str(call.olds.get("name") or call.state.get("name"))
-        owner, images = call.state.get("owner", ""), place.images
-        mine = [i.digest for i in images.list(name) if images.is_claimed(name, i.digest, call.claimant, owner=owner)]
-        alone = [digest for digest in mine if set(place.images.claims(name, digest)) == {call.claimant}]
-        users = sorted({user for digest in alone for user in place.records.users_of_image(digest)})
-        if users:
-            raise OperationError(
-                f"image {name!r} is in use by {', '.join(users)}; remove or update these services first"
-            )
-        for digest in mine:
-            images.remove(name, digest, claimant=call.claimant, owner=owner, in_use=place.records.users_of_image)
+        release_image(call)
 
-    def _make(self, call: Call) -> dict[str, Any]:
+    def _make(self, call: Call) -> tuple[dict[str, Any], BuiltImage | None]:
+        """Return the outputs, and the image if it was built and is to be pushed."""
         news = call.news
-        models = UNKNOWN if has_unknown(digests_of(call)) else [without_sample(m) for m in news.get("models") or ()]
+        models: Any = (
+            UNKNOWN if has_unknown(digests_of(call)) else [without_sample(m) for m in news.get("models") or ()]
+        )
         outputs = {"name": news["name"], "recipe": news.get("recipe", UNKNOWN), "lock": news.get("lock", UNKNOWN)}
         outputs |= {"models": models, "python": UNKNOWN, "contract": UNKNOWN}
         outputs |= {"digest": UNKNOWN, "reference": UNKNOWN, "size": UNKNOWN}
         if has_unknown([news.get("recipe", UNKNOWN), digests_of(call)]):
-            return outputs
-        if call.olds.get("recipe") == news["recipe"] and _tried(call.olds) == _tried(news) and call.preview:
-            return {**outputs, **call.state, "models": models}
+            return outputs, None
+        if call.olds.get("recipe") == news["recipe"] and _tried(call.olds) == _tried(news):
+            same = {**outputs, **call.state, "models": models}
+            if call.preview:
+                return {**same, "reference": reference_of(call, call.state.get("digest", UNKNOWN))}, None
+            if (kept := self._kept(call, models)) is not None:
+                return same, kept
         try:
             plan, content = content_of(call)
         except OperationError as failure:
             if not call.preview or news.get("trial") == "required":
                 raise
             call.warn(f"the image was not tried: {failure}")
-            return outputs
+            return outputs, None
         verdict = try_image(call, plan, content)
         contract = verdict.contract if verdict is not None else None
         if verdict is not None and not verdict.samples:
             call.info("there is no sample request: a service is ready as soon as init has returned; give samples=[…]")
         outputs |= {"python": plan.inputs.python, "contract": contract or {"schema": 1, "source": "none"}}
         if call.preview:
-            return outputs
+            return outputs, None
         owner = call.state.get("owner") or secrets.token_hex(8)
         built = workplace(call.settings).images.build(
             plan,
@@ -163,7 +187,19 @@ class ImageHandler:
             progress=call.status,
             cancelled=call.cancelled,
         )
-        return {**outputs, "digest": built.digest, "reference": built.reference, "size": built.size, "owner": owner}
+        return {**outputs, "digest": built.digest, "size": built.size, "owner": owner}, built
+
+    @staticmethod
+    def _kept(call: Call, models: Sequence[Mapping[str, Any]]) -> BuiltImage | None:
+        """Return the image of the last run if it is wanted as it is and lies whole on this machine."""
+        images, owner = workplace(call.settings).images, call.state.get("owner")
+        built = images.whole(str(call.state.get("digest"))) if owner else None
+        if built is None or {(m["name"], m["digest"], m.get("version")) for m in models} != {
+            (name, digest, version) for name, version, digest in built.models
+        }:
+            return None
+        images.claim(built.digest, call.claimant, owner=owner, words=_words(call.news))
+        return built
 
 
 def _words(news: Mapping[str, Any]) -> ImageWords:

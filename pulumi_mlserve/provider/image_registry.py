@@ -1,0 +1,107 @@
+"""An image and its registry: where it goes, that it is pushed once it is built, whether it is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pulumi_mlserve.clients.models.work import size_text
+from pulumi_mlserve.clients.registries.logins import Logins
+from pulumi_mlserve.clients.registries.refusals import RegistryError
+from pulumi_mlserve.clients.registries.registry_client import RegistryClient
+from pulumi_mlserve.core.images.destination import Destination, claim_tag, destination_of
+from pulumi_mlserve.core.images.image import BuiltImage
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
+from pulumi_mlserve.provider.workplace import workplace
+
+_NAMES: Final = ("registry", "repository", "registry_tag", "name")
+_LOOKS: Final = 3
+"""Attempts of a question on which nothing long was spent."""
+
+
+def with_destination(call: Call) -> dict[str, Any]:
+    """Return the inputs with the registry that holds where the program names none, and with what is to be true of it.
+
+    An image without a registry has neither, so that it stays as it was before there were registries.
+    """
+    inputs = {name: value for name, value in call.news.items() if name != "pushed"}
+    inputs.setdefault("registry", call.settings.get("registry") or None)
+    if not inputs["registry"]:
+        del inputs["registry"]
+        return inputs
+    return {**inputs, "pushed": True}
+
+
+def reference_of(call: Call, digest: Any) -> Any:
+    """Return where an image with a digest lies, or will lie; unknown where that depends on what is not known."""
+    if has_unknown([digest, [call.news.get(name) for name in _NAMES]]):
+        return UNKNOWN
+    destination = destination_of(call.news, call.stack)
+    return f"{call.news['name']}@{digest}" if destination is None else destination.reference(digest)
+
+
+def push_image(call: Call, built: BuiltImage, owner: str) -> dict[str, Any]:
+    """Push an image, if it goes anywhere, and return what the outputs say of that.
+
+    Raises:
+        CancelledError: The person has asked to stop.
+        OperationError: The registry refused, or could not be reached for long.
+    """
+    destination = destination_of(call.news, call.stack)
+    places = list(call.state.get("pushed_to") or ())
+    if destination is None:
+        return {"reference": built.reference, **({"pushed_to": places} if places else {})}
+    name = destination.repository.name
+    claim = claim_tag(built.digest, call.stack, call.claimant, owner)
+    images = workplace(call.settings).images
+    with (
+        registry_client(call) as client,
+        images.opened(built.digest, progress=call.status, cancelled=call.cancelled) as opened,
+    ):
+        sources = opened.sources(client.source)
+        pushed = client.push(destination.repository, opened.manifest, opened.media_type, sources, tags=[claim])
+        _move_tag(call, client, destination, opened.manifest, opened.media_type)
+    sent = [source for source in sources if pushed.outcomes[source.digest] == "sent"]
+    if sent:
+        call.info(
+            f"pushed {size_text(pushed.sent_bytes)} of {size_text(built.size)} to {name}: "
+            f"{', '.join(sorted(source.name for source in sent))}"
+        )
+    return {"reference": str(pushed.reference), "pushed_to": sorted({*places, name})}
+
+
+def not_pushed(call: Call, built: BuiltImage) -> dict[str, Any]:
+    """Return what the outputs say of an image whose push failed: where it will lie, and where parts of it may."""
+    destination = destination_of(call.news, call.stack)
+    places = [] if destination is None else [destination.repository.name]
+    return {"reference": reference_of(call, built.digest), "pushed_to": places}
+
+
+def is_in_registry(call: Call, inputs: Mapping[str, Any], digest: str) -> bool:
+    """Return whether the registry that the inputs name has an image; False only when it says itself that it has not.
+
+    Raises:
+        OperationError: It cannot be asked.
+    """
+    destination = destination_of(inputs, call.stack)
+    if destination is None:
+        return False
+    with registry_client(call, attempts=_LOOKS) as client:
+        return client.exists(destination.repository.at(digest))
+
+
+def registry_client(call: Call, **more: Any) -> RegistryClient:
+    """Return a client with this user's logins, which tells what it does and stops when asked to."""
+    return RegistryClient(Logins.usual(), progress=call.status, cancelled=call.cancelled, **more)
+
+
+def _move_tag(call: Call, client: RegistryClient, destination: Destination, manifest: bytes, media_type: str) -> None:
+    target = destination.repository.tagged(destination.tag)
+    try:
+        client.tag(target, manifest, media_type)
+    except RegistryError as error:
+        if not 400 <= error.status < 500:  # noqa: PLR2004  HTTP's numbers: anything else may go well next time
+            raise
+        # Where tags may not move, the digest and the tag of its own are enough.
+        call.warn(f"the image is pushed, and the tag {destination.tag!r} stays where it was: {error}")

@@ -1,0 +1,118 @@
+"""Lets go of every image that a resource made: first in registries, then in the local image store.
+
+A registry deletes an image for everyone. So it is deleted only where nobody else needs it, as far as its tags tell, and
+only where the registry allows it; else it stays, and one line says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pulumi_mlserve.clients.registries.refusals import NotThereError, RegistryError
+from pulumi_mlserve.clients.registries.registry_client import RegistryClient
+from pulumi_mlserve.core.images.destination import other_claims, own_claims, plain_tags, stack_tag
+from pulumi_mlserve.core.images.reference import Reference, parse_reference
+from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.image_registry import registry_client
+from pulumi_mlserve.provider.workplace import workplace
+
+_ATTEMPTS: Final = 3
+_MOST_TAGS: Final = 100
+"""How many tags that are no claims are looked up; with more, whose image is whose is not worth so many questions."""
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """An image that this resource pushed: its place, the tags that say so, and why it must stay, if it must."""
+
+    image: Reference
+    claims: tuple[str, ...]
+    kept: str
+
+
+def release_image(call: Call) -> None:
+    """Release every image of the resource; bytes go with the last claim.
+
+    Raises:
+        OperationError: Services run one, or a registry cannot be asked; nothing was removed.
+    """
+    place, name = workplace(call.settings), str(call.olds.get("name") or call.state.get("name"))
+    owner, images = str(call.state.get("owner", "")), place.images
+    mine = [i.digest for i in images.list(name) if images.is_claimed(name, i.digest, call.claimant, owner=owner)]
+    alone = [digest for digest in mine if set(images.claims(name, digest)) == {call.claimant}]
+    with registry_client(call, attempts=_ATTEMPTS) as client:
+        pushed = [one for repository in call.state.get("pushed_to") or () for one in _pushed(call, client, repository)]
+        doomed = {*alone, *(str(one.image.digest) for one in pushed if not one.kept)}
+        users = sorted({user for digest in doomed for user in place.records.users_of_image(digest)})
+        if users:
+            raise OperationError(
+                f"image {name!r} is in use by {', '.join(users)}; remove or update these services first"
+            )
+        for one in pushed:
+            _let_go(call, client, one)
+    for digest in mine:
+        images.remove(name, digest, claimant=call.claimant, owner=owner, in_use=place.records.users_of_image)
+
+
+def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed]:
+    """Return what this resource pushed to a repository, by the tags that it left there."""
+    place, owner = parse_reference(repository), str(call.state.get("owner", ""))
+    moving = str(call.olds.get("registry_tag") or stack_tag(call.stack))
+    try:
+        tags = client.tags(place)
+        claims = own_claims(tags, call.claimant, owner)
+        found = {claim: digest for claim in claims if (digest := _meant(client, place.tagged(claim)))}
+        others = _by_others(client, place, [tag for tag in plain_tags(tags) if tag != moving]) if found else None
+        last = _meant(client, place.tagged(moving)) if found and moving in tags else None
+    except RegistryError as error:
+        if not error.status:  # it did not answer, which is no answer
+            raise
+        call.warn(f"the images in {repository} stay there: {error}")
+        return []
+    pushed = []
+    for claim, digest in found.items():
+        theirs = other_claims(tags, digest, call.claimant, owner)
+        # Another project may have a stack of the same name, and with it the tag that moves.
+        shared = any(tag.startswith(f"{moving}-") for tag in theirs)
+        ours = (claim, moving) if digest == last and not shared else (claim,)
+        pushed.append(_Pushed(place.at(digest), ours, _why_kept(digest, theirs, others)))
+    return pushed
+
+
+def _meant(client: RegistryClient, reference: Reference) -> str | None:
+    try:
+        return client.resolve(reference).digest
+    except NotThereError:  # somebody removed it since the tags were listed
+        return None
+
+
+def _by_others(client: RegistryClient, place: Reference, tags: Sequence[str]) -> dict[str, str] | None:
+    """Return which images the tags of others mean, each with one of these; None for too many tags."""
+    if len(tags) > _MOST_TAGS:
+        return None
+    return {digest: tag for tag in tags if (digest := _meant(client, place.tagged(tag)))}
+
+
+def _why_kept(digest: str, claims: Sequence[str], others: dict[str, str] | None) -> str:
+    if claims:
+        return f"it is needed as {', '.join(claims)}"
+    if others is None:
+        return f"its repository has more than {_MOST_TAGS} other tags"
+    return f"the tag {others[digest]!r} means it, too" if digest in others else ""
+
+
+def _let_go(call: Call, client: RegistryClient, one: _Pushed) -> None:
+    try:
+        if one.kept:
+            call.info(f"{one.image} stays: {one.kept}")
+            for tag in one.claims:
+                client.untag(one.image.tagged(tag))
+        else:
+            client.delete(one.image)
+    except RegistryError as error:
+        if not error.status:
+            raise
+        call.warn(f"{one.image} stays: {error}")
