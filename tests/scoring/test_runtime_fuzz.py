@@ -16,6 +16,7 @@ from mlserve_scoring.transport.connection import Connection
 from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import Reply, message_reply
 from scoring_kit import write_image
+from wire_kit import Open, Wire
 
 LIMITS = Limits(max_body=2_000)
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n")
@@ -32,6 +33,9 @@ class Echo:
         """Refuse one path."""
         return message_reply(404, "no") if request.path == "/no" else None
 
+    def express(self, request):
+        """Have no lane."""
+
     def answer(self, request, send):
         """Answer now or later."""
         self.asked += 1
@@ -44,72 +48,6 @@ class Echo:
     def finish(self, reply, request):
         """Add nothing."""
         return reply
-
-
-class Open:
-    """Knows no other connections."""
-
-    draining = False
-
-    def opened(self, connection):
-        """Take no note."""
-
-    def closed(self, connection):
-        """Take no note."""
-
-
-class Wire(asyncio.Transport):
-    """Keeps what is written; closes as the real one does."""
-
-    def __init__(self, loop):
-        super().__init__()
-        self.loop = loop
-        self.sent = b""
-        self.closing = False
-        self.ended = False
-        self.paused = False
-
-    def get_extra_info(self, name, default=None):
-        """Return the client's address."""
-        return ("127.0.0.1", 1) if name == "peername" else default
-
-    def write(self, data):
-        """Keep what is written."""
-        assert not self.ended, "written after the end"
-        assert data
-        self.sent += data
-
-    def can_write_eof(self):
-        """Return that it can."""
-        return True
-
-    def write_eof(self):
-        """End one half."""
-        self.ended = True
-
-    def close(self):
-        """Close."""
-        self.closing = True
-
-    abort = close
-
-    def is_closing(self):
-        """Return whether it was closed."""
-        return self.closing
-
-    def pause_reading(self):
-        """Pause, once."""
-        assert not self.paused
-        self.paused = True
-
-    def resume_reading(self):
-        """Go on, once."""
-        assert self.paused
-        self.paused = False
-
-    def get_write_buffer_size(self):
-        """Return that all is sent."""
-        return 0
 
 
 def replies_in(data):

@@ -164,6 +164,7 @@ def test_requests_of_who_reads_nothing_are_not_all_answered(size, most):
     class Documents:
         screen = staticmethod(lambda request: None)
         finish = staticmethod(lambda reply, request: reply)
+        express = staticmethod(lambda request: None)
 
         def answer(self, request, send):
             answered.append(request)
@@ -286,6 +287,7 @@ def test_a_listener_that_has_given_up_listens_again():
     class Health:
         screen = staticmethod(lambda request: None)
         finish = staticmethod(lambda reply, request: reply)
+        express = staticmethod(lambda request: None)
         answer = staticmethod(lambda request, send: send(Reply(200, b"Healthy")))
 
     async def run():

@@ -7,54 +7,38 @@ ones, and large requests, are answered on threads.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mlserve_scoring.contract import Contract, Sample
-from mlserve_scoring.errors import (
-    InvalidRequestError,
-    QueueFullError,
-    ResultError,
-    ScoringError,
-    ScriptFailedError,
-)
+from mlserve_scoring.errors import InvalidRequestError, QueueFullError, ResultError, ScoringError
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import rows_of
-from mlserve_scoring.models.plain_rows import PlainRows, Rows
+from mlserve_scoring.models.plain_rows import PlainRows
 from mlserve_scoring.models.port_schema import schema_of
-from mlserve_scoring.models.rows import MOST_ROWS, join, may_share_runs
+from mlserve_scoring.models.row_runs import RowRuns
+from mlserve_scoring.models.rows import join, may_share_runs
+from mlserve_scoring.models.runs import Outputs, outcome, part, run, sharing
+from mlserve_scoring.models.written import written
 from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.json_body import json_value, says_true_or_false
-from mlserve_scoring.scorers.lanes import InterruptedRun
-from mlserve_scoring.scorers.results import Answer, to_json
+from mlserve_scoring.scorers.results import Answer
+from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
+from mlserve_scoring.transport.message import JSON
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mlserve_scoring.models.loaded import Array, LoadedModel
     from mlserve_scoring.scorers.lanes import Lanes
-    from mlserve_scoring.scorers.scorer import Done
+    from mlserve_scoring.scorers.scorer import AnswersAtOnce, Done
     from mlserve_scoring.transport.message import Request
 
 _log = logging.getLogger("mlserve.model")
 _SHORT_MS: Final = 0.3
-_LARGE: Final = 131_072  # bytes, of which reading alone takes milliseconds; health and other requests do not wait
 _TIMED: Final = 5
-
-
-class Outputs(NamedTuple):
-    """What a run gave.
-
-    Attributes:
-        values: One for each output, in their order.
-        run_ms: How long the run took; other requests may have shared it.
-    """
-
-    values: Sequence[object]
-    run_ms: float
 
 
 class ModelScorer:
@@ -72,20 +56,20 @@ class ModelScorer:
         self.model = model
         self._loop = loop
         self._names = [port.name for port in model.outputs]
-        self._plain = PlainRows(model.inputs[0]) if PlainRows.fits(model.inputs) else None
+        self._rows = RowRuns(model, PlainRows(model.inputs[0])) if PlainRows.fits(model.inputs) else None
         self._lanes: Lanes | None = None
         self._large: Lanes | None = None
         self._shares = False
         self._proof: asyncio.Task[None] | None = None
         self._came: list[_Call] = []
-        self._came_plain: list[_PlainCall] = []
+        self._came_as_rows: list[tuple[Request, Done]] = []
         self.contract = _contract(model)
-        self.shared_run: Callable[[int], None] | None = None  # told how many requests shared a run
+        self._shared_run: Callable[[int], None] | None = None
 
     def is_short(self, sample: Mapping[str, Array]) -> bool:
         """Return whether the model is quick enough for the event loop. Runs it some times, on any thread."""
         try:
-            return min(_run(self.model, sample).run_ms for _ in range(_TIMED)) < _SHORT_MS
+            return min(run(self.model, sample).run_ms for _ in range(_TIMED)) < _SHORT_MS
         except ScoringError:
             return False
 
@@ -99,6 +83,8 @@ class ModelScorer:
 
         async def settle() -> None:
             self._shares = await proof
+            if self._rows is not None:
+                self._rows.shares = self._shares
             _log.info("requests %s share runs of the model", "may" if self._shares else "do not")
 
         self._proof = self._loop.create_task(settle())
@@ -115,30 +101,40 @@ class ModelScorer:
     def score(self, request: Request, done: Done) -> None:
         """Answer a request with every output by name."""
         lanes = self._lanes
-        if lanes is None and len(request.body) > _LARGE:
+        if lanes is None and len(request.body) > MOST_AT_ONCE:
             lanes = self._large
         if lanes is not None:
             _submit(lanes, partial(self._answer, request), done)
             return
-        rows = None if self._plain is None else self._plain.read(request)
-        if rows is None:
+        if self._rows is None or request.headers.get(b"content-type") != JSON:
             self._score_slowly(request, done)
             return
-        if not self._came_plain:
-            self._loop.call_soon(self._run_plain)
-        self._came_plain.append(_PlainCall(rows, request, done))
+        if not self._came_as_rows:
+            self._loop.call_soon(self._answer_rows, self._rows)
+        self._came_as_rows.append((request, done))
 
     def infer(self, inputs: Mapping[str, Array], done: Done) -> None:
         """Run the model: ``done`` gets ``Outputs`` or a ``ScoringError``, once, on the loop."""
         lanes = self._lanes
-        if lanes is None and sum(array.nbytes for array in inputs.values()) > _LARGE:
+        if lanes is None and sum(array.nbytes for array in inputs.values()) > MOST_AT_ONCE:
             lanes = self._large
         if lanes is not None:
-            _submit(lanes, partial(_run, self.model, inputs), done)
+            _submit(lanes, partial(run, self.model, inputs), done)
             return
         if not self._came:
             self._loop.call_soon(self._run_came)
         self._came.append(_Call(inputs, done))
+
+    @property
+    def at_once(self) -> AnswersAtOnce | None:
+        """Return what answers bodies of plain rows at once; nothing where the model does not run on the loop."""
+        return self._rows.answers if self._rows is not None and self._lanes is None else None
+
+    def tell_shared_runs(self, told: Callable[[int], None]) -> None:
+        """Let somebody be told how many requests shared a run."""
+        self._shared_run = told
+        if self._rows is not None:
+            self._rows.shared = told
 
     @property
     def waiting(self) -> int:
@@ -181,8 +177,8 @@ class ModelScorer:
     def _answer(self, request: Request) -> Answer:
         enter(request)  # a failure is logged with its id
         try:
-            outputs = _run(self.model, self._read(request))
-            return Answer(self._json(outputs.values), run_ms=outputs.run_ms)
+            outputs = run(self.model, self._read(request))
+            return Answer(written(self._names, outputs.values), run_ms=outputs.run_ms)
         finally:
             enter(None)
 
@@ -191,40 +187,19 @@ class ModelScorer:
             done(result)
             return
         try:
-            answer: object = Answer(self._json(result.values), run_ms=result.run_ms)
+            answer: object = Answer(written(self._names, result.values), run_ms=result.run_ms)
         except TypeError as error:
             answer = error
         _report(done, answer)
 
-    def _json(self, values: Sequence[object]) -> bytes:
-        return to_json(dict(zip(self._names, values, strict=True)))
-
-    def _run_plain(self) -> None:
+    def _answer_rows(self, rows: RowRuns) -> None:
         """Answer what came in this turn of the loop as rows of plain numbers."""
-        came, self._came_plain = self._came_plain, []
-        for group in _groups([len(call.rows) for call in came]) if self._shares else _each(len(came)):
-            self._run_rows(came[group])
-
-    def _run_rows(self, calls: list[_PlainCall]) -> None:
-        if self.shared_run is not None:
-            self.shared_run(len(calls))
-        rows = calls[0].rows if len(calls) == 1 else [row for call in calls for row in call.rows]
-        inputs = None if self._plain is None else self._plain.array(rows)
-        outcome = None if inputs is None else _outcome(self.model, inputs)
-        if not isinstance(outcome, Outputs):  # whose fault it is, and which, the long way tells
-            for call in calls:
-                self._score_slowly(call.request, call.done)
-            return
-        start = 0
-        for call in calls:
-            end = start + len(call.rows)
-            values = outcome.values if len(calls) == 1 else _slices(outcome.values, start, end)
-            try:
-                answer: object = Answer(self._json(values), run_ms=outcome.run_ms)
-            except TypeError as error:
-                answer = error
-            _report(call.done, answer)
-            start = end
+        came, self._came_as_rows = self._came_as_rows, []
+        for (request, done), found in zip(came, rows.answers([request.body for request, _ in came]), strict=True):
+            if found is None:  # whose fault it is, and which, the long way tells
+                self._score_slowly(request, done)
+            else:
+                done(Answer(found[0], run_ms=found[1]))
 
     def _run_came(self) -> None:
         """Answer what came in this turn of the loop in other forms."""
@@ -233,20 +208,14 @@ class ModelScorer:
         for call in came:
             form = _form(call.inputs) if self._shares else None
             if form is None:
-                call.done(_outcome(self.model, call.inputs))
+                call.done(outcome(self.model, call.inputs))
             else:
                 alike.setdefault(form, []).append(call)
         for calls in alike.values():
-            for group in _groups([rows_of(call.inputs) or 0 for call in calls]):
-                if self.shared_run is not None:
-                    self.shared_run(len(calls[group]))
+            for group in sharing([rows_of(call.inputs) or 0 for call in calls]):
+                if self._shared_run is not None:
+                    self._shared_run(len(calls[group]))
                 _run_together(self.model, calls[group])
-
-
-class _PlainCall(NamedTuple):
-    rows: Rows
-    request: Request
-    done: Done
 
 
 class _Call(NamedTuple):
@@ -261,59 +230,20 @@ def _form(inputs: Mapping[str, Array]) -> object:
     return tuple(array.shape[1:] for array in inputs.values())
 
 
-def _groups(rows: list[int]) -> list[slice]:
-    """Return which calls in a row share a run, by how many rows each brings."""
-    groups: list[slice] = []
-    start = sum_of = 0
-    for number, count in enumerate(rows):
-        if number > start and sum_of + count > MOST_ROWS:
-            groups.append(slice(start, number))
-            start, sum_of = number, 0
-        sum_of += count
-    return [*groups, slice(start, len(rows))]
-
-
-def _each(count: int) -> list[slice]:
-    return [slice(number, number + 1) for number in range(count)]
-
-
-def _slices(values: Sequence[object], start: int, end: int) -> list[object]:
-    return [value[start:end] for value in values]  # type: ignore[index]  # arrays, see rows
-
-
 def _run_together(model: LoadedModel, calls: list[_Call]) -> None:
     if len(calls) == 1:
-        calls[0].done(_outcome(model, calls[0].inputs))
+        calls[0].done(outcome(model, calls[0].inputs))
         return
-    outcome = _outcome(model, join([call.inputs for call in calls]))
-    if not isinstance(outcome, Outputs):  # of whom? each is told its own
+    together = outcome(model, join([call.inputs for call in calls]))
+    if not isinstance(together, Outputs):  # of whom? each is told its own
         for call in calls:
-            call.done(_outcome(model, call.inputs))
+            call.done(outcome(model, call.inputs))
         return
     start = 0
     for call in calls:
         end = start + (rows_of(call.inputs) or 0)
-        call.done(Outputs(_slices(outcome.values, start, end), outcome.run_ms))
+        call.done(Outputs(part(together.values, start, end), together.run_ms))
         start = end
-
-
-def _outcome(model: LoadedModel, inputs: Mapping[str, Array]) -> object:
-    try:
-        return _run(model, inputs)
-    except ScoringError as error:
-        return error
-
-
-def _run(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs:
-    started = time.perf_counter()
-    try:
-        values = model.run(inputs)
-    except (ScoringError, InterruptedRun):
-        raise
-    except Exception as error:
-        _log.exception("the model failed")
-        raise ScriptFailedError("An unexpected error occurred in the model. Check the logs for more info.") from error
-    return Outputs(values, (time.perf_counter() - started) * 1000)
 
 
 def _submit(lanes: Lanes, work: Callable[[], object], done: Done) -> None:

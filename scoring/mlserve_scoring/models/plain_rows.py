@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from itertools import chain
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,11 +16,9 @@ import orjson
 
 from mlserve_scoring.models.inputs import CODES
 from mlserve_scoring.scorers.json_body import says_true_or_false
-from mlserve_scoring.transport.message import JSON
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array, Port
-    from mlserve_scoring.transport.message import Request
 
 Rows = list[list[Any]]
 
@@ -37,7 +35,7 @@ class PlainRows:
     def __init__(self, port: Port) -> None:
         self._name = port.name
         self._width = port.shape[1]
-        self._code = CODES[port.dtype]
+        self._pack = struct.Struct(f"<{self._width}{CODES[port.dtype]}").pack
         self._dtype = np.dtype(port.dtype).newbyteorder("<")
 
     @staticmethod
@@ -48,10 +46,9 @@ class PlainRows:
         port = ports[0]
         return port.dtype in CODES and len(port.shape) == _AXES and port.shape[0] is None and port.shape[1] is not None
 
-    def read(self, request: Request) -> Rows | None:
-        """Return the rows of a request; nothing when it is not of this form. What a row holds is not looked at."""
-        body = request.body
-        if request.headers.get(b"content-type") != JSON or says_true_or_false(body):
+    def read(self, body: bytes) -> Rows | None:
+        """Return the rows of a JSON body; nothing when it is not of this form. What a row holds is not looked at."""
+        if says_true_or_false(body):
             return None
         try:
             value = orjson.loads(body)
@@ -70,7 +67,7 @@ class PlainRows:
     def array(self, rows: Rows) -> dict[str, Array] | None:
         """Return the input that rows make; nothing when one holds what is no such number."""
         try:
-            packed = struct.pack(f"<{len(rows) * (self._width or 0)}{self._code}", *chain.from_iterable(rows))
+            packed = b"".join(starmap(self._pack, rows))
         except (struct.error, OverflowError):
             return None
         return {self._name: np.frombuffer(packed, dtype=self._dtype).reshape(len(rows), -1)}

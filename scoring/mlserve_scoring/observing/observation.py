@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mlserve_scoring import __version__
@@ -15,6 +14,8 @@ from mlserve_scoring.observing.requests import RequestMetrics
 from mlserve_scoring.routes.metrics import metrics_routes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mlserve_scoring.observing.telemetry import Telemetry
     from mlserve_scoring.routes.dispatch import Observer
     from mlserve_scoring.routes.route import Routes
@@ -53,7 +54,7 @@ class Observation:
 
     Attributes:
         metrics: Where other parts of the runtime count what they lose.
-        shared_run: Told how many requests shared a run; ``None`` while metrics are off.
+        requests: Counts requests; ``None`` until observers are asked for, and while metrics are off.
 
     Raises:
         StartError: Telemetry needs packages that the image lacks, or its settings cannot work.
@@ -64,9 +65,8 @@ class Observation:
         self._image = image
         self.metrics = Metrics() if metrics is None else metrics
         self._shared = shared
-        self._requests: RequestMetrics | None = None
+        self.requests: RequestMetrics | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.shared_run: Callable[[int], None] | None = None
         self._telemetry: Telemetry | None = None
         watch_process(self.metrics)
         log = logs.installed()
@@ -92,9 +92,8 @@ class Observation:
         settings = self._settings
         found: list[Observer] = []
         if settings.metrics != "off":
-            self._requests = RequestMetrics(self.metrics, paths, prefix=settings.path_prefix)
-            found.append(self._requests.observe)
-            self.shared_run = self._requests.shared_run
+            self.requests = RequestMetrics(self.metrics, paths, prefix=settings.path_prefix)
+            found.append(self.requests.observe)
         log = logs.installed()
         if settings.access_log and log is not None:
             found.append(log.access_log(prefix=settings.path_prefix))
@@ -118,7 +117,7 @@ class Observation:
         revision = {"version": __version__, "image": self._image, "revision": self._settings.revision}
         info = family("mlserve_build_info", "gauge", "What serves.", [("", revision, 1)])
         own = self.metrics.render()
-        return info + own + ("" if self._requests is None else self._requests.render())
+        return info + own + ("" if self.requests is None else self.requests.render())
 
     async def close(self, seconds: float) -> None:
         """Publish for the last time and send what waits, as far as the time allows."""

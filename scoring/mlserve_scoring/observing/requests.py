@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.observing.exposition import Labels, family, number
@@ -25,6 +25,8 @@ OTHER: Final = "other"
 _METHODS: Final = ("GET", "POST", "OPTIONS", "HEAD", "PUT", "DELETE", "PATCH", OTHER)
 _MAX_KINDS: Final = 300
 _MAX_ROUTES: Final = 40
+_OK: Final = 200
+_SCORED: Final = ("/score", "POST", _OK)
 _SERVER_ERROR: Final = 500
 _BUSY: Final = 503
 _LATE: Final = 504
@@ -94,6 +96,24 @@ class RequestMetrics:
                 values[_REFUSALS] += 1.0
             elif status == _LATE:
                 values[_TIMEOUTS] += 1.0
+
+    def scored(self, arrived: Sequence[float], run_ms: Sequence[float], received: int, sent: int) -> None:
+        """Count good replies to ``POST /score`` that are made together; as ``observe`` would, one by one.
+
+        Args:
+            arrived: When their requests came, in that order.
+            run_ms: How long the run of each took.
+            received: Bytes of their bodies.
+            sent: Bytes of the replies' bodies.
+        """
+        values, count = self._values, len(arrived)
+        place, histogram = self._known.get(_SCORED) or self._place(Request("POST", "/score"), _OK)
+        values[place] += count
+        values[_IN] += received
+        values[_OUT] += sent
+        now = time.perf_counter()
+        _count(values, histogram, [now - at for at in arrived])
+        _count(values, _RUNS, [entry / 1000 for entry in run_ms])
 
     def shared_run(self, requests: int) -> None:
         """Count a run that so many requests shared."""
@@ -167,6 +187,17 @@ class RequestMetrics:
             "method": _METHODS[method],
             "status": str(status) if status else OTHER,
         }
+
+
+def _count(values: list[float], histogram: int, seconds: Sequence[float]) -> None:
+    """Count durations in a histogram."""
+    least, most = bisect_left(BOUNDS, min(seconds)), bisect_left(BOUNDS, max(seconds))
+    if least == most:
+        values[histogram + least] += len(seconds)
+    else:
+        for entry in seconds:
+            values[histogram + bisect_left(BOUNDS, entry)] += 1.0
+    values[histogram + _WIDTH - 1] += sum(seconds)
 
 
 def _kind(route: int, method: str, status: int) -> int:

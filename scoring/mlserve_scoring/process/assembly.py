@@ -8,6 +8,7 @@ from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
 from mlserve_scoring.routes.docs_page import docs_routes
 from mlserve_scoring.routes.documents import document_routes, own_documents
+from mlserve_scoring.routes.express_score import express_routes
 from mlserve_scoring.routes.health import health_routes
 from mlserve_scoring.routes.open_inference import open_inference_routes, served_model, unknown_model
 from mlserve_scoring.routes.openapi import Described, form_of
@@ -78,13 +79,15 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
     if observation is not None:
         routes = {**routes, **observation.routes()}
         observers += observation.observers(routes)
-        if isinstance(scorer, SharesRuns):
-            scorer.shared_run = observation.shared_run
+        if isinstance(scorer, SharesRuns) and observation.requests is not None:
+            scorer.tell_shared_runs(observation.requests.shared_run)
     if collector is not None and settings.collection is not None and settings.collection.automatic:
         from mlserve_scoring.collection import automatic  # noqa: PLC0415  # most services collect nothing
 
         collector.form.use(contract)
         observers.append(automatic.observer(collector))
+    tally = None if observation is None else observation.requests
+    is_looked_at = bool(settings.cors_origins) or observers != ([] if tally is None else [tally.observe])
     return Dispatcher(
         routes,
         gate=gate,
@@ -92,4 +95,5 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         cross_origin=CrossOrigin(settings.cors_origins) if settings.cors_origins else None,
         observers=observers,
         missing=unknown_model,
+        express={} if is_looked_at else express_routes(scorer, routes, gate=gate, tally=tally),
     )

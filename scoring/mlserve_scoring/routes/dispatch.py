@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mlserve_scoring.access.admission import Admission
 from mlserve_scoring.routes.identity import id_of, identity_lines, too_long_id
 from mlserve_scoring.routes.refused import refused
 from mlserve_scoring.routes.route import Handler, Route, Routes, Send
+from mlserve_scoring.transport.express import Express
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 if TYPE_CHECKING:
@@ -26,6 +28,16 @@ class Gate(Protocol):
         """Return whether an ``Authorization`` header opens; a future where that must first be found out."""
 
 
+class ExpressRoute(Express, Protocol):
+    """Knows for which requests the express lane is."""
+
+    def admits(self, request: Request) -> bool:
+        """Return whether requests with the head of this one, and a body of its length, may take the lane."""
+
+
+_NONE: Final[Mapping[str, ExpressRoute]] = MappingProxyType({})
+
+
 class Dispatcher:
     """Answers every request of a service.
 
@@ -36,6 +48,7 @@ class Dispatcher:
         cross_origin: ``None`` tells browsers nothing.
         observers: Told of every reply before it leaves; must be quick.
         missing: Returns the reply to a path without a route where it has a form of its own.
+        express: What answers ``POST`` requests to a path in the express way, by path.
     """
 
     def __init__(  # noqa: PLR0913  # its parts
@@ -47,11 +60,13 @@ class Dispatcher:
         cross_origin: CrossOrigin | None = None,
         observers: Sequence[Observer] = (),
         missing: Callable[[str], Reply | None] | None = None,
+        express: Mapping[str, ExpressRoute] = _NONE,
     ) -> None:
         self._gate = gate
         self._cross_origin = cross_origin
         self._observers = tuple(observers)
         self._missing = missing
+        self._express = dict(express) | {prefix + path: lane for path, lane in express.items()}
         self._routes = dict(routes) | {prefix + path: route for path, route in routes.items()}
         if prefix:
             self._routes[prefix] = routes["/"]
@@ -81,6 +96,11 @@ class Dispatcher:
         request.handler = handler
         return None
 
+    def express(self, request: Request) -> Express | None:
+        """Return what answers requests with the head of one that passed the screen without looking at them."""
+        lane = self._express.get(request.path)
+        return lane if lane is not None and lane.admits(request) else None
+
     def answer(self, request: Request, send: Send) -> None:
         """Answer a request that passed the screen: ``send`` gets the reply, once, maybe at once."""
         handler: Handler = request.handler  # type: ignore[assignment]  # the screen has put it there
@@ -88,8 +108,7 @@ class Dispatcher:
 
     def finish(self, reply: Reply, request: Request) -> Reply:
         """Return a reply with the ids of its request; every reply goes through here once, the transport's own too."""
-        reply.lines += _FAILED if reply.run_failed else _FINE
-        reply.lines += identity_lines(request.headers, id_of(request))
+        reply.lines += closing_lines(request.headers, id_of(request), run_failed=reply.run_failed)
         if self._cross_origin is not None:
             reply.headers = (*reply.headers, *self._cross_origin.headers(request))
         for observe in self._observers:
@@ -101,6 +120,17 @@ class Dispatcher:
             return reply
         known = ", ".join(sorted(path for path, route in self._routes.items() if path and route.shown))
         return message_reply(404, f"There is no {path}; this service answers {known}.")
+
+
+def closing_lines(headers: Mapping[bytes, bytes], own: bytes, *, run_failed: bool) -> bytes:
+    """Return the header lines that every reply carries.
+
+    Args:
+        headers: Those of the request.
+        own: The request's id.
+        run_failed: Whether user code failed.
+    """
+    return (_FAILED if run_failed else _FINE) + identity_lines(headers, own)
 
 
 _FAILED: Final = b"x-ms-run-function-failed: True\r\n"

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 _MAX_ID: Final = 100
 _POOL: Final = 256
-_ID_HEADERS: Final = frozenset({b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"})
+_OLD_IDS: Final = frozenset({b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"})
+ID_HEADERS: Final = _OLD_IDS | {b"x-request-id"}
+"""Headers that say what a request is called."""
 _VERSION_LINE: Final = f"x-ms-server-version: mlserve/{__version__}\r\n".encode("ascii")
 _LINES: Final = b"x-request-id: %b\r\nx-ms-request-id: %b\r\n" + _VERSION_LINE
 
@@ -54,7 +56,7 @@ def identity_lines(headers: Mapping[bytes, bytes], own: bytes) -> bytes:
         headers: Those of the request.
         own: The request's id: the one sent as ``x-request-id``, else a new one.
     """
-    if _ID_HEADERS.isdisjoint(headers):
+    if _OLD_IDS.isdisjoint(headers):
         return _LINES % (own, own)
     old = headers.get(b"x-ms-request-id")
     client = headers.get(b"x-ms-client-request-id") or old

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from mlserve_scoring.errors import InvalidRequestError, ResultError
-from mlserve_scoring.models.model_scorer import Outputs
+from mlserve_scoring.models.runs import Outputs
 from mlserve_scoring.observing.current import is_traced
 from mlserve_scoring.observing.trace_context import trace_of
 from mlserve_scoring.routes.identity import id_of

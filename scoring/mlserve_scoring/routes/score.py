@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.routes.failures import failed
 from mlserve_scoring.routes.route import Route, Routes, Send
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from mlserve_scoring.scorers.scorer import Scorer
 
 
+RUN_TIME: Final = b"x-ms-run-fn-exec-ms: %.3f\r\n"
+
+
 def score_routes(scorer: Scorer) -> Routes:
     """Return the route that scores."""
 
@@ -20,8 +23,7 @@ def score_routes(scorer: Scorer) -> Routes:
         def done(result: object) -> None:
             if isinstance(result, Answer):
                 request.answer = result
-                body, status, kind, headers, run_ms, run_failed, stream = result
-                send(Reply(status, body, kind, headers, run_time(run_ms), stream, run_failed))
+                send(reply_with(result))
             else:
                 send(failed(result))
 
@@ -39,6 +41,12 @@ def score_routes(scorer: Scorer) -> Routes:
     return {"/score": Route(methods)}
 
 
+def reply_with(answer: Answer) -> Reply:
+    """Return the reply that an answer makes."""
+    body, status, kind, headers, run_ms, run_failed, stream = answer
+    return Reply(status, body, kind, headers, run_time(run_ms), stream, run_failed)
+
+
 def run_time(run_ms: float | None) -> bytes:
     """Return the header line that tells how long a run took; nothing when there was none."""
-    return b"" if run_ms is None else b"x-ms-run-fn-exec-ms: %.3f\r\n" % run_ms
+    return b"" if run_ms is None else RUN_TIME % run_ms

@@ -56,7 +56,10 @@ def _plain(value: object) -> object:  # noqa: C901, PLR0911  # one line per kind
             return value.isoformat()
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    if hasattr(value, "tolist"):  # arrays in an order that orjson does not take, series, tensors
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray) and not value.flags.c_contiguous:
+        return numpy.ascontiguousarray(value)  # whatever its order, a float32 is written as short as it can be
+    if hasattr(value, "tolist"):  # series, tensors, arrays of kinds that orjson does not take
         return value.tolist()
     if isinstance(value, complex) or not isinstance(value, (float, int, str, dict, list)):
         raise TypeError(f"run() returned a value of type {type(value).__module__}.{type(value).__qualname__}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, runtime_checkable
 
@@ -54,15 +54,24 @@ class Scorer(Protocol):
         """Stop the threads."""
 
 
+AnswersAtOnce = Callable[[Sequence[bytes]], Sequence["tuple[bytes, float] | None"]]
+"""Returns the JSON that answers each body, and how many milliseconds the run took; nothing where a body must be
+scored as a request of its own."""
+
+MOST_AT_ONCE: Final = 131_072
+"""Bytes of a body; reading a larger one takes milliseconds, for which health and other requests do not wait."""
+
+
 @runtime_checkable
 class SharesRuns(Protocol):
-    """Lets requests share runs.
+    """Lets requests share runs, and may answer them on the loop."""
 
-    Attributes:
-        shared_run: Told how many requests shared a run; ``None`` tells nobody.
-    """
+    @property
+    def at_once(self) -> AnswersAtOnce | None:
+        """Return what answers JSON bodies of ``POST`` requests at once; nothing where nothing does."""
 
-    shared_run: Callable[[int], None] | None
+    def tell_shared_runs(self, told: Callable[[int], None]) -> None:
+        """Let somebody be told how many requests shared a run."""
 
 
 @dataclass(frozen=True)

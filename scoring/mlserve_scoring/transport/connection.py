@@ -15,7 +15,8 @@ from functools import partial
 from typing import Final, Protocol
 
 from mlserve_scoring.transport.codings import LEAST_COMPRESSED
-from mlserve_scoring.transport.heads import Heads
+from mlserve_scoring.transport.express import Express
+from mlserve_scoring.transport.heads import Head, Heads
 from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import BODILESS, Reply, Request, encode, message_reply
 from mlserve_scoring.transport.reader import Exchange, Reader
@@ -29,12 +30,17 @@ _MOST_TOGETHER_BYTES: Final = 16_384  # a longer one leaves at once, so that wha
 _LINGER_S: Final = 2.0
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_IN_EXPRESS: Final = Exchange(Request("", ""), keep_alive=True)  # stands for whatever the express lane answers
+
 
 class Answering(Protocol):
     """Decides about requests; see ``routes.dispatch.Dispatcher``."""
 
     def screen(self, request: Request) -> Reply | None:
         """Return a refusal that the head alone deserves."""
+
+    def express(self, request: Request) -> Express | None:
+        """Return what answers requests with the head of this one, which passed the screen, in the express way."""
 
     def answer(self, request: Request, send: Callable[[Reply], None]) -> None:
         """Answer a request."""
@@ -87,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._stuck_by = 0
         self._closed_at: float | None = None
         self.screened = answering.screen
+        self.express = answering.express
         self.peer = ""
 
     @property
@@ -195,7 +202,37 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    # Called by the express lane.
+
+    def answered(self, reply: bytes, now: float) -> bool:
+        """Send a reply; return false when it cannot be sent as it is, because it is the last or nobody waits for it."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._is_last():
+            return False
+        self._current = None
+        self._free_since = now
+        transport.write(reply)
+        if self._waiting:
+            self._take_turn()
+        return True
+
+    def leave_express(self, head: Head, body: bytes, arrived: float) -> tuple[Request, Callable[[Reply], None]]:
+        """Make of what came a request like any other; return it, and what takes the reply."""
+        request = Request(head.method, head.path, head.query, head.headers, body, arrived, self.peer)
+        self._current = exchange = Exchange(request, keep_alive=True)
+        return request, partial(self._reply, exchange)
+
     # Called by the reader.
+
+    def took(self, lane: Express, head: Head, body: bytes) -> bool:
+        """Let the express lane answer, unless something else comes first; return whether it does."""
+        if self._current is not None or self._waiting or not self._writable or self._transport is None:
+            return False
+        self._current = _IN_EXPRESS
+        if lane.take(self, head, body):
+            return True
+        self._current = None
+        return False
 
     def received(self, exchange: Exchange) -> None:
         """Answer a request when its turn comes."""

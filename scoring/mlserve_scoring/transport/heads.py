@@ -1,6 +1,7 @@
 """Heads that were read before: clients send the same one again and again, and it need not be parsed twice.
 
-Only what the parser alone decides is remembered. Whether a request may pass is asked again each time.
+What the parser alone decides is remembered. Whether a request may pass is asked again each time, unless it may take
+the express lane.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from mlserve_scoring.transport.express import Express
     from mlserve_scoring.transport.message import Request
 
 _LONGEST: Final = 2_048  # bytes
 _MOST: Final = 512
-_UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"content-encoding"})
+_UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
 
 
 class Head(NamedTuple):
@@ -23,6 +25,7 @@ class Head(NamedTuple):
         method, path, query, headers: As in ``Request``.
         length: Bytes of the body.
         legacy: Whether the client speaks HTTP/1.0.
+        express: Answers such requests where nothing but the body need be looked at.
     """
 
     method: str
@@ -31,12 +34,13 @@ class Head(NamedTuple):
     headers: Mapping[bytes, bytes]
     length: int
     legacy: bool
+    express: Express | None
 
 
 Heads = dict[bytes, Head]  # by their bytes
 
 
-def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool) -> None:
+def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool, express: Express | None) -> None:
     """Remember a head, unless it says something that only the parser can follow.
 
     Args:
@@ -44,6 +48,7 @@ def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool) -> No
         text: Its bytes, as far as the first empty line.
         request: What the parser made of it; was not refused, and keeps its connection.
         legacy: Whether the client speaks HTTP/1.0.
+        express: Answers requests with this head, if anything does.
     """
     headers = request.headers
     if len(text) > _LONGEST or text[:1].isspace() or text.count(b"\n") != text.count(b"\r\n"):
@@ -52,5 +57,8 @@ def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool) -> No
         return
     if len(heads) >= _MOST:
         heads.clear()
+    express = None if legacy else express  # such a client is told each time that the connection stays
     length = int(headers.get(b"content-length", b"0"))
-    heads[text] = Head(request.method, request.path, request.query, headers, length, legacy)
+    heads[text] = Head(
+        request.method, request.path, request.query, headers, length, legacy, None if legacy else express
+    )

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import httptools
 
 from mlserve_scoring.transport.codings import coding_of, unknown_coding
+from mlserve_scoring.transport.express import Express
 from mlserve_scoring.transport.heads import Head, Heads, remember
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 from mlserve_scoring.transport.room import LARGE, Hold, Room, no_room
@@ -53,6 +54,12 @@ class Receiver(Protocol):
 
     def screened(self, request: Request) -> Reply | None:
         """Return a refusal that the head alone deserves."""
+
+    def express(self, request: Request) -> Express | None:
+        """Return what answers requests with the head of this one in the express way."""
+
+    def took(self, lane: Express, head: Head, body: bytes) -> bool:
+        """Take the body of a request for the express lane; return whether it could be taken."""
 
     def received(self, exchange: Exchange) -> None:
         """Take a request or a refusal, in the order of arrival."""
@@ -141,6 +148,8 @@ class Reader:
         self._parser = self._receiver = None  # type: ignore[assignment]  # nothing is read
 
     def _known(self, head: Head, body: bytes) -> None:
+        if head.express is not None and self._receiver.took(head.express, head, body):
+            return
         request = Request(
             head.method, head.path, head.query, head.headers, body, time.perf_counter(), self._receiver.peer
         )
@@ -151,7 +160,8 @@ class Reader:
     def _learn(self, exchange: Exchange) -> None:
         text, self._head_text = self._head_text, b""
         if exchange.keep_alive and exchange.refusal is None:
-            remember(self._heads, text, exchange.request, legacy=exchange.legacy)
+            express = self._receiver.express(exchange.request)
+            remember(self._heads, text, exchange.request, legacy=exchange.legacy, express=express)
 
     # Called by the parser.
 

@@ -1,0 +1,72 @@
+"""From bodies to answers without anything between: for a short model whose one input is rows of plain numbers."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from mlserve_scoring.models.runs import Outputs, outcome, sharing
+from mlserve_scoring.models.written import written, written_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mlserve_scoring.models.loaded import LoadedModel
+    from mlserve_scoring.models.plain_rows import PlainRows, Rows
+
+Written = tuple[bytes, float]  # an answer's JSON, and how many milliseconds its run took
+
+
+class RowRuns:
+    """Answers bodies, many at a time.
+
+    Args:
+        model: Quick enough for the event loop.
+        rows: Reads its input.
+
+    Attributes:
+        shares: Whether bodies may share runs.
+        shared: Told how many bodies shared a run; ``None`` tells nobody.
+    """
+
+    def __init__(self, model: LoadedModel, rows: PlainRows) -> None:
+        self._model = model
+        self._rows = rows
+        self._names = [port.name for port in model.outputs]
+        self.shares = False
+        self.shared: Callable[[int], None] | None = None
+
+    def answers(self, bodies: Sequence[bytes]) -> list[Written | None]:
+        """Return the answer to each body; nothing to one that is of another form, or whose run failed."""
+        read = self._rows.read
+        rows = [read(body) for body in bodies]
+        found: list[Written | None] = [None] * len(bodies)
+        if None in rows:
+            places = [place for place, value in enumerate(rows) if value is not None]
+        else:
+            places = list(range(len(rows)))
+        good: list[Rows] = [value for value in rows if value is not None]
+        if self.shares:
+            groups = sharing([len(value) for value in good])
+        else:
+            groups = [slice(number, number + 1) for number in range(len(good))]
+        for group in groups:
+            for place, answer in zip(places[group], self._run(good[group]), strict=True):
+                found[place] = answer
+        return found
+
+    def _run(self, group: list[Rows]) -> Sequence[Written | None]:
+        if self.shared is not None:
+            self.shared(len(group))
+        inputs = self._rows.array(group[0] if len(group) == 1 else list(chain.from_iterable(group)))
+        outputs = None if inputs is None else outcome(self._model, inputs)
+        if not isinstance(outputs, Outputs):
+            return [None] * len(group)
+        try:
+            if len(group) == 1:
+                texts = [written(self._names, outputs.values)]
+            else:
+                texts = written_parts(self._names, outputs.values, [len(rows) for rows in group])
+        except TypeError:
+            return [None] * len(group)
+        return [(text, outputs.run_ms) for text in texts]

@@ -1,0 +1,72 @@
+"""One run of a model, and which requests share one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from mlserve_scoring.errors import ScoringError, ScriptFailedError
+from mlserve_scoring.models.rows import MOST_ROWS
+from mlserve_scoring.scorers.lanes import InterruptedRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlserve_scoring.models.loaded import Array, LoadedModel
+
+_log = logging.getLogger("mlserve.model")
+
+
+class Outputs(NamedTuple):
+    """What a run gave.
+
+    Attributes:
+        values: One for each output, in their order.
+        run_ms: How long the run took; other requests may have shared it.
+    """
+
+    values: Sequence[object]
+    run_ms: float
+
+
+def run(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs:
+    """Return what a model gives.
+
+    Raises:
+        ScoringError: It refuses the inputs, or failed, which is logged.
+    """
+    started = time.perf_counter()
+    try:
+        values = model.run(inputs)
+    except (ScoringError, InterruptedRun):
+        raise
+    except Exception as error:
+        _log.exception("the model failed")
+        raise ScriptFailedError("An unexpected error occurred in the model. Check the logs for more info.") from error
+    return Outputs(values, (time.perf_counter() - started) * 1000)
+
+
+def outcome(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs | ScoringError:
+    """Return what a model gives, or why it gives nothing."""
+    try:
+        return run(model, inputs)
+    except ScoringError as error:
+        return error
+
+
+def sharing(rows: Sequence[int]) -> list[slice]:
+    """Return which requests in a row share a run, by how many rows each brings."""
+    groups: list[slice] = []
+    start = sum_of = 0
+    for number, count in enumerate(rows):
+        if number > start and sum_of + count > MOST_ROWS:
+            groups.append(slice(start, number))
+            start, sum_of = number, 0
+        sum_of += count
+    return [*groups, slice(start, len(rows))] if rows else []
+
+
+def part(values: Sequence[object], start: int, end: int) -> list[object]:
+    """Return some rows of each output."""
+    return [value[start:end] for value in values]  # type: ignore[index]  # arrays or lists, see rows

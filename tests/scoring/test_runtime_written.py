@@ -1,0 +1,64 @@
+"""How outputs are written: several answers of one run are the bytes of each alone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from mlserve_scoring.models.written import written, written_parts
+from mlserve_scoring.scorers.results import to_json
+
+draw = np.random.default_rng(3)
+ODD = np.array([0.1, -0.0, 1e-7, 1e16, 123456.789, np.nan, np.inf, -np.inf, 1 / 3, 5e-324, 1e300, 2**53])
+with np.errstate(over="ignore"):
+    SCATTERED = np.asfortranarray(draw.normal(size=(12, 3)).astype(np.float32))
+    OUTPUTS = {
+        "fractions": ODD.reshape(12, 1),
+        "one axis": ODD,
+        "short": ODD.astype(np.float32).reshape(12, 1),
+        "half": ODD.astype(np.float16).reshape(12, 1),
+        "whole": np.arange(-6, 6).reshape(12, 1),
+        "bytes": np.arange(24, dtype=np.uint8).reshape(12, 2),
+        "yes and no": np.arange(12).reshape(12, 1) % 2 == 0,
+        "three axes": draw.normal(size=(12, 2, 3)),
+        "four axes": draw.normal(size=(12, 1, 2, 1)).astype(np.float32),
+        "nothing": np.empty((12, 0)),
+        "nothing within": np.empty((12, 2, 0)),
+        "another order": SCATTERED,
+        "a part": draw.normal(size=(12, 6)).astype(np.float32)[:, ::2],
+        "texts": np.array(["],[", "a", '"', "ü"] * 3, dtype=object).reshape(12, 1),
+        "maps": [{"ill": number / 7, "],[": 1} for number in range(12)],
+    }
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("counts", [[1] * 12, [12], [3, 1, 1, 7], [6, 6]], ids=len)
+def test_answers_of_one_run_are_written_as_alone(name, counts):
+    """Whatever the output holds, and however many rows each answer has; also beside another output."""
+    value = OUTPUTS[name]
+    ends = list(itertools.accumulate(counts))
+    for outputs in ([value], [value, ODD], [ODD, value]):
+        names = ["y", 'a "name"'][: len(outputs)]
+        alone = [
+            written(names, [output[end - count : end] for output in outputs])
+            for count, end in zip(counts, ends, strict=True)
+        ]
+
+        assert alone == written_parts(names, outputs, counts)
+
+
+def test_an_array_is_written_alike_in_every_order():
+    """A float32 as short as it can be, also where the array does not lie in one piece."""
+    expected = json.dumps([[float(str(cell)) for cell in row] for row in SCATTERED]).replace(" ", "")
+
+    assert expected == to_json(np.ascontiguousarray(SCATTERED)).decode()
+    assert expected == to_json(SCATTERED).decode()
+    assert expected == to_json(np.repeat(SCATTERED, 2, axis=1)[:, ::2]).decode()
+
+
+def test_an_output_without_a_form_is_refused():
+    """As it is alone."""
+    with pytest.raises(TypeError, match="object"):
+        written_parts(["y"], [[object(), object()]], [1, 1])
