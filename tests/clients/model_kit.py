@@ -8,8 +8,10 @@ from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_files import hash_model
 from pulumi_mlserve.clients.models.model_store import ModelStore
 
-STORES = ("folder", "objects", "azure", "s3")
+STORES = ("folder", "objects", "azure", "s3", "gcs")
 OBJECT_STORES = STORES[1:]
+SERVED = OBJECT_STORES[1:]
+"""Those that other processes can reach."""
 
 
 def unused(name, version):

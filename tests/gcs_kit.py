@@ -1,0 +1,84 @@
+"""A server that speaks Google Cloud Storage for tests: fsouza's, built from `tools/fake-gcs-server` and kept."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from server_venv import DEVELOPMENT_CACHE
+
+SOURCE = Path(__file__).resolve().parent.parent / "tools" / "fake-gcs-server"
+
+
+def program() -> Path:
+    """The server's program; it is built when it is not there."""
+    version = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in ("go.sum", "main.go"))).hexdigest()[:16]
+    final = DEVELOPMENT_CACHE / "fake-gcs-server" / version
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with (final.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not final.exists():
+            go = shutil.which("go")
+            assert go is not None, "the tests of gs:// need Go 1.21 or newer on PATH"
+            with tempfile.TemporaryDirectory(prefix=".making-", dir=final.parent) as temporary:
+                made = Path(temporary) / "server"
+                command = [go, "build", "-ldflags", "-s -w", "-o", made, "."]
+                subprocess.run(command, check=True, capture_output=True, timeout=280, cwd=SOURCE)
+                made.rename(final)
+    return final
+
+
+class Gcs:
+    """The server; it keeps everything in memory."""
+
+    def __init__(self, folder):
+        self._log = folder / "log.txt"
+        self._process = None
+        self.endpoint = ""
+
+    @property
+    def account(self):
+        """A service account's key file for it, which asks for no token."""
+        key = {"gcs_base_url": self.endpoint, "disable_oauth": True}
+        return json.dumps({**key, "client_email": "", "private_key": "", "private_key_id": ""})
+
+    def start(self):
+        """Start it and wait until it listens."""
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [program()], stdout=log, stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"]}
+            )
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            text = self._log.read_text(encoding="utf-8")
+            if found := re.search(r"listens on (http://127\.0\.0\.1:\d+)", text):
+                self.endpoint = found[1]
+                return
+            if self._process.poll() is not None:
+                raise AssertionError(f"the server ended: {text}")
+            time.sleep(0.02)
+        raise AssertionError("the server did not start")
+
+    def stop(self):
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def make_bucket(self, name):
+        """Make a bucket."""
+        body = json.dumps({"name": name}).encode()
+        request = urllib.request.Request(f"{self.endpoint}/storage/v1/b?project=tests", data=body, method="POST")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=20):
+            pass
