@@ -8,9 +8,11 @@ from __future__ import annotations
 import configparser
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from pulumi_mlserve.core.environments.index_options import Indexes
 
 _UV_INDEX_VARIABLES: Final = (
     "UV_DEFAULT_INDEX",
@@ -30,12 +32,15 @@ _DROPPED: Final = (
 )
 
 
-def uv_environment(environ: Mapping[str, str] | None = None, home: Path | None = None) -> dict[str, str]:
+def uv_environment(
+    environ: Mapping[str, str] | None = None, home: Path | None = None, indexes: Indexes | None = None
+) -> dict[str, str]:
     """Return the environment for uv: this process's own, with pip's index settings where uv has none of its own.
 
     Args:
         environ: The environment to start from; by default this process's.
         home: The user's home folder; by default this user's.
+        indexes: What the environment's own files say; counts more, as with pip.
     """
     own = dict(os.environ if environ is None else environ)
     home = home or Path(own.get("HOME") or "~").expanduser()
@@ -47,11 +52,33 @@ def uv_environment(environ: Mapping[str, str] | None = None, home: Path | None =
     environment.setdefault("UV_HTTP_RETRIES", "1")
     environment["UV_NO_PROGRESS"] = "1"
     environment["NO_COLOR"] = "1"
-    if any(own.get(name) for name in _UV_INDEX_VARIABLES) or _uv_files_name_an_index(own, home):
-        return environment
-    for name, value in _translated(_pip_settings(own, home)).items():
-        environment.setdefault(name, value)
-    return environment
+    if not any(own.get(name) for name in _UV_INDEX_VARIABLES) and not _uv_files_name_an_index(own, home):
+        for name, value in _translated(_pip_settings(own, home)).items():
+            environment.setdefault(name, value)
+    return environment if indexes is None else _overlaid(environment, indexes)
+
+
+def _overlaid(environment: dict[str, str], indexes: Indexes) -> dict[str, str]:
+    """Return an environment for uv in which what an environment's files say counts more."""
+
+    def joined(values: Sequence[str], name: str, mark: str) -> dict[str, str]:
+        return {name: mark.join([*values, *filter(None, [environment.get(name)])])} if values else {}
+
+    links = [link if "://" in link else str(Path(indexes.folder, link).expanduser()) for link in indexes.links]
+    found = joined(indexes.extra, "UV_INDEX", " ") | joined(links, "UV_FIND_LINKS", ",")
+    found |= joined(indexes.trusted, "UV_INSECURE_HOST", " ")
+    if indexes.default:
+        environment.pop("UV_INDEX_URL", None)
+        found["UV_DEFAULT_INDEX"] = indexes.default
+    if indexes.extra:
+        environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    if indexes.default or indexes.extra:
+        environment.pop("UV_NO_INDEX", None)
+    if indexes.no_index:
+        found["UV_NO_INDEX"] = "1"
+    if indexes.prereleases:
+        found["UV_PRERELEASE"] = "allow"
+    return environment | found
 
 
 def _translated(pip: Mapping[str, str]) -> dict[str, str]:
@@ -70,6 +97,8 @@ def _translated(pip: Mapping[str, str]) -> dict[str, str]:
         found["UV_INSECURE_HOST"] = " ".join(pip["trusted-host"].split())
     if pip.get("cert") and Path(pip["cert"]).expanduser().is_file():
         found["SSL_CERT_FILE"] = str(Path(pip["cert"]).expanduser())
+    if pip.get("keyring-provider") in {"subprocess", "import", "auto"}:
+        found["UV_KEYRING_PROVIDER"] = "subprocess"  # the only form that uv has
     if pip.get("no-index", "").lower() in {"1", "true", "yes", "on"}:
         found["UV_NO_INDEX"] = "1"
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import tempfile
 import time
@@ -12,6 +13,7 @@ from typing import Final
 from pulumi_mlserve.clients.environments.uv_command import own_interpreter, run_uv
 from pulumi_mlserve.clients.interruption import Cancelled
 from pulumi_mlserve.core.environments.conflicts import Failure, read_failure
+from pulumi_mlserve.core.environments.index_options import Indexes
 
 _MAKING: Final = ".making-"
 _ABANDONED_SECONDS: Final = 24 * 3600
@@ -33,6 +35,7 @@ def install_lock(  # noqa: PLR0913 -- a lock, its target, and where it goes
     target: list[str],
     cache: Path,
     doing: str,
+    indexes: Indexes | None = None,
     cancelled: Cancelled | None = None,
 ) -> Path:
     """Return the folder with a lock's wheels, made now unless it exists.
@@ -46,6 +49,7 @@ def install_lock(  # noqa: PLR0913 -- a lock, its target, and where it goes
         target: uv's arguments that name the Python version and platform.
         cache: uv's cache.
         doing: What stops when it is no longer wanted.
+        indexes: Where the wheels come from, on top of this machine's settings.
         cancelled: Asked ten times a second.
 
     Raises:
@@ -63,9 +67,12 @@ def install_lock(  # noqa: PLR0913 -- a lock, its target, and where it goes
         made.mkdir()
         asked = ["pip", "install", "--quiet", "--target", "made", "--require-hashes", "--no-deps"]
         asked += ["--only-binary", ":all:", *target, *own_interpreter(), "--requirement", "lock.txt"]
-        answer = run_uv(asked, cache=cache, folder=making, doing=doing, cancelled=cancelled)
+        run = functools.partial(
+            run_uv, cache=cache, folder=making, doing=doing, indexes=indexes, cancelled=cancelled
+        )
+        answer = run(asked)
         if answer.status and read_failure(answer.errors).kind == "offline":
-            answer = run_uv([*asked, "--offline"], cache=cache, folder=making, doing=doing, cancelled=cancelled)
+            answer = run([*asked, "--offline"])
         if answer.status:
             raise InstallError(read_failure(answer.errors))
         (made / ".lock").unlink(missing_ok=True)  # uv's own, and different on every machine

@@ -64,7 +64,7 @@ class Question:
         self._progress = progress
         self._cancelled = cancelled
         self._requirements = list(spec.requirements if requirements is None else requirements)
-        self.asked = asked_hash(self._requirements, spec.python, platform)
+        self.asked = asked_hash([*self._requirements, *spec.beside], spec.python, platform)
 
     def asking(self, requirements: Sequence[str]) -> Question:
         """Return the same question about other requirements."""
@@ -102,6 +102,7 @@ class Question:
             python=self.spec.python,
             platform=self.platform,
             key=lock_key(pins, self.spec.python, self.platform),
+            indexes=self.spec.indexes,
         )
 
     def resolve(self, previous: str, upgrade: Sequence[str]) -> tuple[Pin, ...]:
@@ -132,10 +133,13 @@ class Question:
         with tempfile.TemporaryDirectory(prefix="mlserve-lock-") as name:
             folder = Path(name)
             (folder / "asked.in").write_text("".join(f"{text}\n" for text in requirements), encoding="utf-8")
+            limits = self.spec.constraints
+            (folder / "limits.in").write_text("".join(f"{text}\n" for text in limits), encoding="utf-8")
             with contextlib.suppress(ValueError):  # a damaged lock holds nothing to keep
                 (folder / "lock.txt").write_text(write_pins(read_pins(previous)), encoding="utf-8")
             asked = ["pip", "compile", "--quiet", "asked.in", "--output-file", "lock.txt", "--generate-hashes"]
             asked += ["--only-binary", ":all:", "--no-header", "--no-annotate", "--no-emit-index-url"]
+            asked += ["--constraints", "limits.in"] if limits else []
             asked += [*own_interpreter(), *target_arguments(self.spec.python, self.platform), *options]
             answer = self._run(asked, folder)
             if answer.status and read_failure(answer.errors).kind == "offline":
@@ -144,7 +148,14 @@ class Question:
             return answer, (folder / "lock.txt").read_text(encoding="utf-8") if answer.status == 0 else ""
 
     def _run(self, asked: Sequence[str], folder: Path) -> UvAnswer:
-        return run_uv(asked, cache=self._cache, folder=folder, doing="resolving packages", cancelled=self._cancelled)
+        return run_uv(
+            asked,
+            cache=self._cache,
+            folder=folder,
+            doing="resolving packages",
+            indexes=self.spec.indexes,
+            cancelled=self._cancelled,
+        )
 
     def _one_package(self, failure: Failure) -> tuple[Problem, str]:
         """Return what is wrong with one package alone, and the requirement that would do instead, if any."""

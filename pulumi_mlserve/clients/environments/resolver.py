@@ -116,6 +116,7 @@ class Resolver:
                 target=target,
                 cache=self._uv,
                 doing="installing packages",
+                indexes=lock.indexes,
                 cancelled=cancelled,
             )
         except InstallError as error:
@@ -134,12 +135,13 @@ class Resolver:
         spec = question.spec
         pins = without_replaced(question.read(spec.lock), spec.standins)
         absent, contradicted = unmet(spec.requirements, pins)
+        contradicted += unmet(spec.constraints, pins)[1]
         if contradicted:
             versions = {pin.name: pin.version for pin in pins}
             problems = []
             for text in contradicted:
                 name = canonicalize_name(Requirement(text).name)
-                place = place_of(spec.origins, text) or "the environment"
+                place = place_of(spec.origins, text) or "a constraint of it"
                 message = f"the lock has {name} {versions[name]}, and {place} asks for {text}; make the lock anew"
                 problems.append(Problem(spec.source, message))
             raise InvalidInputError(problems)

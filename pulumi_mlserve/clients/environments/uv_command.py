@@ -15,6 +15,7 @@ import uv
 
 from pulumi_mlserve.clients.environments.index_settings import uv_environment
 from pulumi_mlserve.clients.interruption import Cancelled, stop_if
+from pulumi_mlserve.core.environments.index_options import Indexes
 from pulumi_mlserve.core.problems import OperationError
 
 _POLL_SECONDS: Final = 0.1
@@ -29,8 +30,14 @@ class UvAnswer:
     errors: str
 
 
-def run_uv(
-    arguments: Sequence[str], *, cache: Path, folder: Path, doing: str, cancelled: Cancelled | None = None
+def run_uv(  # noqa: PLR0913 -- what is asked, from where, and who waits
+    arguments: Sequence[str],
+    *,
+    cache: Path,
+    folder: Path,
+    doing: str,
+    indexes: Indexes | None = None,
+    cancelled: Cancelled | None = None,
 ) -> UvAnswer:
     """Run uv and return how it ended.
 
@@ -39,6 +46,7 @@ def run_uv(
         cache: uv's cache, unless the user's environment names another.
         folder: Where it runs; a folder without a project's settings.
         doing: What stops when it is no longer wanted, for the message.
+        indexes: Where packages come from, on top of this machine's settings.
         cancelled: Asked ten times a second.
 
     Raises:
@@ -46,7 +54,7 @@ def run_uv(
         OperationError: uv cannot be run.
     """
     stop_if(cancelled, doing)
-    environment = uv_environment()
+    environment = uv_environment(indexes=indexes)
     environment.setdefault("UV_CACHE_DIR", str(cache))
     no_index = ["--no-index"] if environment.pop("UV_NO_INDEX", "") else []
     try:

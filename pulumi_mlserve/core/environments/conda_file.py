@@ -8,8 +8,16 @@ from typing import Final
 import yaml
 from packaging.utils import canonicalize_name
 
-from pulumi_mlserve.core.environments.conda_names import IGNORED, CondaSpecError, renamed, to_requirement
-from pulumi_mlserve.core.environments.requirement_lines import Asked, Refused, read_requirement
+from pulumi_mlserve.core.environments.conda_names import (
+    IGNORED,
+    OF_PYTHON,
+    CondaSpecError,
+    conda_name,
+    renamed,
+    to_requirement,
+)
+from pulumi_mlserve.core.environments.requirement_files import RequirementFiles
+from pulumi_mlserve.core.environments.requirement_lines import Asked, Refused, logical_lines
 from pulumi_mlserve.core.suggest import did_you_mean
 
 # The keys that conda's own tools and Azure ML v1 accept.
@@ -18,18 +26,33 @@ _KEYS: Final = ("name", "channels", "dependencies", "prefix", "variables")
 
 @dataclass
 class CondaFile:
-    """What a conda file says, and everything in it that cannot be used."""
+    """What a conda file says, and everything in it that cannot be used.
+
+    Attributes:
+        python: The interpreter asked for.
+        asked: Packages of both kinds.
+        variables: Environment variables.
+        notes: What was changed on the way.
+        refused: Every line that cannot be used.
+        left_out: conda packages that belong to the interpreter.
+    """
 
     python: Asked | None = None
     asked: list[Asked] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
-def read_conda(text: str) -> CondaFile:
-    """Return what a conda environment file asks for."""
-    found = CondaFile()
+def read_conda(text: str, files: RequirementFiles | None = None) -> CondaFile:
+    """Return what a conda environment file asks for.
+
+    Args:
+        text: The file.
+        files: Reads the lines of its pip section, and then knows what they say of indexes and constraints.
+    """
+    found, files = CondaFile(), files or RequirementFiles()
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -46,12 +69,17 @@ def read_conda(text: str) -> CondaFile:
                 Refused(f"unknown key {key.value!r}{hint or '; keys are ' + ', '.join(_KEYS)}", _line(key))
             )
         sections[str(key.value)] = value
-    _read_dependencies(sections.get("dependencies"), found)
+    _read_dependencies(sections.get("dependencies"), found, files)
     _read_variables(sections.get("variables"), found)
+    found.asked += [asked for asked in files.asked if canonicalize_name(asked.requirement.name) not in IGNORED]
+    found.refused += files.refused
+    if found.left_out:
+        names = ", ".join(sorted(set(found.left_out)))
+        found.notes.append(f"{names}: left out, the image's Python and its wheels bring their own")
     return found
 
 
-def _read_dependencies(node: yaml.Node | None, found: CondaFile) -> None:
+def _read_dependencies(node: yaml.Node | None, found: CondaFile, files: RequirementFiles) -> None:
     """Read the list under ``dependencies``."""
     if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
         found.refused.append(Refused("no dependencies; add a list with at least python=3.11", 1))
@@ -61,14 +89,14 @@ def _read_dependencies(node: yaml.Node | None, found: CondaFile) -> None:
         return
     for item in node.value:
         if isinstance(item, yaml.MappingNode):
-            _read_nested(item, found)
+            _read_nested(item, found, files)
         elif isinstance(item, yaml.ScalarNode):
             _read_conda_line(item, found)
         else:
             found.refused.append(Refused("not a package; write NAME=VERSION", _line(item)))
 
 
-def _read_nested(node: yaml.MappingNode, found: CondaFile) -> None:
+def _read_nested(node: yaml.MappingNode, found: CondaFile, files: RequirementFiles) -> None:
     """Read the list under ``pip:``; conda knows no other nested list."""
     for key, value in node.value:
         if key.value != "pip":
@@ -81,11 +109,14 @@ def _read_nested(node: yaml.MappingNode, found: CondaFile) -> None:
                 found.refused.append(Refused("pip is not a list; put a dash before each package", _line(value)))
         else:
             for item in value.value:
-                _read_pip_line(item, found)
+                _read_pip_line(item, found, files)
 
 
 def _read_conda_line(node: yaml.ScalarNode, found: CondaFile) -> None:
     """Read one conda package; ``python`` is the interpreter."""
+    if conda_name(node.value) in OF_PYTHON:
+        found.left_out.append(conda_name(node.value))
+        return
     try:
         requirement = to_requirement(node.value)
     except CondaSpecError as error:
@@ -101,16 +132,13 @@ def _read_conda_line(node: yaml.ScalarNode, found: CondaFile) -> None:
             found.notes.append(note)
 
 
-def _read_pip_line(node: yaml.Node, found: CondaFile) -> None:
+def _read_pip_line(node: yaml.Node, found: CondaFile, files: RequirementFiles) -> None:
     """Read one line of the pip section."""
     if not isinstance(node, yaml.ScalarNode):
         found.refused.append(Refused("not a package; write NAME==VERSION", _line(node)))
         return
-    requirement = read_requirement(node.value.split(" #")[0].strip())
-    if isinstance(requirement, str):
-        found.refused.append(Refused(requirement, _line(node)))
-    elif canonicalize_name(requirement.name) not in IGNORED:
-        found.asked.append(Asked(requirement, _line(node)))
+    for _, content in logical_lines(node.value):
+        files.line(content, _line(node))
 
 
 def _read_variables(node: yaml.Node | None, found: CondaFile) -> None:

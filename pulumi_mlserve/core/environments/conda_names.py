@@ -11,18 +11,36 @@ from packaging.utils import canonicalize_name
 # conda package → distribution with the same modules. Looked up before anything is resolved, because wrong names exist
 # on the package index: a `pytorch` of 2019, a `sklearn` that only raises.
 _ALIASES: Final[dict[str, str]] = {
+    "brotli-python": "brotli",
+    "dask": "dask[complete]",
+    "dask-core": "dask",
+    "faiss": "faiss-cpu",
+    "keras-base": "keras",
     "matplotlib-base": "matplotlib",
     "msgpack-python": "msgpack",
+    "numpy-base": "numpy",
     "opencv": "opencv-python-headless",
+    "psycopg2": "psycopg2-binary",
     "py-lightgbm": "lightgbm",
     "py-opencv": "opencv-python-headless",
     "py-xgboost": "xgboost",
     "py-xgboost-cpu": "xgboost",
+    "pyarrow-core": "pyarrow",
+    "pyqt": "pyqt5",
     "pytables": "tables",
+    "python-flatbuffers": "flatbuffers",
+    "python-graphviz": "graphviz",
+    "python-kubernetes": "kubernetes",
+    "python-lmdb": "lmdb",
+    "python-xxhash": "xxhash",
+    "python-zstd": "zstd",
     "pytorch": "torch",
     "pytorch-cpu": "torch",
+    "ruamel-yaml": "ruamel.yaml",
+    "seaborn-base": "seaborn",
     "sklearn": "scikit-learn",
     "tensorflow-base": "tensorflow",
+    "tensorflow-eigen": "tensorflow",
     "tensorflow-mkl": "tensorflow",
     "torchvision-cpu": "torchvision",
 }
@@ -30,15 +48,59 @@ _ALIASES: Final[dict[str, str]] = {
 # What every interpreter has, or what a target folder has no use for.
 IGNORED: Final = frozenset({"pip", "python", "setuptools", "wheel"})
 
-_DOCKER_ADVICE: Final = 'use a base image that has it with builder="docker"'
+# What an exported environment lists because conda's Python stands on it; the image's Python has its own.
+OF_PYTHON: Final = frozenset(
+    {
+        *("bzip2", "ca-certificates", "expat", "icu", "ld-impl-linux-64", "ld-impl-linux-aarch64"),
+        *("libexpat", "libffi", "libgcc", "libgcc-mutex", "libgcc-ng", "libgfortran", "libgfortran-ng", "libgfortran5"),
+        *("libgomp", "libiconv", "liblzma", "libnsl", "libsqlite", "libstdcxx", "libstdcxx-ng", "libuuid", "libxcrypt"),
+        *("libzlib", "ncurses", "openmp-mutex", "openssl", "python-abi", "readline", "sqlite", "tk"),
+        *("tzdata", "xz", "yaml", "zlib"),
+    }
+)
+
+_DOCKER_ADVICE: Final = 'use a base image that has it, or builder="docker"'
+_NO_PYTHON_PACKAGE: Final = f"it is no Python package; {_DOCKER_ADVICE}"
+_OWN_BLAS: Final = "it belongs to conda's own builds; take the line out, wheels bring their own BLAS"
+_GPU: Final = "take the line out, GPU wheels bring what they need"
 _REFUSED: Final[dict[str, str]] = {
-    "cudatoolkit": "the package index has no CUDA toolkit; take the line out, GPU wheels bring what they need",
-    "cudnn": "the package index has no cuDNN package of that name; take the line out, GPU wheels bring what they need",
-    "mkl": "it belongs to conda's own builds; take the line out, wheels bring their own BLAS",
-    "nomkl": "it belongs to conda's own builds; take the line out, wheels bring their own BLAS",
-    "openjdk": f"it is no Python package; {_DOCKER_ADVICE}",
-    "r-base": f"it is no Python package; {_DOCKER_ADVICE}",
+    "blas": _OWN_BLAS,
+    "cpuonly": "it chooses conda's build of torch; take the line out, and name an index with CPU wheels in the pip section",
+    "cudatoolkit": f"the package index has no CUDA toolkit; {_GPU}",
+    "cudnn": f"the package index has no cuDNN package of that name; {_GPU}",
+    "gdal": "the package index has it as source only; take rasterio, fiona or pyogrio, whose wheels bring it",
+    "graphviz": "conda's package is a program, pip's of that name only calls it; write python-graphviz for the module",
+    "intel-openmp": _OWN_BLAS,
+    "libblas": _OWN_BLAS,
+    "libcblas": _OWN_BLAS,
+    "liblapack": _OWN_BLAS,
+    "libopenblas": _OWN_BLAS,
+    "mkl": _OWN_BLAS,
+    "mkl-service": _OWN_BLAS,
+    "nccl": f"the package index has no NCCL package of that name; {_GPU}",
+    "nomkl": _OWN_BLAS,
+    "openblas": _OWN_BLAS,
+    "pytorch-cuda": f"it chooses conda's build of torch; {_GPU}",
+    "pytorch-mutex": "it chooses conda's build of torch; take the line out",
+    "tensorflow-gpu": "the package index has only an empty package of that name; write tensorflow[and-cuda] under 'pip:'",
+    **dict.fromkeys(
+        (
+            *("boost", "bash", "curl", "cxx-compiler", "c-compiler", "compilers", "ffmpeg", "fortran-compiler"),
+            *("gcc", "geos", "git", "gsl", "gxx", "hdf5", "imagemagick", "java-jdk", "libarrow", "libcurl", "libgdal"),
+            *("libjpeg-turbo", "libpng", "libpq", "libprotobuf", "libsndfile", "libspatialindex", "libtiff"),
+            *("libwebp", "libxml2", "lz4-c", "make", "mpich", "mysql", "nodejs", "openjdk", "openmpi", "pandoc", "perl"),
+            *("poppler", "postgresql", "proj", "r", "r-base", "ruby", "rust", "snappy", "sox", "spatialindex", "swig"),
+            *("tesseract", "unixodbc", "wget", "zstd"),
+        ),
+        _NO_PYTHON_PACKAGE,
+    ),
 }
+_REFUSED_FORMS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"r-.+"), _NO_PYTHON_PACKAGE),
+    (re.compile(r"(?:gcc|gxx|gfortran|binutils|sysroot).*-linux-\w+"), _NO_PYTHON_PACKAGE),
+    (re.compile(r"cuda(?!-python)(?:-.+)?|libcu\w+|libnv\w+"), f"the package index has no CUDA package of that name; {_GPU}"),
+    (re.compile(r"spacy-model-.+"), "the package index has no models of spaCy; register it as a model"),
+)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _VERSION: Final = re.compile(r"[0-9A-Za-z.!+*_-]+")
@@ -61,8 +123,9 @@ def to_requirement(spec: str) -> Requirement:
     if matched is None:
         raise CondaSpecError(f"not a package name and version, got {text!r}; write NAME=VERSION")
     name = canonicalize_name(matched.group())
-    if name in _REFUSED:
-        raise CondaSpecError(f"{name} cannot be installed with pip: {_REFUSED[name]}")
+    why = _REFUSED.get(name) or next((why for form, why in _REFUSED_FORMS if form.fullmatch(name)), None)
+    if why is not None:
+        raise CondaSpecError(f"{name} cannot be installed with pip: {why}")
     version = _specifier(text[matched.end() :].strip(), text)
     try:
         return Requirement(_ALIASES.get(name, name) + version)
@@ -72,12 +135,15 @@ def to_requirement(spec: str) -> Requirement:
 
 def renamed(spec: str) -> str | None:
     """Return the line about a name that pip calls otherwise, or None when both agree."""
-    matched = _NAME.match(spec.strip())
-    if matched is None:
-        return None
-    name = canonicalize_name(matched.group())
+    name = conda_name(spec)
     other = _ALIASES.get(name, name)
     return None if other == name else f"{name} is called {other} on the package index"
+
+
+def conda_name(spec: str) -> str:
+    """Return the name of the package that a line of conda's is about; empty where there is none."""
+    matched = _NAME.match(spec.strip())
+    return "" if matched is None else canonicalize_name(matched.group()).strip("-")
 
 
 def _refuse_syntax(text: str) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from pulumi_mlserve.core.environments.index_options import Indexes
+from pulumi_mlserve.core.environments.requirement_lines import logical_lines
 from pulumi_mlserve.core.environments.standins import is_replaced
 
 FORMAT: Final = "mlserve-lock-v1"
 _HEADER: Final = re.compile(r"^# made for Python (\S+) on (\S+) from (sha256:[0-9a-f]{64})$", re.MULTILINE)
 _PIN: Final = re.compile(r"^([A-Za-z0-9][\w.\-]*)(?:\[[^\]]*\])?==([^\s;\\]+)")
-_HASHED: Final = re.compile(r"--hash=(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})(?![0-9a-f])")
+_HASHES: Final = re.compile(r"\s+--hash[=\s]\s*")
+_HASHED: Final = re.compile(r"(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})(?![0-9a-f])")
 _LONGEST: Final = 1 << 22
 
 
@@ -28,7 +31,7 @@ class Pin:
     Attributes:
         name: Canonical name.
         version: Exact version.
-        text: The lines of the lock that pin it, hashes and marker included.
+        text: The lines of the lock that pin it, hashes and marker included, in one form.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Lock:
         python: The minor version it holds for.
         platform: ``linux/amd64``, ``linux/arm64``, ``darwin/arm64`` or ``darwin/amd64``.
         key: ``sha256:`` over packages, Python and platform: identity of what is installed from it.
+        indexes: Where the environment's own files say that the wheels come from; in no text and in no key.
     """
 
     text: str
@@ -53,6 +57,7 @@ class Lock:
     python: str
     platform: str
     key: str
+    indexes: Indexes = field(default_factory=Indexes, compare=False, repr=False)
 
 
 def read_pins(text: str) -> tuple[Pin, ...]:
@@ -66,15 +71,25 @@ def read_pins(text: str) -> tuple[Pin, ...]:
     if len(text) > _LONGEST:
         raise ValueError("is longer than any lock")
     pins = []
-    body = "\n".join(line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    for block in re.split(r"\n(?=\S)", body):
-        if not block.strip():
-            continue
-        found = _PIN.match(block)
-        if found is None or not _HASHED.search(block):
-            raise ValueError(f"line {block.splitlines()[0][:80]!r} lacks its version or its hashes")
-        pins.append(Pin(canonicalize_name(found.group(1)), found.group(2), block.rstrip()))
+    for _, line in logical_lines(text, keep_hashes=True):
+        head, *hashes = _HASHES.split(line)
+        found = _PIN.match(head)
+        if found is None or not hashes or not all(map(_HASHED.fullmatch, hashes)):
+            raise ValueError(f"line {head[:80]!r} lacks its version or its hashes")
+        body = " \\\n    ".join([head.rstrip(), *(f"--hash={one}" for one in hashes)])
+        pins.append(Pin(canonicalize_name(found.group(1)), found.group(2), body))
     return tuple(sorted(pins, key=lambda pin: pin.name))
+
+
+def ready_lock(text: str) -> str:
+    """Return a requirements file with hashes as a lock: without pip's options, comments and addresses.
+
+    Raises:
+        ValueError: A package of it lacks its version or its hashes, or is given by address.
+    """
+    lines = [line for _, line in logical_lines(text, keep_hashes=True) if not line.startswith("-")]
+    header = _HEADER.search(text)
+    return write_pins(read_pins("\n".join(lines)), header.group() if header else "")
 
 
 def write_pins(pins: Iterable[Pin], header: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Reads a pip requirements file or a lock: which packages it asks for, on which line, and what it may not say."""
+"""Reads single lines as pip writes them: a requirement, or the reason why a line cannot be one."""
 
 from __future__ import annotations
 
@@ -10,68 +10,48 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s@]+@")
-_HASH: Final = re.compile(r"\s--hash[=\s]\S+")
-_COMMENT: Final = re.compile(r"(^|\s)#.*$")
+from pulumi_mlserve.core.environments.index_options import masked
 
-_INDEX_OPTIONS: Final = frozenset(
-    {"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--no-index"}
-)
-_FILE_OPTIONS: Final = frozenset({"-r", "--requirement", "-c", "--constraint"})
+_HASH: Final = re.compile(r"\s--hash[=\s]\s*\S+")
+_COMMENT: Final = re.compile(r"(^|\s)#.*$")
+_LONG: Final = re.compile(r"([\s=])")
+_SHORT: Final = 2
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A package asked for, and the line (from 1) that asks for it."""
+    """A package asked for, and the place that asks for it: the line (from 1) of a file, empty for the one given."""
 
     requirement: Requirement
     line: int
+    file: str = ""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A line that cannot be used, and why."""
+    """A line that cannot be used, and why; the file is empty for the one given."""
 
     message: str
     line: int
-
-
-def read_requirements(text: str) -> tuple[list[Asked], list[Refused]]:
-    """Return what the lines of a requirements file ask for, and every line that cannot be used."""
-    asked: list[Asked] = []
-    refused: list[Refused] = []
-    for line, content in _logical_lines(text):
-        found = read_requirement(content)
-        if isinstance(found, str):
-            refused.append(Refused(found, line))
-        else:
-            asked.append(Asked(found, line))
-    return asked, refused
+    file: str = ""
 
 
 def read_requirement(content: str) -> Requirement | str:
     """Return one line's requirement, or the reason why it cannot be used."""
-    if content.startswith("-"):
-        return _option(content)
     if "://" in content or re.search(r"\s@\s", content):
         return (
             f"a package is given by address, got {masked(content)}; name it and its version, the package index has it"
         )
     if content.startswith((".", "/", "~")) or content.endswith((".whl", ".tar.gz", ".zip")):
         return (
-            f"a package is given as a file, got {content}; put its code into the source directory or on a package index"
+            f"a package is given as a file, got {content}; put its code into the source directory, or its wheel into a"
+            " folder that --find-links names"
         )
     try:
         requirement = Requirement(content)
     except InvalidRequirement:
         return f"not a requirement, got {masked(content)}; write NAME==VERSION"
     return requirement
-
-
-def has_hashes(text: str) -> bool:
-    """Return whether a requirements file is a lock: every line pins one version and gives its hashes."""
-    lines = [content for _, content in _logical_lines(text, keep_hashes=True)]
-    return bool(lines) and all("--hash" in line and "==" in line for line in lines)
 
 
 def normalised(requirement: Requirement) -> str:
@@ -82,12 +62,13 @@ def normalised(requirement: Requirement) -> str:
     return f"{canonicalize_name(requirement.name)}{f'[{extras}]' if extras else ''}{clauses}{marker}"
 
 
-def masked(text: str) -> str:
-    """Return a text without the user names and passwords of the addresses in it."""
-    return _CREDENTIALS.sub("***@", text)
+def has_hashes(text: str) -> bool:
+    """Return whether a requirements file is a lock: every package of it has one version and hashes."""
+    lines = [content for _, content in logical_lines(text, keep_hashes=True) if not content.startswith("-")]
+    return bool(lines) and all("--hash" in line and "==" in line for line in lines)
 
 
-def _logical_lines(text: str, *, keep_hashes: bool = False) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str, *, keep_hashes: bool = False) -> Iterator[tuple[int, str]]:
     """Yield the number and content of each line that says something, continuation lines joined."""
     pending, first = "", 0
     for number, raw in enumerate([*text.splitlines(), ""], start=1):
@@ -103,15 +84,11 @@ def _logical_lines(text: str, *, keep_hashes: bool = False) -> Iterator[tuple[in
         pending, first = "", 0
 
 
-def _option(content: str) -> str:
-    """Return why a line that starts with a dash cannot be used."""
-    option = re.split(r"[\s=]", content, maxsplit=1)[0]
-    if option in _INDEX_OPTIONS:
-        return (
-            f"{option} names a package index; take the line out, the index comes from this machine's pip or uv settings"
-        )
-    if option in _FILE_OPTIONS:
-        return f"{option} names another file; write its packages here"
-    if option in {"-e", "--editable"}:
-        return "an editable install has no place in an image; put its code into the source directory"
-    return f"pip's options cannot be used here, got {option}; take the line out"
+def option_of(content: str) -> tuple[str, str] | None:
+    """Return a line's option and its value, or None if it is no option."""
+    if not content.startswith("-"):
+        return None
+    option, _, value = content.partition(" ") if not content.startswith("--") else _LONG.split(content + " ", 1)
+    if not content.startswith("--") and len(option) > _SHORT:  # -rmore.txt
+        option, value = content[:_SHORT], content[_SHORT:]
+    return option, value.strip().strip("'\"")
