@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from mlserve_scoring.development.options import declare as declare_serve
 
+from pulumi_mlserve.core.images.platforms import PLATFORMS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -148,12 +150,36 @@ def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     call.add_argument("service", help="the service's name")
     call.add_argument("file", help="the request's body; - reads it from standard input")
     call.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait (default: 60)")
+    lock = group.add("lock", "lock:write_lock", "lock the packages of an environment file, beside it", store=False)
+    declare_lock(lock)
     group.add("doctor", "doctor:examine", "say what is missing on this machine and how to get it")
     install = group.add("install", "install:install", "put the plugin into Pulumi's plugin cache", store=False)
     install.add_argument(
         "--home", type=Path, metavar="FOLDER", help="Pulumi's home (default: $PULUMI_HOME, or ~/.pulumi)"
     )
     group.add("version", "install:show_version", "print the version", store=False)
+
+
+def declare_lock(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `mlserve lock`."""
+    parser.add_argument(
+        "path", type=Path, nargs="?", default=Path(), help="conda, requirements or pyproject file, or its folder"
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; fail unless the lock is what is asked for")
+    parser.add_argument(
+        "--upgrade",
+        action="append",
+        nargs="?",
+        const="*",
+        default=[],
+        metavar="PACKAGE",
+        help="let this package move to a newer version, or all; can be repeated",
+    )
+    parser.add_argument("--python-version", metavar="3.N", help="as the image's python_version")
+    parser.add_argument("--platform", choices=PLATFORMS, help="as the image's platform (default: this machine's)")
+    parser.add_argument("--extra", action="append", default=[], metavar="NAME", help="as one of the image's extras")
+    parser.add_argument("--feature", action="append", default=[], metavar="NAME", help="as one of the image's features")
+    parser.add_argument("--real-packages", action="store_true", help="as standins=False of the image")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -30,9 +30,13 @@ class ScoringImageArgs(TypedDict, total=False):
     conda_file: pulumi.Input[str]
     """The conda environment file, relative to ``source_directory`` if it lies there, else to the program."""
     requirements_file: pulumi.Input[str]
-    """A pip requirements file or a ready lock, in place of ``conda_file``."""
+    """A pip requirements file, a ``pyproject.toml`` or a ready lock, in place of ``conda_file``."""
+    extras: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Extras and dependency groups of a ``pyproject.toml`` that go in, too; none by default."""
     python_version: pulumi.Input[str]
     """The Python version inside, such as ``3.11``; by default the environment file's, else 3.11."""
+    platform: pulumi.Input[str]
+    """Where it will run, such as ``linux/amd64`` or ``linux/arm64``; by default this machine's, kept from then on."""
     environment_variables: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """Variables the entry script sees; none by default."""
     samples: pulumi.Input[Sequence[Any]]
@@ -102,7 +106,8 @@ class ScoringImage(pulumi.ComponentResource):
         self.digest = image.output("digest")
         self.reference = image.output("reference")
         self.parts: dict[str, pulumi.Output[Any]] = {
-            name: image.output(name) for name in ("name", "digest", "reference", "python", "models", "contract")
+            name: image.output(name)
+            for name in ("name", "digest", "reference", "python", "platform", "models", "contract")
         }
         # Known before the image is: a service that needs one which the image lacks is refused in the first preview.
         self.parts["features"] = pulumi.Output.from_input(given.get("features", []))

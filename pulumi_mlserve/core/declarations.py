@@ -62,6 +62,8 @@ class ImageRef(TypedDict, total=False):
     """Where the image lies: ``REGISTRY/REPOSITORY@sha256:…``, or ``NAME@sha256:…`` for the local image store."""
     python: str
     """The Python version inside, ``3.11``."""
+    platform: str
+    """Where it runs, ``linux/amd64``."""
     models: Sequence[ModelRef]
     """The models inside."""
     features: Sequence[str]
@@ -150,9 +152,13 @@ class ImageInputs(TypedDict, total=False):
     conda_file: str
     """The conda environment file, relative to ``source_directory`` if it lies there, else to the program."""
     requirements_file: str
-    """A pip requirements file or a ready lock, in place of ``conda_file``."""
+    """A pip requirements file, a ``pyproject.toml`` or a ready lock, in place of ``conda_file``."""
+    extras: Sequence[str]
+    """Extras and dependency groups of a ``pyproject.toml`` that go in, too."""
     python_version: str
     """The Python version inside, such as ``3.11``; by default the environment file's, else 3.11."""
+    platform: str
+    """Where it will run, such as ``linux/amd64`` or ``linux/arm64``; by default this machine's, kept from then on."""
     environment_variables: Mapping[str, str]
     """Variables the entry script sees."""
     samples: Sequence[Any]
@@ -212,6 +218,8 @@ class ImageOutputs(TypedDict, total=False):
     """Bytes of all layers together."""
     python: Required[str]
     """The Python version inside."""
+    platform: Required[str]
+    """Where it runs, ``linux/amd64``."""
     models: Required[Sequence[ModelRef]]
     """The models inside."""
     pushed_to: Sequence[str]

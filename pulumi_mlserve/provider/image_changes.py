@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from pulumi_mlserve.core.environments.lock_changes import described, package_changes
 from pulumi_mlserve.provider.call import Call
 
-_PACKAGE: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _SHORT: Final = 12
 
 
@@ -22,11 +21,9 @@ def say_what_changes(call: Call) -> None:
     kept = f"; unchanged: {', '.join(same)}" if same else ""
     verb = "changes" if len(changed) == 1 else "change"
     call.info(f"{len(changed)} of {len(news)} layers {verb}: {', '.join(changed)}{kept}")
-    before, after = _packages(call.olds.get("lock")), _packages(call.news.get("lock"))
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    moved = [f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names]
-    if moved:
-        call.info(f"packages: {', '.join(moved)}")
+    changes = package_changes(str(call.olds.get("lock") or ""), str(call.news.get("lock") or ""))
+    if changes:
+        call.info(f"packages: {described(changes)}")
     compilers = [known.get("compiler") for known in (call.olds, call.news)]
     if all(isinstance(version, str) for version in compilers) and compilers[0] != compilers[1]:
         call.info(f"compiled by Python {' → '.join(version or 'none' for version in compilers)}")
@@ -35,8 +32,8 @@ def say_what_changes(call: Call) -> None:
 def say_that_the_lock_is_the_stacks(call: Call) -> None:
     """Tell, when an image is made, that nobody else has its lock."""
     call.info(
-        "the packages are locked in this stack's state alone, and another stack may get other versions: keep the"
-        " output 'lock' as a file and give it as requirements_file"
+        "the packages are locked in this stack's state alone, and another stack may get other versions: keep a lock"
+        " beside the environment file with `mlserve lock`"
     )
 
 
@@ -46,10 +43,6 @@ def say_what_is_newer(call: Call, pinned: str, here: str) -> None:
         f"the image keeps the runtime it was made with, {_digits(pinned)}, and this plugin brings another one,"
         f" {_digits(here)}: it comes with the image's next change, or with upgrade=['runtime']"
     )
-
-
-def _packages(lock: Any) -> dict[str, str]:
-    return dict(_PACKAGE.findall(lock)) if isinstance(lock, str) else {}
 
 
 def _digits(digest: str) -> str:

@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from pulumi_mlserve.clients.environments.resolver import Lock, OfflineError, host_platform
+from pulumi_mlserve.clients.environments.environment_files import (
+    EnvironmentFile,
+    default_platform,
+    environment_file,
+    spec_of,
+)
+from pulumi_mlserve.clients.environments.resolver import Lock, OfflineError
+from pulumi_mlserve.core.environments.committed_lock import CommittedLock
 from pulumi_mlserve.core.environments.environment import (
     EnvironmentSpec,
-    environment_from,
     runtime_requirements,
     with_features,
     with_runtime,
 )
+from pulumi_mlserve.core.environments.locks import made_for
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
 
-_REAL_PACKAGES: Final = "MLSERVE_REAL_PACKAGES"
-_MADE_FOR: Final = re.compile(r"^# made for Python \S+ on (\S+)", re.MULTILINE)
-
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment that was read and, where the package index could be asked, locked."""
+    """An environment that was read and, where the package index could be asked, locked.
+
+    Attributes:
+        spec: What is asked for, the runtime's requirements joined.
+        lock: The packages.
+        files: The text of each file that was read for it.
+    """
 
     spec: EnvironmentSpec
     lock: Lock | None
+    files: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def requirements(self) -> list[str]:
         """Return what decides whether a lock still holds."""
-        return [f"python=={self.spec.python}.*", *self.spec.requirements]
+        return [f"python=={self.spec.python}.*", *self.spec.requirements, *self.spec.beside]
 
 
-def has_committed_lock(inputs: Mapping[str, Any]) -> bool:
+def has_committed_lock(call: Call) -> bool:
     """Return whether the program gives a lock, so that every stack has the same packages."""
-    return "lock_text" in _files(inputs)[0]
+    file = environment_file(call.news)
+    if file is None:
+        return False
+    return file.lock(platform_of(call)) is not None or bool(_spec(call.news, file, None).lock)
+
+
+def platform_of(call: Call) -> str:
+    """Return for which platform an image is made: the given one, the last one, else this machine's."""
+    if call.news.get("platform"):
+        return str(call.news["platform"])
+    # A reviewer's machine of another kind sees the image as it is, not as it would be made there.
+    last = None if call.olds.get("platform") else made_for(str(call.olds.get("lock") or ""))
+    return last[1] if last else default_platform()
 
 
 def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
@@ -48,59 +70,54 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     Raises:
         InvalidInputError: The files cannot be read, ask for what cannot be had, or contradict each other.
     """
-    texts, name = _files(inputs)
-    standins = inputs.get("standins") is not False
-    # Without stand-ins the runtime must not put its own in front of the packages that are really there.
-    variables = {**(inputs.get("environment_variables") or {}), **({} if standins else {_REAL_PACKAGES: "1"})}
-    spec = environment_from(
-        conda_text=texts.get("conda_text"),
-        requirements_text=texts.get("requirements_text"),
-        lock_text=texts.get("lock_text"),
-        file_name=name,
-        python=inputs.get("python_version"),
-        variables=variables,
-        standins=standins,
-    )
+    file, platform = environment_file(inputs), platform_of(call)
+    committed = file.lock(platform) if file is not None else None
+    own = _spec(inputs, file, committed)
+    if file is not None and committed is not None:
+        _check(committed, own, platform, file)
     models = [model for model in inputs.get("models") or () if isinstance(model, Mapping)]
     frameworks = [str(model["framework"]) for model in models if model.get("framework")]
     needed = runtime_requirements(entry_script=inputs.get("entry_script") is not None, frameworks=frameworks)
-    spec = with_features(with_runtime(spec, needed), sorted({*(inputs.get("features") or ())}))
-    unlocked = Environment(spec, None)
-    kept = call.olds.get("lock", "") if call.olds.get("requirements") == unlocked.requirements else ""
-    if not kept:
+    spec = with_features(with_runtime(own, needed), sorted({*(inputs.get("features") or ())}))
+    files = {} if file is None else {file.path: file.text, **file.named}
+    unlocked = Environment(spec, None, files)
+    last = str(call.olds.get("lock") or "")
+    made = made_for(last)
+    same = call.olds.get("requirements") == unlocked.requirements and made is not None and made[1] == platform
+    if not same:
         for note in spec.notes:
             call.info(note)
+        if committed is not None and file is not None and not committed.is_fresh(own, platform):
+            call.info(f"{committed.name}: {file.name} was changed since; run `mlserve lock {file.path}`")
     resolver = workplace(call.settings).resolver
     moving = ("*",) if "lock" in inputs.get("upgrade", ()) else ()
     try:
         lock = resolver.lock(
-            spec, _platform(kept), previous=kept, upgrade=moving, progress=call.status, cancelled=call.cancelled
+            spec,
+            platform,
+            previous=last,
+            upgrade=moving,
+            progress=call.status,
+            cancelled=call.cancelled,
         )
     except OfflineError as failure:
         call.warn(f"the image is not known yet: {failure}")
         return unlocked
-    return Environment(spec, lock)
+    return Environment(spec, lock, files)
 
 
-def _platform(kept: str) -> str:
-    # A reviewer's machine of another kind sees the image as it is, not as it would be made there.
-    found = _MADE_FOR.search(kept)
-    return found.group(1) if found else host_platform()
+def _check(lock: CommittedLock, spec: EnvironmentSpec, platform: str, file: EnvironmentFile) -> None:
+    problems = lock.problems(spec, platform, str(file.path))
+    if problems:
+        raise InvalidInputError(Problem(file.setting, problem) for problem in problems)
 
 
-def _files(inputs: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
-    for setting, key in (("conda_file", "conda_text"), ("requirements_file", "requirements_text")):
-        if inputs.get(setting) is None:
-            continue
-        given = str(inputs[setting])
-        beside = Path(str(inputs.get("source_directory") or ".")) / given
-        path = beside if beside.is_file() else Path(given)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            where = "in the source directory or beside the program" if inputs.get("source_directory") else "here"
-            why = f"there is no such file {where}" if isinstance(error, FileNotFoundError) else str(error)
-            raise InvalidInputError([Problem(setting, f"cannot be read, got {given!r}; {why}")]) from error
-        locked = key == "requirements_text" and "--hash=" in text
-        return {"lock_text" if locked else key: text}, given
-    return {}, None
+def _spec(inputs: Mapping[str, Any], file: EnvironmentFile | None, lock: CommittedLock | None) -> EnvironmentSpec:
+    return spec_of(
+        file,
+        lock=lock,
+        python=inputs.get("python_version"),
+        variables=inputs.get("environment_variables"),
+        standins=inputs.get("standins") is not False,
+        extras=tuple(inputs.get("extras") or ()),
+    )

@@ -12,6 +12,7 @@ from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
 from pulumi_mlserve.clients.images.source_date import origin_here
 from pulumi_mlserve.clients.images.source_files import SourceTree, scan_source
+from pulumi_mlserve.core.environments.index_options import has_credentials
 from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
 from pulumi_mlserve.core.images.layers import LayerPlan, plan_layers
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
@@ -26,7 +27,10 @@ def plan_image(call: Call, environment: Environment, samples: Any) -> LayerPlan:
     if environment.lock is None:
         raise InvalidInputError([Problem("", "the packages are not resolved")])
     now, kept = runtime_files().digest, call.olds.get("runtime")
-    inputs = _inputs(call, environment, environment.lock, samples, now, _code(call))
+    code = _code(call)
+    if code is not None:
+        _refuse_passwords(environment, code)
+    inputs = _inputs(call, environment, environment.lock, samples, now, code)
     if kept is not None and "runtime" not in call.news.get("upgrade", ()):
         pinned = dataclasses.replace(inputs, runtime_digest=str(kept), compiler=call.olds.get("compiler") or None)
         before = plan_layers(pinned)
@@ -66,6 +70,23 @@ def _code(call: Call) -> SourceTree | None:
     for warning in tree.warnings:
         call.warn(warning)
     return tree
+
+
+def _refuse_passwords(environment: Environment, code: SourceTree) -> None:
+    """Raise where a file of the environment would carry an index's password into the image."""
+    inside = {code.root.resolve() / entry.path for entry in code.entries}
+    problems = [
+        Problem(
+            environment.spec.source,
+            f"{path.name}: holds a password of a package index, and lies in the source directory, so that everyone who"
+            " has the image could read it; write ${NAME} in its place and set that variable, or name the file in"
+            " .amlignore",
+        )
+        for path, text in environment.files.items()
+        if has_credentials(text) and path.resolve() in inside
+    ]
+    if problems:
+        raise InvalidInputError(problems)
 
 
 def content_of(call: Call) -> tuple[LayerPlan, ImageContent]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from pulumi_mlserve.clients.environments.interpreter import isolated_python
+from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.clients.images.trial_root import assemble_trial_root
 from pulumi_mlserve.clients.places import cache_folder
@@ -18,6 +20,7 @@ from pulumi_mlserve.core.images.layers import LayerPlan
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.scripts.trial_hints import trial_hint
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.image_environment import read_environment
 from pulumi_mlserve.provider.workplace import workplace
 
 _SHOWN_LINES: Final = 20
@@ -70,6 +73,7 @@ def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
     seen = place.trials.known(plan.recipe)
     if seen is not None:
         return seen
+    content = _content_here(call, plan, content)
     call.status("trying the image: init and samples")
     folder = Path(tempfile.mkdtemp(prefix="trial-", dir=cache_folder("trials")))
     try:
@@ -88,3 +92,24 @@ def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
     for note in verdict.notes:
         call.warn(note)
     return verdict
+
+
+def _content_here(call: Call, plan: LayerPlan, content: ImageContent) -> ImageContent:
+    """Return the content with packages that this machine can load: its own wheels of the same versions."""
+    here = host_platform()
+    if plan.inputs.platform == here:
+        return content
+    resolver = workplace(call.settings).resolver
+    lock = read_environment(dataclasses.replace(call, olds=call.news), {**call.news, "upgrade": ()}).lock
+    if lock is None:
+        raise OperationError("the packages cannot be resolved now")
+    try:
+        own = resolver.lock_like(lock, here, progress=call.status, cancelled=call.cancelled)
+    except InvalidInputError as invalid:
+        text = "; ".join(problem.message for problem in invalid.problems)
+        raise OperationError(
+            f"this machine is {here}, the image is for {plan.inputs.platform}, and {text}"
+        ) from invalid
+    call.info(f"the image is for {plan.inputs.platform}: it is tried with {here} wheels of the same versions")
+    packages = resolver.install(own, progress=call.status, cancelled=call.cancelled)
+    return dataclasses.replace(content, packages=packages)

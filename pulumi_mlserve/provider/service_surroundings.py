@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.places import collected_folder
 from pulumi_mlserve.clients.processes.certificates import certificate_problems
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
@@ -27,7 +28,18 @@ def surroundings_problems(call: Call, settings: Mapping[str, Any], wrong: Collec
         settings: Those of its settings that are known.
         wrong: Names of settings that were refused already.
     """
-    return [*_certificate_problems(call, settings, wrong), *_feature_problems(call, settings, wrong)]
+    found = [*_certificate_problems(call, settings, wrong), *_feature_problems(call, settings, wrong)]
+    return [*found, *_platform_problems(call)]
+
+
+def other_platform(platform: str) -> str | None:
+    """Return why an image of a platform cannot run as a process of this machine, or None if it can."""
+    here = host_platform()
+    if platform == here:
+        return None
+    return (
+        f"is for {platform}, and a local service needs one for this machine, {here}; give the image platform={here!r}"
+    )
 
 
 def collected_note(service_id: str) -> str:
@@ -65,6 +77,24 @@ def _feature_problems(call: Call, settings: Mapping[str, Any], wrong: Collection
     for feature, name in sorted(needed.items()):
         if feature not in features:
             yield Problem(name, f"needs what the image lacks; add features=[{feature!r}] to the image")
+
+
+def _platform_problems(call: Call) -> Iterator[Problem]:
+    image = call.news.get("image")
+    platform = image.get("platform") if isinstance(image, Mapping) else None
+    if not isinstance(platform, str) or has_unknown(platform):
+        return
+    problem = other_platform(platform)
+    if problem is None or _digest(image) == _digest(call.olds.get("image")):
+        return
+    if not call.olds:
+        yield Problem("image", problem)
+    else:  # the service may run on another machine, whose stack is only reviewed here
+        call.warn(f"image: {problem}")
+
+
+def _digest(image: Any) -> Any:
+    return image.get("digest") if isinstance(image, Mapping) else image
 
 
 def _features(call: Call, image: Mapping[str, Any]) -> Collection[str] | None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import http.server
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from index_kit import SECRET, USER, serving
 from wheelhouse import make_source, make_wheel
 
 from pulumi_mlserve.clients.environments.resolver import Lock, OfflineError, Resolver, host_platform, modules
@@ -193,7 +189,7 @@ def test_a_committed_lock_is_used_as_it_is(resolver, wheels):
     lock = resolver.lock(environment_from(lock_text=text))
 
     assert lock.packages == (("alpha", "1.0"), ("beta", "1.0"))
-    assert resolver.lock(replace(asking("alpha"), lock=text)) == lock
+    assert resolver.lock(replace(asking("alpha"), lock=text)).key == lock.key
 
 
 def test_a_committed_lock_is_completed_by_what_the_runtime_needs(resolver):
@@ -340,49 +336,18 @@ def test_this_machine_has_a_platform():
     assert host_platform() in {"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"}
 
 
-class Index(http.server.SimpleHTTPRequestHandler):
-    """A package index over HTTP that wants a password."""
-
-    def do_GET(self):
-        """Answer a project page or a file to those who know the password."""
-        wanted = "Basic " + base64.b64encode(b"user:hunter2").decode()
-        if self.headers.get("Authorization") != wanted:
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", "Basic")
-            self.end_headers()
-            return
-        project = self.path.strip("/").removeprefix("simple/")
-        if self.path.startswith("/simple/"):
-            files = sorted(Path(self.directory).glob(f"{project}-*.whl"))
-            page = "".join(f'<a href="/{file.name}">{file.name}</a>' for file in files).encode()
-            self.send_response(200 if files else 404)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(page)
-        else:
-            super().do_GET()
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-
 @pytest.fixture
 def index(wheels, monkeypatch):
     """Serve the wheels over HTTP; returns the server."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Index, directory=str(wheels)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     monkeypatch.delenv("UV_FIND_LINKS")
     monkeypatch.delenv("UV_NO_INDEX")
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(wheels) as server:
+        yield server
 
 
-def pip_index(monkeypatch, server, password="hunter2"):
+def pip_index(monkeypatch, server, password=SECRET):
     """Make the index the one of pip's settings."""
-    monkeypatch.setenv("PIP_INDEX_URL", f"http://user:{password}@127.0.0.1:{server.server_port}/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://{USER}:{password}@127.0.0.1:{server.server_port}/simple")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
 
 

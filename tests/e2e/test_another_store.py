@@ -57,5 +57,5 @@ def test_a_finished_resource_shows_no_step_of_its_work(workspace):
 
     assert 1 == len(done)
     assert done[0].rstrip().endswith(")"), done
-    assert "keep the output 'lock' as a file" in output
-    assert "keep the output 'lock' as a file" not in stack.up().ok().output
+    assert "with `mlserve lock`" in output
+    assert "with `mlserve lock`" not in stack.up().ok().output

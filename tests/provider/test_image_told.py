@@ -101,9 +101,9 @@ def test_a_lock_that_only_the_state_has_is_told_when_the_image_is_made(monkeypat
     told = [*heard.lines, "status: "]
     ImageHandler().update(call)
 
-    assert committed == has_committed_lock(call.news)
+    assert committed == has_committed_lock(call)
     assert told == heard.lines
-    assert (not preview and not committed) == any("keep the output 'lock' as a file" in line for line in told)
+    assert (not preview and not committed) == any("with `mlserve lock`" in line for line in told)
 
 
 def test_a_kept_runtime_is_told_with_what_takes_the_other_one():

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import mlserve_scoring
 import pytest
 
+from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.places import collected_folder, services_folder
 from pulumi_mlserve.clients.processes.local_process import LocalProcesses
@@ -47,7 +48,9 @@ def services(tmp_path, monkeypatch):
     shutil.copytree(STANDIN, runtime, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(mlserve_scoring.__file__).parent / "settings.py", runtime)
     found = LocalProcesses(services_folder(), pycache=tmp_path / "pycache")
-    images = SimpleNamespace(get=lambda _digest: SimpleNamespace(python="3.11"), rootfs=lambda _digest: root)
+    images = SimpleNamespace(
+        get=lambda _digest: SimpleNamespace(python="3.11", platform=host_platform()), rootfs=lambda _digest: root
+    )
     place = SimpleNamespace(processes=found, images=images)
     monkeypatch.setattr(local_process, "workplace", lambda _settings: place)
     monkeypatch.setattr(local_process, "isolated_python", lambda _minor, _cache: Path(sys.executable))

@@ -67,9 +67,7 @@ def install_lock(  # noqa: PLR0913 -- a lock, its target, and where it goes
         made.mkdir()
         asked = ["pip", "install", "--quiet", "--target", "made", "--require-hashes", "--no-deps"]
         asked += ["--only-binary", ":all:", *target, *own_interpreter(), "--requirement", "lock.txt"]
-        run = functools.partial(
-            run_uv, cache=cache, folder=making, doing=doing, indexes=indexes, cancelled=cancelled
-        )
+        run = functools.partial(run_uv, cache=cache, folder=making, doing=doing, indexes=indexes, cancelled=cancelled)
         answer = run(asked)
         if answer.status and read_failure(answer.errors).kind == "offline":
             answer = run([*asked, "--offline"])

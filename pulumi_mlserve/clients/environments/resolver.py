@@ -89,12 +89,26 @@ class Resolver:
             raise InvalidInputError([Problem("platform", f"no wheels are locked for {platform!r}; use one of {known}")])
         question = Question(spec, platform, self._uv, progress=progress, cancelled=cancelled)
         if spec.lock:
-            return self._committed(question)
+            return self._committed(question, previous)
         if not upgrade:
             kept = question.kept(previous)
             if kept is not None:
                 return kept
         return self._resolved(question, previous, sorted(upgrade))
+
+    def lock_like(
+        self, lock: Lock, platform: str, *, progress: Progress | None = None, cancelled: Cancelled | None = None
+    ) -> Lock:
+        """Return a lock of the same versions for another platform, such as this machine's for a trial.
+
+        Raises:
+            InvalidInputError: A version has no wheel for that platform; every one of them.
+            OfflineError: The package index cannot be reached and the cache does not help.
+            OperationError: The package index refuses, or uv cannot be run.
+        """
+        pins = tuple(f"{name}=={version}" for name, version in lock.packages)
+        spec = EnvironmentSpec(lock.python, pins, indexes=lock.indexes)
+        return self.lock(spec, platform, progress=progress, cancelled=cancelled)
 
     def install(self, lock: Lock, *, progress: Progress | None = None, cancelled: Cancelled | None = None) -> Path:
         """Return a folder with the lock's wheels installed; nothing in it may ever be changed.
@@ -130,8 +144,8 @@ class Resolver:
     def _folder(self, lock: Lock) -> Path:
         return self._environments / lock.key.removeprefix("sha256:")
 
-    def _committed(self, question: Question) -> Lock:
-        """Return a committed lock, completed by what the runtime needs."""
+    def _committed(self, question: Question, previous: str) -> Lock:
+        """Return a committed lock, completed by what the runtime needs, in the versions of the last time."""
         spec = question.spec
         pins = without_replaced(question.read(spec.lock), spec.standins)
         absent, contradicted = unmet(spec.requirements, pins)
@@ -147,10 +161,10 @@ class Resolver:
             raise InvalidInputError(problems)
         if absent:
             question = question.asking([*(f"{pin.name}=={pin.version}" for pin in pins), *absent])
-            more = question.read(self._resolved(question, "", []).text)
+            more = question.read(self._resolved(question, previous, []).text)
             known = {pin.name for pin in pins}
             pins = (*pins, *(pin for pin in more if pin.name not in known))
-        return question.lock_of(pins)
+        return question.lock_of(pins, header_for(spec.python, question.platform, question.asked))
 
     def _resolved(self, question: Question, previous: str, upgrade: list[str]) -> Lock:
         """Return the cached answer to a question, or ask it now."""

@@ -65,7 +65,7 @@ _OWN_BLAS: Final = "it belongs to conda's own builds; take the line out, wheels 
 _GPU: Final = "take the line out, GPU wheels bring what they need"
 _REFUSED: Final[dict[str, str]] = {
     "blas": _OWN_BLAS,
-    "cpuonly": "it chooses conda's build of torch; take the line out, and name an index with CPU wheels in the pip section",
+    "cpuonly": "it chooses conda's build of torch; take the line out, and name an index of CPU wheels under 'pip:'",
     "cudatoolkit": f"the package index has no CUDA toolkit; {_GPU}",
     "cudnn": f"the package index has no cuDNN package of that name; {_GPU}",
     "gdal": "the package index has it as source only; take rasterio, fiona or pyogrio, whose wheels bring it",
@@ -82,13 +82,25 @@ _REFUSED: Final[dict[str, str]] = {
     "openblas": _OWN_BLAS,
     "pytorch-cuda": f"it chooses conda's build of torch; {_GPU}",
     "pytorch-mutex": "it chooses conda's build of torch; take the line out",
-    "tensorflow-gpu": "the package index has only an empty package of that name; write tensorflow[and-cuda] under 'pip:'",
+    "tensorflow-gpu": "the package index has an empty package of that name; write tensorflow[and-cuda] under 'pip:'",
     **dict.fromkeys(
         (
             *("boost", "bash", "curl", "cxx-compiler", "c-compiler", "compilers", "ffmpeg", "fortran-compiler"),
             *("gcc", "geos", "git", "gsl", "gxx", "hdf5", "imagemagick", "java-jdk", "libarrow", "libcurl", "libgdal"),
             *("libjpeg-turbo", "libpng", "libpq", "libprotobuf", "libsndfile", "libspatialindex", "libtiff"),
-            *("libwebp", "libxml2", "lz4-c", "make", "mpich", "mysql", "nodejs", "openjdk", "openmpi", "pandoc", "perl"),
+            *(
+                "libwebp",
+                "libxml2",
+                "lz4-c",
+                "make",
+                "mpich",
+                "mysql",
+                "nodejs",
+                "openjdk",
+                "openmpi",
+                "pandoc",
+                "perl",
+            ),
             *("poppler", "postgresql", "proj", "r", "r-base", "ruby", "rust", "snappy", "sox", "spatialindex", "swig"),
             *("tesseract", "unixodbc", "wget", "zstd"),
         ),
@@ -98,7 +110,10 @@ _REFUSED: Final[dict[str, str]] = {
 _REFUSED_FORMS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"r-.+"), _NO_PYTHON_PACKAGE),
     (re.compile(r"(?:gcc|gxx|gfortran|binutils|sysroot).*-linux-\w+"), _NO_PYTHON_PACKAGE),
-    (re.compile(r"cuda(?!-python)(?:-.+)?|libcu\w+|libnv\w+"), f"the package index has no CUDA package of that name; {_GPU}"),
+    (
+        re.compile(r"cuda(?!-python)(?:-.+)?|libcu\w+|libnv\w+"),
+        f"the package index has no CUDA package of that name; {_GPU}",
+    ),
     (re.compile(r"spacy-model-.+"), "the package index has no models of spaCy; register it as a model"),
 )
 

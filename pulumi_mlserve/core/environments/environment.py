@@ -147,5 +147,3 @@ def with_runtime(spec: EnvironmentSpec, requirements: Sequence[str], asked_by: s
     for text in requirements:
         origins.setdefault(normalised(Requirement(text)), asked_by)
     return replace(spec, requirements=tuple(sorted(joined)), origins=origins)
-
-

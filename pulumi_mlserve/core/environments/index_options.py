@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
-from urllib.parse import urlsplit
 
 # What pip calls each option, and the field of `Indexes` that takes its value.
 _ADDRESSES: Final = {
@@ -22,7 +21,7 @@ _ADDRESSES: Final = {
     "--find-links": "links",
     "--trusted-host": "trusted",
 }
-_FLAGS: Final = {"--no-index": "no_index", "--pre": "prereleases"}
+_FLAGS: Final = frozenset({"--no-index", "--pre"})
 # Wheels are all that is ever taken, so these say what happens anyway.
 _GRANTED: Final = frozenset({"--prefer-binary", "--only-binary", "--require-hashes"})
 
@@ -81,7 +80,7 @@ class Indexes:
         if option in _FLAGS:
             if value:
                 raise IndexOptionError(f"{option} takes no value; take the value out")
-            return replace(self, **{_FLAGS[option]: True})
+            return replace(self, no_index=True) if option == "--no-index" else replace(self, prereleases=True)
         if option not in _ADDRESSES:
             return None
         return self._with(_ADDRESSES[option], option, _expanded(option, value, environ))
@@ -89,11 +88,16 @@ class Indexes:
     def _with(self, name: str, option: str, value: str) -> Indexes:
         if not value or " " in value:
             raise IndexOptionError(f"{option} needs one value; write {option} and an address")
-        if name in {"default", "extra"} and (urlsplit(value).scheme not in {"http", "https", "file"}):
+        if name in {"default", "extra"} and value.partition("://")[0] not in {"http", "https", "file"}:
             raise IndexOptionError(f"{option} is no address of a package index; it begins with https://")
-        if name == "default":
-            return replace(self, default=value)
-        return replace(self, **{name: (*getattr(self, name), value)})
+        match name:
+            case "default":
+                return replace(self, default=value)
+            case "extra":
+                return replace(self, extra=(*self.extra, value))
+            case "links":
+                return replace(self, links=(*self.links, value))
+        return replace(self, trusted=(*self.trusted, value))
 
 
 def has_credentials(text: str) -> bool:
@@ -111,7 +115,9 @@ def _expanded(option: str, value: str, environ: Mapping[str, str]) -> str:
     """Return an address with the variables in it filled in, so that a file needs to hold no password."""
     absent = [name for name in _VARIABLE.findall(value) if not environ.get(name)]
     if absent:
-        raise IndexOptionError(f"{option} names ${{{absent[0]}}}, which is not set; set it where pulumi or mlserve runs")
+        raise IndexOptionError(
+            f"{option} names ${{{absent[0]}}}, which is not set; set it where pulumi or mlserve runs"
+        )
     return _VARIABLE.sub(lambda found: environ[found.group(1)], value)
 
 

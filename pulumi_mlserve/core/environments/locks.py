@@ -92,6 +92,12 @@ def ready_lock(text: str) -> str:
     return write_pins(read_pins("\n".join(lines)), header.group() if header else "")
 
 
+def versions_of(text: str) -> dict[str, str]:
+    """Return the version of each package of a lock by canonical name, whatever else is wrong with the text."""
+    found = (_PIN.match(line) for _, line in logical_lines(text))
+    return {canonicalize_name(pin.group(1)): pin.group(2) for pin in found if pin is not None}
+
+
 def write_pins(pins: Iterable[Pin], header: str = "") -> str:
     """Return a lock's text: the header line if any, then the packages by name."""
     lines = [header] if header else []

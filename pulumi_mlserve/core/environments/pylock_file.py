@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from packaging.markers import InvalidMarker, Marker
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from pulumi_mlserve.core.environments.requirement_lines import Asked, Refused
 from pulumi_mlserve.core.environments.toml_text import line_of, read_toml
@@ -33,9 +34,10 @@ def read_pylock(text: str) -> tuple[str, list[Refused], Asked | None]:
         else:
             lines.append(_pin(package))
     python = None
-    with contextlib.suppress(InvalidRequirement):  # one that is no range limits nothing
+    with contextlib.suppress(InvalidSpecifier):  # one that is no range limits nothing
         if document.get("requires-python"):
-            python = Asked(Requirement(f"python{document['requires-python']}"), line_of(text, "requires-python"))
+            wanted = SpecifierSet(str(document["requires-python"]))
+            python = Asked(Requirement(f"python{wanted}"), line_of(text, "requires-python"))
     return "".join(lines), refused, python
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.core.environments.requirement_files import RequirementFiles
@@ -73,7 +74,7 @@ class _Reader:
         self._in_progress: list[str] = []
 
     def read(self, extras: Sequence[str]) -> PyprojectFile:
-        if not self._project:
+        if not isinstance(self._document.get("project"), dict):
             self._without_project()
             return self._found
         dynamic = self._project.get("dynamic")
@@ -98,8 +99,8 @@ class _Reader:
             return
         line = line_of(self._text, "requires-python", "[project]")
         try:
-            self._found.python = Asked(Requirement(f"python{wanted}"), line)
-        except InvalidRequirement:
+            self._found.python = Asked(Requirement(f"python{SpecifierSet(str(wanted))}"), line)
+        except InvalidSpecifier:
             message = f'requires-python is no range of versions, got {str(wanted)!r}; write ">=3.10"'
             self._found.refused.append(Refused(message, line))
 
@@ -165,6 +166,15 @@ class _Reader:
             if any(canonicalize_name(name) == canonicalize_name(asked.requirement.name) for asked in self._files.asked):
                 message = f"{name} has a source of its own; name its version, and its index without 'explicit'"
                 self._refuse(message, name, "[tool.uv.sources]")
+        self._uv_indexes(uv)
+        if uv.get("prerelease") == "allow":
+            self._option("--pre", "", "prerelease")
+        elif "prerelease" in uv:
+            self._refuse('uv\'s prerelease can only be "allow" here; take it out', "prerelease", "[tool.uv]")
+        for limit in uv.get("constraint-dependencies") or ():
+            self._files.line(str(limit), line_of(self._text, str(limit), "constraint-dependencies"), limits=True)
+
+    def _uv_indexes(self, uv: Mapping[str, Any]) -> None:
         for index in uv.get("index") or ():
             self._index(_table(index))
         for key, option in _UV_OPTIONS.items():
@@ -172,16 +182,12 @@ class _Reader:
             for value in values if isinstance(values, list) else [values]:
                 if value is not False:
                     self._option(option, "" if value is True else str(value), key)
-        if uv.get("prerelease") == "allow":
-            self._option("--pre", "", "prerelease")
-        elif "prerelease" in uv:
-            self._refuse("uv's prerelease can only be \"allow\" here; take it out", "prerelease", "[tool.uv]")
-        for limit in uv.get("constraint-dependencies") or ():
-            self._files.line(str(limit), line_of(self._text, str(limit), "constraint-dependencies"), limits=True)
 
     def _index(self, index: Mapping[str, Any]) -> None:
         if index.get("explicit"):
-            message = "an explicit index serves only packages that name it, which cannot be honoured; take 'explicit' out"
+            message = (
+                "an explicit index serves only packages that name it, which cannot be honoured; take 'explicit' out"
+            )
             self._refuse(message, "explicit", "tool.uv.index")
             return
         option = "--index-url" if index.get("default") else "--extra-index-url"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from pulumi_mlserve.core.environments.index_options import IndexOptionError, Indexes
+from pulumi_mlserve.core.environments.index_options import Indexes, IndexOptionError
 from pulumi_mlserve.core.environments.requirement_lines import (
     Asked,
     Refused,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.environments.runtime_packages import feature_problem
+from pulumi_mlserve.core.images.platforms import PLATFORMS
 from pulumi_mlserve.core.model import model_name_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
@@ -212,6 +213,13 @@ def _python(value: str) -> str:
     return value
 
 
+def _platform(value: str) -> str:
+    if value not in PLATFORMS:
+        guess = did_you_mean(value.lower().replace("x86_64", "amd64").replace("aarch64", "arm64"), PLATFORMS)
+        raise refused(f"no images are made for it, got {value!r}{guess or '; use one of ' + ', '.join(PLATFORMS)}")
+    return value
+
+
 def _entry_script(value: str) -> str:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or "\\" in value:
@@ -252,7 +260,9 @@ class ImageSpec(_Strict):
     source_directory: str | None = None
     conda_file: str | None = None
     requirements_file: str | None = None
+    extras: tuple[str, ...] = Field(default=(), strict=False)
     python_version: Annotated[str, AfterValidator(_python)] | None = None
+    platform: Annotated[str, AfterValidator(_platform)] | None = None
     environment_variables: dict[Annotated[str, AfterValidator(variable_name)], str] = Field(default_factory=dict)
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"

@@ -12,7 +12,7 @@ from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.image_changes import say_that_the_lock_is_the_stacks, say_what_changes
-from pulumi_mlserve.provider.image_environment import has_committed_lock, read_environment
+from pulumi_mlserve.provider.image_environment import has_committed_lock, platform_of, read_environment
 from pulumi_mlserve.provider.image_given import digests_of, is_source_here, models_of, without_sample
 from pulumi_mlserve.provider.image_plan import content_of, plan_image
 from pulumi_mlserve.provider.image_problems import script_problems, spec_problems_of
@@ -34,8 +34,10 @@ _DECIDES: Final = (
     "conda_file",
     "entry_script",
     "environment_variables",
+    "extras",
     "features",
     "name",
+    "platform",
     "python_version",
     "requirements_file",
     "samples",
@@ -55,6 +57,7 @@ class ImageHandler:
         "entry_script",
         "environment_variables",
         "features",
+        "platform",
         "samples",
         "trial",
         "tags",
@@ -116,7 +119,7 @@ class ImageHandler:
                 outputs |= push_image(call, built, outputs["owner"])
             except OperationError as failure:  # what is built is kept, so that the next update pushes it
                 raise PartialFailure(name, {**outputs, **not_pushed(call, built)}, str(failure)) from failure
-        if not call.preview and not has_committed_lock(call.news):
+        if not call.preview and not has_committed_lock(call):
             say_that_the_lock_is_the_stacks(call)
         call.status("")  # else the last line said stays beside a finished image
         return name, outputs
@@ -154,7 +157,8 @@ class ImageHandler:
             UNKNOWN if has_unknown(digests_of(call)) else [without_sample(m) for m in news.get("models") or ()]
         )
         outputs = {"name": news["name"], "recipe": news.get("recipe", UNKNOWN), "lock": news.get("lock", UNKNOWN)}
-        outputs |= {"models": models, "python": UNKNOWN, "contract": UNKNOWN}
+        platform = UNKNOWN if has_unknown(news.get("platform")) else platform_of(call)
+        outputs |= {"models": models, "python": UNKNOWN, "platform": platform, "contract": UNKNOWN}
         outputs |= {"digest": UNKNOWN, "reference": UNKNOWN, "size": UNKNOWN}
         if has_unknown([news.get("recipe", UNKNOWN), digests_of(call)]):
             return outputs, None

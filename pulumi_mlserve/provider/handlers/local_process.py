@@ -25,7 +25,7 @@ from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id
 from pulumi_mlserve.core.service_runtime import runtime_form
 from pulumi_mlserve.core.shapes import shape_of
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
-from pulumi_mlserve.provider.service_surroundings import collected_note, surroundings_problems
+from pulumi_mlserve.provider.service_surroundings import collected_note, other_platform, surroundings_problems
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -134,6 +134,8 @@ class LocalProcessHandler:
                 f"image: {image['reference']} is not in the local image store of this machine; "
                 "run pulumi up with the image in the same program, or refresh its stack here"
             )
+        if problem := other_platform(built.platform):
+            raise OperationError(f"image: {problem}")
         given = {name: call.news[name] for name in _SETTINGS if call.news.get(name) is not None}
         given = runtime_form(given, collected=str(collected_folder(_service_id(call))))
         given |= {name: Path(given[name]).expanduser().absolute() for name in _FILES if name in given}

@@ -1,0 +1,98 @@
+"""Facts about package indexes that want a password: it reaches uv, and nothing that is kept, shown or shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from index_kit import SECRET, USER, serving
+from wheelhouse import make_wheel
+
+from pulumi_mlserve.clients.environments.environment_files import environment_file, spec_of
+from pulumi_mlserve.clients.environments.resolver import Resolver
+from pulumi_mlserve.core.problems import OperationError
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """Serve one wheel over HTTP; returns the host. This machine's own settings name no index."""
+    make_wheel(tmp_path / "wheels", "alpha", "1.0")
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": str(home), "PIP_CONFIG_FILE": "/dev/null", "UV_HTTP_RETRIES": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with serving(tmp_path / "wheels") as server:
+        yield f"127.0.0.1:{server.server_port}"
+
+
+def conda(url: str) -> tuple[str, str, str]:
+    """A conda file whose pip section names an index."""
+    return "conda_file", "env.yml", f"dependencies:\n- python=3.11\n- pip:\n  - --index-url {url}\n  - alpha\n"
+
+
+def requirements(url: str) -> tuple[str, str, str]:
+    """A requirements file that names an index."""
+    return "requirements_file", "requirements.txt", f"-i {url}\nalpha\n"
+
+
+def pyproject(url: str) -> tuple[str, str, str]:
+    """A pyproject file that names an index."""
+    text = f'[project]\nname = "a"\ndependencies = ["alpha"]\n[[tool.uv.index]]\nurl = "{url}"\ndefault = true\n'
+    return "requirements_file", "pyproject.toml", text
+
+
+def resolved(kind, url: str):
+    """Return the environment and its lock, installed, for a file of a kind that names an index."""
+    setting, name, text = kind(url)
+    Path(name).write_text(text)
+    spec = spec_of(environment_file({setting: name}), python="3.11")
+    resolver = Resolver(Path("cache"))
+    lock = resolver.lock(spec)
+    return spec, lock, resolver.install(lock)
+
+
+def traces(*words: str) -> list[str]:
+    """Return the files outside uv's own cache in which a word stands."""
+    files = [file for file in Path("cache").rglob("*") if file.is_file() and "uv" not in file.parts]
+    return [str(file) for file in files if any(word.encode() in file.read_bytes() for word in words)]
+
+
+@pytest.mark.parametrize("kind", [conda, requirements, pyproject])
+@pytest.mark.parametrize("way", ["address", "variable", "netrc"])
+def test_a_password_reaches_the_index_and_nothing_else(index, monkeypatch, kind, way):
+    """From the file's address, from a variable in it, from the netrc file."""
+    monkeypatch.setenv("INDEX_PASSWORD", SECRET)
+    if way == "netrc":
+        Path("home/.netrc").write_text(f"machine 127.0.0.1 login {USER} password {SECRET}\n")
+    word = {"address": f"{USER}:{SECRET}@", "variable": f"{USER}:${{INDEX_PASSWORD}}@", "netrc": ""}[way]
+    spec, lock, folder = resolved(kind, f"http://{word}{index}/simple")
+
+    assert lock.packages == (("alpha", "1.0"),)
+    assert (folder / "alpha.py").exists()
+    assert traces(SECRET, index) == []
+    kept = f"{spec!r}{spec.requirements}{spec.beside}{lock!r}{lock.text}{lock.key}"
+    assert [word for word in (SECRET, index) if word in kept] == []
+
+
+@pytest.mark.parametrize("kind", [conda, requirements, pyproject])
+def test_a_refused_password_is_told_without_it(index, kind):
+    """And without the index's address."""
+    with pytest.raises(OperationError) as caught:
+        resolved(kind, f"http://{USER}:wrong-one@{index}/simple")
+
+    assert "the package index refuses this machine" in str(caught.value)
+    assert [word for word in ("wrong-one", USER, index) if word in str(caught.value)] == []
+
+
+def test_a_further_index_stands_beside_the_first(index, monkeypatch):
+    """As pip has it: the best version of all."""
+    make_wheel(Path("more"), "alpha", "2.0")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://{USER}:{SECRET}@{index}/simple")
+
+    def more(_url):
+        return "requirements_file", "requirements.txt", "--find-links more\nalpha\n"
+
+    assert resolved(more, "")[1].packages == (("alpha", "2.0"),)
