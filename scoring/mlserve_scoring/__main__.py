@@ -75,7 +75,7 @@ def _serve(given: argparse.Namespace) -> int:
     if settings.workers > 1 and worker is None:
         return _in_loop(_supervise(settings, file.absolute()))
     if worker is not None:
-        settings = replace(settings, fd=worker.listener)
+        settings = replace(settings, fd=worker.listener, grpc_fd=worker.grpc_listener)
     app_root = surroundings.enter(settings.root, manifest, service=settings.service, variables=settings.variables)
 
     async def run() -> int:

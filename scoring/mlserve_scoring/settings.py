@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,6 +95,8 @@ class Settings:
         revision: What this process says it is when asked.
         host, port: Where to listen; port 0 takes any free one and the control socket tells which.
         fd: An inherited listening socket to use instead of ``host`` and ``port``.
+        grpc_port: Where gRPC is spoken, at the same host; 0 takes any free one, ``None`` is for nowhere.
+        grpc_fd: An inherited listening socket to use instead of ``host`` and ``grpc_port``.
         control: Path of the control socket; ``None`` for none.
         keys_file: JSON with ``primary`` and ``secondary``; ``None`` switches authentication off.
         scoring_timeout_ms: Longest time one ``run()`` may take, and longest wait for its turn.
@@ -102,6 +104,8 @@ class Settings:
         max_concurrent_requests: Calls of ``run()`` at a time; ``None``: 1 with a script, else by the processors.
         max_queue: Requests that may wait for their turn.
         drain_seconds: Longest time to finish once told to stop.
+        drain_delay_seconds: How long requests are still accepted once told to stop, while the service says that it is
+            not ready: whoever sends requests here needs that time to notice.
         path_prefix: Routes answer below this path too, such as ``/api/v1/service/diabetes``.
         log_level: Least level that is logged.
         variables: Environment variables of the service; they win over the image's.
@@ -129,6 +133,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8890
     fd: int | None = None
+    grpc_port: int | None = None
+    grpc_fd: int | None = None
     control: str | None = None
     keys_file: str | None = None
     scoring_timeout_ms: int = 60_000
@@ -136,6 +142,7 @@ class Settings:
     max_concurrent_requests: int | None = None
     max_queue: int = 1000
     drain_seconds: float = 30
+    drain_delay_seconds: float = 0
     path_prefix: str = ""
     log_level: str = "INFO"
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -156,6 +163,15 @@ class Settings:
     entra: Entra | None = None
     collection: Collection | None = None
     telemetry: Telemetry | None = None
+
+    @property
+    def speaks_grpc(self) -> bool:
+        """Return whether gRPC is spoken too."""
+        return self.grpc_port is not None or self.grpc_fd is not None
+
+    def of_grpc(self) -> Settings:
+        """Return the same settings with gRPC's place to listen for that of HTTP."""
+        return replace(self, port=self.grpc_port or 0, fd=self.grpc_fd)
 
 
 def load(path: Path | str) -> Settings:
@@ -244,6 +260,8 @@ def _problems(value: Mapping[str, object]) -> list[str]:
     prefix = value.get("path_prefix", "")
     if isinstance(prefix, str) and prefix and not prefix.startswith("/"):
         found.append(f"path_prefix: must begin with '/', got {prefix!r}")
+    if value.get("grpc_port") not in {None, 0} and value.get("grpc_port") == value.get("port", Settings.port):
+        found.append(f"grpc_port: is the port of HTTP, got {value['grpc_port']!r}; choose another")
     if (value.get("tls_certificate") is None) != (value.get("tls_key") is None):
         found.append("tls_key: is needed together with tls_certificate, give both or none")
     telemetry = value.get("telemetry")
@@ -307,11 +325,14 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {
 _NUMBERS: Final[dict[str, tuple[float, float]]] = {
     "port": (0, 65_535),
     "fd": (0, 1_048_576),
+    "grpc_port": (0, 65_535),
+    "grpc_fd": (0, 1_048_576),
     "scoring_timeout_ms": (1, 86_400_000),
     "max_body_bytes": (1, 1 << 40),
     "max_concurrent_requests": (1, 10_000),
     "max_queue": (0, 1_000_000),
     "drain_seconds": (0, 86_400),
+    "drain_delay_seconds": (0, 3_600),
     "workers": (1, 1_024),
     "model_threads": (1, 1_024),
     "read_timeout_s": (0.1, 86_400),

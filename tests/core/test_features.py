@@ -32,7 +32,7 @@ def test_features_are_those_that_the_runtime_declares(repository):
     ("name", "text"),
     [
         ("Telemetry", "did you mean 'telemetry'?"),
-        ("grpc", "is not there yet"),
+        ("edge", "is not there yet"),
         ("xyzzy", "there is no such feature, got 'xyzzy'; there are "),
     ],
 )

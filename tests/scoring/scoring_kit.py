@@ -72,6 +72,15 @@ class Service:
                 data += part
             return json.loads(data)
 
+    def hand_over(self):
+        """Ask for the listening sockets: the answer, and the descriptors that came along."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(10)
+            client.connect(self.settings["control"])
+            client.sendall(b'{"op": "handover"}\n')
+            data, fds, _, _ = socket.recv_fds(client, 65536, 4)
+            return json.loads(data), fds
+
     def wait(self, *states, seconds=30):
         """Wait until the control socket tells one of the states; return all it tells."""
         end = time.monotonic() + seconds

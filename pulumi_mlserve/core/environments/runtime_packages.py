@@ -13,7 +13,7 @@ from pulumi_mlserve.core.suggest import did_you_mean
 DISTRIBUTION: Final = "mlserve-scoring"
 ONNX: Final = "onnx"
 """Goes in by itself where a model needs it, so it is no feature."""
-_LATER: Final = frozenset({"edge", "grpc"})
+_LATER: Final = frozenset({"edge"})
 
 
 @functools.cache

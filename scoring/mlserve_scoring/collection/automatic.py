@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mlserve_scoring.collection.collector import Collector
     from mlserve_scoring.transport.message import Reply, Request
 
-_INFER: Final = "/infer"  # of the Open Inference Protocol, whose replies are no scorer's answers
-_PATHS: Final = ("/score", _INFER)
+_INFER: Final = ("/infer", "/ModelInfer")  # of the Open Inference Protocol, whose replies are no scorer's answers
+_PATHS: Final = ("/score", *_INFER)
 _OK: Final = 200
 _FAILED: Final = frozenset({500, 504})
 

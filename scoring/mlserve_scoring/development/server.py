@@ -22,6 +22,7 @@ from mlserve_scoring.development import voice
 from mlserve_scoring.development.folder import Plan, plan
 from mlserve_scoring.development.layout import lay_out
 from mlserve_scoring.development.watching import Watch
+from mlserve_scoring.process.endpoints import Sockets
 from mlserve_scoring.process.serving_process import ServingProcess, Shared, ending
 from mlserve_scoring.process.status import EXIT_FAILED, name_of
 from mlserve_scoring.settings import Settings, SettingsError
@@ -136,7 +137,7 @@ class DevelopmentServer:
         except (SettingsError, ContractError, OSError) as error:
             voice.say(f"{error}\n{self._what_remains()}")
             return None
-        shared = Shared.make(sock, 1)
+        shared = Shared.make(Sockets(sock), 1)
         process = await ServingProcess.start(settings, shared, 0, environment=_environment(), folder=root)
         return _Revision(process, shared, root, planned, self._loop.time())
 
@@ -161,7 +162,7 @@ class DevelopmentServer:
             await self._announce(candidate)
 
     async def _announce(self, candidate: _Revision) -> None:
-        _, port = name_of(candidate.shared.listener)
+        _, port = name_of(candidate.shared.sockets.http)
         host = voice.reachable(self._wish.host)
         url = voice.url_of(host, port or 0)
         asked = self._loop.run_in_executor(None, partial(voice.example, host, port or 0))

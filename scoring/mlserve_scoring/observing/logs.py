@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _FINISH_S: Final = 2.0
 _LONGEST_PATH: Final = 1000
-UNLOGGED: Final = ("/", "/healthz", "/readyz", "/metrics")
+_HEALTH: Final = ("ServerLive", "ServerReady", "ModelReady")
+_UNTOLD: Final = ("/", "/healthz", "/readyz", "/metrics")
+_UNTOLD_CALLS: Final = ("grpc.health.v1.Health/Check", *(f"inference.GRPCInferenceService/{name}" for name in _HEALTH))
 
 
 class Logs:
@@ -71,13 +73,13 @@ class Logs:
         Args:
             prefix: The same paths below it are left out too.
         """
-        unlogged = frozenset([*UNLOGGED, *(prefix + path for path in UNLOGGED), prefix])
+        is_probe = probes(prefix)
         as_json = self._as_json
         later = self._err.later
 
         def observe(request: Request, reply: Reply) -> None:
             arrived = request.arrived
-            if arrived and request.path in unlogged and request.method in {"GET", "HEAD"}:
+            if arrived and is_probe(request):
                 return
             # Taken out now: a request that waits for its line would hold its body.
             entry = AccessEntry(
@@ -93,6 +95,19 @@ class Logs:
             later(partial(access_line, entry, as_json=as_json))
 
         return observe
+
+
+def probes(prefix: str) -> Callable[[Request], bool]:
+    """Return what says whether a request asks for health or metrics, of which nobody is told.
+
+    Args:
+        prefix: The same paths below it ask so too.
+    """
+    pages = frozenset([*_UNTOLD, *(prefix + path for path in _UNTOLD), prefix])
+    untold = frozenset((method, path) for path in pages for method in ("GET", "HEAD")) | {
+        ("POST", f"/{call}") for call in _UNTOLD_CALLS
+    }
+    return lambda request: (request.method, request.path) in untold
 
 
 def start(level: str, form: str) -> Logs:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.observing.current import CURRENT, on_enter
-from mlserve_scoring.observing.logs import UNLOGGED
+from mlserve_scoring.observing.logs import probes
 from mlserve_scoring.observing.told import LogTold, RequestTold
 from mlserve_scoring.observing.trace_context import Trace, trace_of
 from mlserve_scoring.routes.identity import id_of
@@ -77,12 +77,11 @@ class Telemetry:
         self._senders = senders
         self._below = int(wanted.sample * _TRACE_SPACE)
         self._answers = wanted.log_answers and os.environ.get("APP_INSIGHTS_LOG_RESPONSE_ENABLED", "") != "false"
-        prefix = settings.path_prefix
-        self._untold = frozenset([*UNLOGGED, *(prefix + path for path in UNLOGGED), prefix])
+        self._is_probe = probes(settings.path_prefix)
 
     def observe(self, request: Request, reply: Reply) -> None:
         """Tell of a request; probes and metrics are left out, as v1 did."""
-        if (request.path in self._untold and request.method in {"GET", "HEAD"}) or not request.arrived:
+        if not request.arrived or self._is_probe(request):
             return  # the transport's own refusals are of no request that could be named
         trace = trace_of(request)
         if not self.is_sampled(trace):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
@@ -10,7 +10,7 @@ from mlserve_scoring.routes.docs_page import docs_routes
 from mlserve_scoring.routes.documents import document_routes, own_documents
 from mlserve_scoring.routes.express_score import express_routes
 from mlserve_scoring.routes.health import health_routes
-from mlserve_scoring.routes.open_inference import open_inference_routes, served_model, unknown_model
+from mlserve_scoring.routes.open_inference import inference, open_inference_routes, served_model, unknown_model
 from mlserve_scoring.routes.openapi import Described, form_of
 from mlserve_scoring.routes.score import score_routes
 from mlserve_scoring.scorers.scorer import SharesRuns
@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from mlserve_scoring.routes.route import Routes
     from mlserve_scoring.scorers.scorer import Scorer
     from mlserve_scoring.settings import Settings
+    from mlserve_scoring.transport.message import Reply
+
+
+class Assembled(NamedTuple):
+    """What answers the requests of a service.
+
+    Attributes:
+        http: Those over HTTP.
+        grpc: Those over gRPC; ``None`` where it is not spoken.
+    """
+
+    http: Dispatcher
+    grpc: Dispatcher | None
 
 
 def assemble(  # noqa: PLR0913  # all it decides by, in one place
@@ -39,8 +52,8 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
     gate: Gate | None,
     observation: Observation | None = None,
     collector: Collector | None = None,
-) -> Dispatcher:
-    """Return the dispatcher of a service.
+) -> Assembled:
+    """Return what answers the requests of a service.
 
     Args:
         settings: Which parts there are.
@@ -67,18 +80,25 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         metrics=settings.metrics,
         docs=settings.docs,
     )
+    infer = inference(model, scorer, contract)
     routes: Routes = {
         **health_routes(state, is_open=health_is_open),
         **document_routes(contract, described, own=own_documents(app_root)),
         **score_routes(scorer),
-        **open_inference_routes(model, scorer, contract, state=state, health_is_open=health_is_open),
+        **open_inference_routes(model, infer, state=state, health_is_open=health_is_open),
     }
     if settings.docs:
         routes = {**routes, **docs_routes()}
+    calls: Routes = {}
+    unknown_call: Callable[[str], Reply] | None = None
+    if settings.speaks_grpc:
+        from mlserve_scoring.grpc.calls import grpc_routes, unknown_call  # noqa: PLC0415  # a feature of the image
+
+        calls = grpc_routes(model, infer, state=state, health_is_open=health_is_open)
     observers: list[Observer] = []
     if observation is not None:
         routes = {**routes, **observation.routes()}
-        observers += observation.observers(routes)
+        observers += observation.observers([*routes, *calls])
         if isinstance(scorer, SharesRuns) and observation.requests is not None:
             scorer.tell_shared_runs(observation.requests.shared_run)
     if collector is not None and settings.collection is not None and settings.collection.automatic:
@@ -88,7 +108,7 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         observers.append(automatic.observer(collector))
     tally = None if observation is None else observation.requests
     is_looked_at = bool(settings.cors_origins) or observers != ([] if tally is None else [tally.observe])
-    return Dispatcher(
+    http = Dispatcher(
         routes,
         gate=gate,
         prefix=settings.path_prefix,
@@ -97,3 +117,5 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         missing=unknown_model,
         express={} if is_looked_at else express_routes(scorer, routes, gate=gate, tally=tally),
     )
+    grpc = Dispatcher(calls, gate=gate, observers=observers, missing=unknown_call) if settings.speaks_grpc else None
+    return Assembled(http, grpc)

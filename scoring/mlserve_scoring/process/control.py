@@ -1,4 +1,4 @@
-"""The control socket: says how the service is, hands its listening socket over, and tells it to drain."""
+"""The control socket: says how the service is, hands its listening sockets over, and tells it to drain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ _log = logging.getLogger("mlserve.control")
 _MAX_LINE: Final = 65_536
 _WAIT_S: Final = 10.0
 
-Operation = Callable[[], "tuple[Mapping[str, object], socket.socket | None]"]
+Operation = Callable[[], "tuple[Mapping[str, object], Sequence[socket.socket]]"]
 
 
 class Control:
@@ -23,7 +23,7 @@ class Control:
 
     Args:
         path: Of the socket; what lies there is replaced.
-        operations: What each ``op`` answers, and the socket that is sent along.
+        operations: What each ``op`` answers, and the sockets that are sent along.
     """
 
     def __init__(self, path: str, operations: Mapping[str, Operation]) -> None:
@@ -63,11 +63,11 @@ class Control:
                 line = await asyncio.wait_for(self._line(client), _WAIT_S)
                 answer, attached = self._answer(line)
                 data = json.dumps(answer).encode("utf-8") + b"\n"
-                if attached is None:
+                if not attached:
                     await self._loop.sock_sendall(client, data)
                 else:
                     # One short message: it fits the buffer of a fresh socket.
-                    socket.send_fds(client, [data], [attached.fileno()])
+                    socket.send_fds(client, [data], [sock.fileno() for sock in attached])
             except (OSError, asyncio.TimeoutError) as error:  # another class before Python 3.11
                 _log.debug("a question on the control socket got no answer, %s", error)
 
@@ -80,13 +80,13 @@ class Control:
             line += part
         return line
 
-    def _answer(self, line: bytes) -> tuple[Mapping[str, object], socket.socket | None]:
+    def _answer(self, line: bytes) -> tuple[Mapping[str, object], Sequence[socket.socket]]:
         try:
             asked = json.loads(line)
             operation = self._operations[asked["op"]]
         except (ValueError, KeyError, TypeError):
             known = ", ".join(self._operations)
-            return {"ok": False, "error": f'ask {{"op": NAME}} with one of {known}'}, None
+            return {"ok": False, "error": f'ask {{"op": NAME}} with one of {known}'}, ()
         return operation()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mlserve_scoring.process.control import Control
@@ -13,6 +13,8 @@ from mlserve_scoring.process.status import TOLD_S
 
 if TYPE_CHECKING:
     import socket
+
+    from mlserve_scoring.process.endpoints import Sockets
 
 _log = logging.getLogger("mlserve")
 
@@ -26,7 +28,7 @@ class Owner:
 
     Attributes:
         state: ``starting``, ``ready``, ``draining`` or ``failed``.
-        sock: What is handed over; ``None`` until there is one.
+        sockets: What is handed over; ``None`` until there are any.
         stop: Set when it is time to stop.
         take_rest: Whether connections that wait in the socket's queue are to be answered before the end: not after a
             hand-over, when they are the next process's.
@@ -39,7 +41,7 @@ class Owner:
         self._told = asyncio.Event()
         self._handed_over = False
         self.state = "starting"
-        self.sock: socket.socket | None = None
+        self.sockets: Sockets | None = None
         self.stop = asyncio.Event()
         self.take_rest = True
 
@@ -70,18 +72,18 @@ class Owner:
             await self._control.finish()
             self._control.close()
 
-    def _status(self) -> tuple[Mapping[str, object], None]:
+    def _status(self) -> tuple[Mapping[str, object], Sequence[socket.socket]]:
         if self.state == "failed":
             self._told.set()
-        return self._describe(), None
+        return self._describe(), ()
 
-    def _handover(self) -> tuple[Mapping[str, object], socket.socket | None]:
-        if self.sock is None or self.state not in {"starting", "ready"}:
-            return {"ok": False, "error": f"nothing to hand over, the service is {self.state}"}, None
+    def _handover(self) -> tuple[Mapping[str, object], Sequence[socket.socket]]:
+        if self.sockets is None or self.state not in {"starting", "ready"}:
+            return {"ok": False, "error": f"nothing to hand over, the service is {self.state}"}, ()
         self._handed_over = True
-        return {"ok": True}, self.sock
+        return {"ok": True}, self.sockets.all
 
-    def _drain(self) -> tuple[Mapping[str, object], None]:
+    def _drain(self) -> tuple[Mapping[str, object], Sequence[socket.socket]]:
         self.take_rest = not self._handed_over
         self.stop.set()
-        return {"ok": True}, None
+        return {"ok": True}, ()

@@ -15,14 +15,11 @@ from mlserve_scoring.observing.metrics import Metrics, attached
 from mlserve_scoring.observing.observation import Observation
 from mlserve_scoring.process.assembly import assemble
 from mlserve_scoring.process.channel import Channel
+from mlserve_scoring.process.endpoints import Endpoints, check_packages, listening_sockets
 from mlserve_scoring.process.owner import Owner
-from mlserve_scoring.process.status import EXIT_FAILED, address_of, status
+from mlserve_scoring.process.status import EXIT_FAILED, addresses_of, status
 from mlserve_scoring.scorers.checking import problems_of
 from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
-from mlserve_scoring.transport.limits import limits_of
-from mlserve_scoring.transport.listener import Server, listening_socket
-from mlserve_scoring.transport.sharing import Counts
-from mlserve_scoring.transport.tls import certificates_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,14 +78,17 @@ class Service:
                 return 0
             stopped.cancel()
             try:
-                server = started.result()
+                endpoints = started.result()
             except Exception as error:  # noqa: BLE001  # whatever it was, the one who started us is told
                 return await self._fail(error)
             await owner.stop.wait()
             owner.state = "draining"
+            if owner.take_rest and self._settings.drain_delay_seconds:
+                _log.info("not ready any more; draining in %s s", self._settings.drain_delay_seconds)
+                await asyncio.sleep(self._settings.drain_delay_seconds)
             _log.info("draining")
             self._drain_ends = loop.time() + self._settings.drain_seconds
-            await server.drain(self._settings.drain_seconds, take_rest=owner.take_rest)
+            await endpoints.drain(self._settings.drain_seconds, take_rest=owner.take_rest)
             return 0
         finally:
             await self._end()
@@ -107,10 +107,11 @@ class Service:
         if self._observation is not None:
             await self._observation.close(_FLUSH_S)
 
-    async def _start(self) -> Server:
+    async def _start(self) -> Endpoints:
         settings, manifest = self._settings, self._manifest
-        self._owner.sock = listening_socket(settings)
-        certificates = certificates_of(settings)
+        check_packages(settings)
+        self._owner.sockets = sockets = listening_sockets(settings)
+        endpoints = Endpoints(settings, sockets, self._worker)
         gate = gate_for(settings)
         observation = self._observation = self._observed()
         collector = self._collector = self._collecting(observation)
@@ -133,7 +134,7 @@ class Service:
             if problems:
                 raise problems[0]
             self._answered += 1
-        dispatcher = assemble(
+        answering = assemble(
             settings,
             scorer,
             manifest.contract or contract_from(scorer.contract, replayed),
@@ -144,16 +145,13 @@ class Service:
             observation=observation,
             collector=collector,
         )
-        worker = self._worker
-        counts = None if worker is None else Counts(worker.counts, worker.number, worker.of)
         gc.freeze()  # what was loaded stays, and need not be looked at again and again
-        server = Server(self._owner.sock, limits=limits_of(settings), certificates=certificates, counts=counts)
-        await server.start(dispatcher)
-        observation.watch(server, scorer)
+        await endpoints.start(answering)
+        observation.watch(endpoints, scorer)
         self._owner.state = "ready"
         self._say()
-        _log.info("ready on %s after %d samples", address_of(self._owner.sock), self._answered)
-        return server
+        _log.info("ready on %s after %d samples", addresses_of(sockets.all), self._answered)
+        return endpoints
 
     def _collecting(self, observation: Observation) -> Collector | None:
         if self._settings.collection is None:
@@ -178,13 +176,13 @@ class Service:
         self._error = _told(error)
         self._say()
         _log.error("the service cannot start: %s", error, exc_info=error)
-        if self._owner.sock is not None:
-            self._owner.sock.close()
+        if self._owner.sockets is not None:
+            self._owner.sockets.close()
         await self._owner.hears_why()
         return EXIT_FAILED
 
     def _described(self) -> Mapping[str, object]:
-        return status(self._owner.state, self._settings.revision, self._answered, self._error, self._owner.sock)
+        return status(self._owner.state, self._settings.revision, self._answered, self._error, self._owner.sockets)
 
     def _say(self) -> None:
         if self._channel is not None:

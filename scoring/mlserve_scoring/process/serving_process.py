@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Final
 from mlserve_scoring.observing.metrics import shared_memory
 from mlserve_scoring.process.channel import Channel
 from mlserve_scoring.process.worker import Worker
-from mlserve_scoring.transport.sharing import shared_counts
+from mlserve_scoring.transport.sharing import Counts, shared_counts
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mlserve_scoring.process.endpoints import Sockets
 
 _LAST_WORDS_S: Final = 0.5  # what a process said before it ended is read for so long, should its children hold the line
 
@@ -31,26 +33,42 @@ class Shared:
     """What processes that serve one port have in common.
 
     Attributes:
-        listener: Listens.
+        sockets: Listen.
         metrics: Descriptor of the memory in which they count.
-        counts: Descriptor of the memory in which they tell their connections.
+        counts: Descriptors of the memory in which they tell their connections, one for each socket.
         of: How many processes there are.
     """
 
-    listener: socket.socket
+    sockets: Sockets
     metrics: int
-    counts: int
+    counts: tuple[int, ...]
     of: int
 
     @classmethod
-    def make(cls, listener: socket.socket, of: int) -> Shared:
-        """Return new memory for so many processes, beside the socket."""
-        return cls(listener, shared_memory(of), shared_counts(of), of)
+    def make(cls, sockets: Sockets, of: int) -> Shared:
+        """Return new memory for so many processes, beside the sockets."""
+        return cls(sockets, shared_memory(of), tuple(shared_counts(of) for _ in sockets.all), of)
+
+    def worker(self, number: int, channel: int) -> Worker:
+        """Return what one process is given.
+
+        Args:
+            number: Which of them it is.
+            channel: Descriptor of its line.
+        """
+        http = (self.sockets.http.fileno(), channel, self.metrics, self.counts[0], os.getpid())
+        grpc = () if self.sockets.grpc is None else (self.sockets.grpc.fileno(), self.counts[1])
+        return Worker(number, self.of, *http, *grpc)
+
+    def left(self, number: int) -> None:
+        """Take note that a process is gone: it has no connections any more."""
+        for counts in self.counts:
+            Counts(counts, number, self.of).leave()
 
     def close(self) -> None:
-        """Let go of the memory; the socket is its owner's."""
-        os.close(self.metrics)
-        os.close(self.counts)
+        """Let go of the memory; the sockets are their owner's."""
+        for descriptor in (self.metrics, *self.counts):
+            os.close(descriptor)
 
 
 class ServingProcess:
@@ -91,8 +109,8 @@ class ServingProcess:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            descriptors = (shared.listener.fileno(), theirs.fileno(), shared.metrics, shared.counts)
-            worker = Worker(number, shared.of, *descriptors, os.getpid())
+            worker = shared.worker(number, theirs.fileno())
+            descriptors = worker.descriptors
             arguments = ["-m", "mlserve_scoring", "serve", "--settings", str(settings), "--worker"]
             try:
                 process = await asyncio.create_subprocess_exec(

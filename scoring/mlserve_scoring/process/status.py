@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from mlserve_scoring.process.endpoints import Sockets
 
 EXIT_FAILED: Final = 3
 TOLD_S: Final = 10.0  # a process that cannot start waits so long for somebody to ask why
 
 
 def status(
-    state: str, revision: str, answered: int, error: Mapping[str, object] | None, sock: socket.socket | None
+    state: str, revision: str, answered: int, error: Mapping[str, object] | None, sockets: Sockets | None
 ) -> dict[str, object]:
     """Return what is told of a process."""
-    host, port = name_of(sock)
+    host, port = name_of(None if sockets is None else sockets.http)
     return {
         "state": state,
         "pid": os.getpid(),
@@ -26,6 +28,7 @@ def status(
         "error": error,
         "host": host,
         "port": port,
+        "grpc_port": name_of(None if sockets is None else sockets.grpc)[1],
     }
 
 
@@ -38,7 +41,6 @@ def name_of(sock: socket.socket | None) -> tuple[str | None, int | None]:
     return (address[0], address[1]) if isinstance(address, tuple) else (None, None)
 
 
-def address_of(sock: socket.socket) -> str:
-    """Return where a socket listens, as text."""
-    host, port = name_of(sock)
-    return f"{host}:{port}"
+def addresses_of(socks: Sequence[socket.socket]) -> str:
+    """Return where sockets listen, as text."""
+    return " and ".join("{}:{}".format(*name_of(sock)) for sock in socks)

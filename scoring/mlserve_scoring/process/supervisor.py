@@ -1,6 +1,6 @@
 """Keeps several workers serving one port: starts them, starts them again when they die, drains them together.
 
-The listening socket is held here and shared by all, so a worker's death loses only what it was answering.
+The listening sockets are held here and shared by all, so a worker's death loses only what it was answering.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from mlserve_scoring.errors import StartError
 from mlserve_scoring.observing.metrics import Metrics, attached
+from mlserve_scoring.process.endpoints import check_packages, listening_sockets
 from mlserve_scoring.process.owner import Owner
 from mlserve_scoring.process.serving_process import ServingProcess, Shared, ending
-from mlserve_scoring.process.status import EXIT_FAILED, address_of, status
-from mlserve_scoring.transport.listener import listening_socket
-from mlserve_scoring.transport.sharing import Counts
+from mlserve_scoring.process.status import EXIT_FAILED, addresses_of, status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +58,13 @@ class Supervisor:
     async def _supervise(self) -> int:
         settings, owner = self._settings, self._owner
         try:
-            owner.sock = sock = listening_socket(settings)
+            check_packages(settings)
+            owner.sockets = sockets = listening_sockets(settings)
+        except StartError as error:
+            return await self._fail(error.to_json())
         except OSError as error:
             return await self._fail({"message": str(error), "stage": "init", "file": None, "line": None})
-        self._shared = shared = Shared.make(sock, settings.workers)
+        self._shared = shared = Shared.make(sockets, settings.workers)
         self._places = [_Place(number, self) for number in range(settings.workers)]
         keeping = [asyncio.ensure_future(place.keep()) for place in self._places]
         ready = asyncio.ensure_future(self._all_ready())
@@ -74,7 +77,7 @@ class Supervisor:
                 return await self._fail(broken.error or {})
             if not owner.stop.is_set():
                 owner.state = "ready"
-                _log.info("ready on %s with %d workers", address_of(sock), settings.workers)
+                _log.info("ready on %s with %d workers", addresses_of(sockets.all), settings.workers)
             await stopped
             owner.state = "draining"
             await self._end_workers(take_rest=owner.take_rest)
@@ -82,7 +85,7 @@ class Supervisor:
         finally:
             for task in (*keeping, ready, stopped):
                 task.cancel()
-            sock.close()
+            sockets.close()
             shared.close()
 
     async def _all_ready(self) -> None:
@@ -97,8 +100,9 @@ class Supervisor:
         for place in self._places:
             place.end(take_rest=take_rest)
         waits = [place.gone() for place in self._places]
+        delay = self._settings.drain_delay_seconds if take_rest else 0
         with contextlib.suppress(asyncio.TimeoutError):  # another class before Python 3.11
-            await asyncio.wait_for(asyncio.gather(*waits), self._settings.drain_seconds + _GRACE_S)
+            await asyncio.wait_for(asyncio.gather(*waits), self._settings.drain_seconds + delay + _GRACE_S)
         for place in self._places:
             place.kill()
 
@@ -125,7 +129,7 @@ class Supervisor:
         """Clear what a worker that is gone had open."""
         shared = self._shared
         if shared is not None:
-            Counts(shared.counts, number, shared.of).leave()
+            shared.left(number)
             Metrics(attached(shared.metrics, shared.of), number, shared.of).restart(number)
 
     # The control socket.
@@ -137,7 +141,7 @@ class Supervisor:
         if state == "ready" and not any(entry["state"] == "ready" for entry in workers):
             state = "starting"
         return {
-            **status(state, self._settings.revision, answered, self._error, self._owner.sock),
+            **status(state, self._settings.revision, answered, self._error, self._owner.sockets),
             "workers": workers,
         }
 

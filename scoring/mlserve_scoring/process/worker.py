@@ -25,6 +25,8 @@ class Worker:
         metrics: Descriptor of the memory in which the workers count.
         counts: Descriptor of the memory in which they tell their connections.
         parent: The supervisor's process id.
+        grpc_listener: Descriptor of the listening socket for gRPC; ``None`` where it is not spoken.
+        grpc_counts: Descriptor of the memory in which the workers tell their connections of gRPC.
     """
 
     number: int
@@ -34,6 +36,14 @@ class Worker:
     metrics: int
     counts: int
     parent: int
+    grpc_listener: int | None = None
+    grpc_counts: int = -1
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Return all that are open for it."""
+        http = (self.listener, self.channel, self.metrics, self.counts)
+        return http if self.grpc_listener is None else (*http, self.grpc_listener, self.grpc_counts)
 
     def to_argument(self) -> str:
         """Return it as one argument of a command line."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlserve_scoring.scorers.scorer import Scorer
 
 EXTENSIONS: Final = ("binary_tensor_data",)
+JSON_SIZE: Final = b"inference-header-content-length"
+LARGE: Final = 131_072  # bytes, of which reading alone takes milliseconds; health and other requests do not wait
 _MODEL: Final = "mlserve_model"
 _SCRIPT: Final = "mlserve_script"
 _NO_PARAMETERS: Final = (
@@ -47,19 +49,51 @@ def served_model(scorer: Scorer, contract: Contract, manifest: Manifest, service
     return ServedModel(name, version, aliases, _SCRIPT, inputs, forms_of_answer(contract.output))
 
 
+def inference(model: ServedModel, scorer: Scorer, contract: Contract) -> Handler:
+    """Return what answers inference requests; where a script answers, numpy is imported by the first of them.
+
+    Args:
+        model: What the protocol calls the service's model.
+        scorer: Answers.
+        contract: Says which parameters a script declares.
+    """
+    names = {"model_name": model.name, **({} if model.version is None else {"model_version": model.version})}
+    if model.missing:
+        return _never(model.missing)
+    if model.platform == _MODEL:
+        from mlserve_scoring.routes.open_inference_infer import infer_handler  # noqa: PLC0415  # needs numpy
+        from mlserve_scoring.routes.open_inference_scorers import ModelInferring  # noqa: PLC0415
+
+        return infer_handler(ModelInferring(scorer), names)  # type: ignore[arg-type]  # see served_model
+    begun: list[Handler] = []
+
+    def begin() -> Handler:
+        try:
+            from mlserve_scoring.routes.open_inference_infer import infer_handler  # noqa: PLC0415  # needs numpy
+            from mlserve_scoring.routes.open_inference_scorers import ScriptInferring  # noqa: PLC0415
+        except ImportError as error:
+            return _never(f"tensors need numpy, which the environment lacks ({error}); send the request to /score")
+        return infer_handler(ScriptInferring(scorer, contract), names)
+
+    def infer(request: Request, send: Send) -> None:
+        if not begun:
+            begun.append(begin())
+        begun[0](request, send)
+
+    return infer
+
+
 def open_inference_routes(
-    model: ServedModel, scorer: Scorer, contract: Contract, *, state: Callable[[], str], health_is_open: bool
+    model: ServedModel, infer: Handler, *, state: Callable[[], str], health_is_open: bool
 ) -> Routes:
     """Return the routes of the protocol.
 
     Args:
         model: What it calls the service's model.
-        scorer: Answers.
-        contract: Says which parameters a script declares.
+        infer: Answers inference requests; see ``inference``.
         state: Returns ``ready``, or why the service is not.
         health_is_open: Whether health needs no key.
     """
-    infer = _infer(model, scorer, contract)
     metadata = orjson.dumps(model.to_json())
     server = orjson.dumps({"name": "mlserve", "version": __version__, "extensions": EXTENSIONS})
 
@@ -101,34 +135,6 @@ def unknown_model(path: str) -> Reply | None:
     if kind == "models" and name:
         return error_reply(404, f"There is no {name!r} among the models here; /openapi.json says what there is.")
     return error_reply(404, f"There is no {path}; the Open Inference Protocol begins at /v2.")
-
-
-def _infer(model: ServedModel, scorer: Scorer, contract: Contract) -> Handler:
-    """Return what answers inference requests; where a script answers, numpy is imported by the first of them."""
-    names = {"model_name": model.name, **({} if model.version is None else {"model_version": model.version})}
-    if model.missing:
-        return _never(model.missing)
-    if model.platform == _MODEL:
-        from mlserve_scoring.routes.open_inference_infer import infer_handler  # noqa: PLC0415  # needs numpy
-        from mlserve_scoring.routes.open_inference_scorers import ModelInferring  # noqa: PLC0415
-
-        return infer_handler(ModelInferring(scorer), names)  # type: ignore[arg-type]  # see served_model
-    begun: list[Handler] = []
-
-    def begin() -> Handler:
-        try:
-            from mlserve_scoring.routes.open_inference_infer import infer_handler  # noqa: PLC0415  # needs numpy
-            from mlserve_scoring.routes.open_inference_scorers import ScriptInferring  # noqa: PLC0415
-        except ImportError as error:
-            return _never(f"tensors need numpy, which the environment lacks ({error}); send the request to /score")
-        return infer_handler(ScriptInferring(scorer, contract), names)
-
-    def infer(request: Request, send: Send) -> None:
-        if not begun:
-            begun.append(begin())
-        begun[0](request, send)
-
-    return infer
 
 
 def _always(body: bytes) -> Handler:

@@ -11,7 +11,8 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.routes.failures import failed
-from mlserve_scoring.routes.open_inference_request import JSON_SIZE, Asked, Wanted, read_request
+from mlserve_scoring.routes.open_inference import JSON_SIZE, LARGE
+from mlserve_scoring.routes.open_inference_request import Asked, Wanted, read_request
 from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScript
 from mlserve_scoring.routes.open_inference_tensors import datatype_of, to_bytes, to_values
 from mlserve_scoring.routes.score import run_time
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mlserve_scoring.transport.message import Request
 
 _OCTETS: Final = b"application/octet-stream"
-_LARGE: Final = 131_072  # bytes, of which reading alone takes milliseconds; health and other requests do not wait
 
 
 def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
@@ -43,7 +43,7 @@ def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
         return asked, inferring.prepared(request, asked)
 
     def answer(request: Request, send: Send) -> None:
-        if len(request.body) > _LARGE:
+        if len(request.body) > LARGE:
             future = asyncio.get_running_loop().run_in_executor(None, read, request)
             future.add_done_callback(partial(go_on, send))
             return

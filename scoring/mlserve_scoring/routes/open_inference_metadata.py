@@ -61,6 +61,10 @@ class ServedModel:
         versions = [] if self.version is None else [f"{path}/versions/{self.version}" for path in bare]
         return (*bare, *versions)
 
+    def is_meant(self, name: str, version: str = "") -> bool:
+        """Return whether a request that names a model, and a version or none, means this one."""
+        return name in {self.name, *self.aliases} and version in {"", self.version}
+
     def to_json(self) -> JsonObject:
         """Return the protocol's metadata."""
         return {

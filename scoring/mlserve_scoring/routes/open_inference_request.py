@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.routes.open_inference import JSON_SIZE
 from mlserve_scoring.routes.open_inference_tensors import DTYPES, from_bytes, from_json
 from mlserve_scoring.scorers.json_body import says_true_or_false
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array
     from mlserve_scoring.transport.message import Request
 
-JSON_SIZE: Final = b"inference-header-content-length"
 _MOST_VALUES: Final = 1 << 40
 _MOST_AXES: Final = 32
 _MOST_KNOWN: Final = 2048  # bytes of JSON that are remembered

@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from mlserve_scoring.transport.codings import LEAST_COMPRESSED
 from mlserve_scoring.transport.express import Express
@@ -56,10 +56,10 @@ class Connections(Protocol):
     def draining(self) -> bool:
         """Return whether every reply must be its connection's last."""
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Any) -> None:
         """Take note of a new connection."""
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Any) -> None:
         """Forget a connection."""
 
 

@@ -8,7 +8,7 @@ import os
 import select
 import socket
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mlserve_scoring.transport.connection import Answering, Connection
 from mlserve_scoring.transport.heads import Heads
@@ -71,6 +71,27 @@ def _keep_alive(sock: socket.socket) -> None:
         _log.debug("vanished clients are not noticed on this kind of socket, %s", error)
 
 
+class Served(Protocol):
+    """A client's connection, as a server knows it; also a protocol of asyncio. See ``connection.Connection``."""
+
+    @property
+    def number(self) -> int:
+        """Return the file descriptor."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether no request is being read or answered."""
+
+    def close_idle(self) -> None:
+        """Close when nothing is being read or answered."""
+
+    def check(self, now: float) -> None:
+        """Close when the client has taken too long; ``now`` is by the loop's clock."""
+
+    def abort(self) -> None:
+        """Close at once, whatever is lost."""
+
+
 class Server:
     """Accepts connections on a socket that another process may share.
 
@@ -99,12 +120,12 @@ class Server:
         self._accepted = 0
         self._accepted_before = 0  # the last look
         self._unaccepted = 0  # looks in a row at which somebody waited and nobody had been accepted
-        self._shaking: weakref.WeakSet[Connection] = weakref.WeakSet()  # TLS handshakes that have begun
+        self._shaking: weakref.WeakSet[Served] = weakref.WeakSet()  # TLS handshakes that have begun
         self._refresher: asyncio.TimerHandle | None = None
         self._listening: asyncio.Task[None] | None = None
         self._last_handshakes: asyncio.Future[list[Any]] | None = None
         self._heads: Heads = {}
-        self._open: set[Connection] = set()
+        self._open: set[Served] = set()
         self._server: asyncio.Server | TurnTaking | None = None
         self._answering: Answering | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -155,7 +176,7 @@ class Server:
         """Return how many connections are open, and on how many of them a request is read or answered."""
         return len(self._open), sum(not connection.is_idle for connection in self._open)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Served) -> None:
         """Take note of a new connection; close it when there is no room for it."""
         if self._certificates is not None:
             self._shaking.discard(connection)
@@ -170,7 +191,7 @@ class Server:
                 self._crowded_at = now
                 _log.error("more than %d connections are open, and more are turned away; raise nofile", self._most)
 
-    def _restore_standard(self, connection: Connection) -> None:
+    def _restore_standard(self, connection: Served) -> None:
         """Turn a client away whose connection has the number of a standard stream: what is printed would reach it."""
         _log.error("the script has closed standard streams; what it prints and what is logged is lost")
         number = connection.number
@@ -179,7 +200,7 @@ class Server:
         # libuv leaves these numbers open when it closes a connection.
         asyncio.get_running_loop().call_later(_CLOSING_S, fill_standard, number)
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Served) -> None:
         """Forget a connection."""
         self._open.discard(connection)
         if self._counts is not None and not self.draining:
@@ -187,14 +208,18 @@ class Server:
         if not self._open:
             self._empty.set()
 
-    def _connection(self) -> Connection:
+    def _connection(self) -> Any:
         if self._answering is None:
             raise RuntimeError("a server must be started before it accepts")
         self._accepted += 1
-        connection = Connection(self._answering, self, limits=self._limits, heads=self._heads)
+        connection = self._made(self._answering, self._limits)
         if self._certificates is not None:
             self._shaking.add(connection)
         return connection
+
+    def _made(self, answering: Answering, limits: Limits) -> Served:
+        """Return a new connection."""
+        return Connection(answering, self, limits=limits, heads=self._heads)
 
     async def _listen(self) -> None:
         # A duplicate, so that closing it leaves the socket itself for a last look into its queue.

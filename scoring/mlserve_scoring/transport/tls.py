@@ -28,6 +28,7 @@ class Certificates:
     Args:
         certificate: PEM file, the chain after the certificate.
         key: PEM file.
+        protocol: What is spoken, by its name in TLS (ALPN).
 
     Attributes:
         context: What connections are accepted with; stays the same object.
@@ -36,9 +37,10 @@ class Certificates:
         StartError: The files cannot be read, or do not fit.
     """
 
-    def __init__(self, certificate: str, key: str) -> None:
+    def __init__(self, certificate: str, key: str, *, protocol: str = "http/1.1") -> None:
         self._certificate = Path(certificate).absolute()  # a script may change the working folder
         self._key = Path(key).absolute()
+        self._protocol = protocol
         self._seen = self._signature()
         self._current = self._load()
         self.context = self._current
@@ -72,7 +74,7 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_CIPHERS)
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols([self._protocol])
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= getattr(ssl, "OP_NO_RENEGOTIATION", 0) | getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         try:
@@ -89,15 +91,15 @@ class Certificates:
         return context
 
 
-def certificates_of(settings: Settings) -> Certificates | None:
-    """Return the certificate of a service; nothing where it speaks without TLS.
+def certificates_of(settings: Settings, *, protocol: str = "http/1.1") -> Certificates | None:
+    """Return the certificate of a service for a protocol; nothing where it speaks without TLS.
 
     Raises:
         StartError: The files cannot be read, or do not fit.
     """
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    return Certificates(settings.tls_certificate, settings.tls_key)
+    return Certificates(settings.tls_certificate, settings.tls_key, protocol=protocol)
 
 
 def _check(setting: str, path: Path) -> None:

@@ -1,0 +1,464 @@
+"""gRPC through a service's life: start, workers, certificates, hand-over and drain; and clients of bad manners."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+import time
+
+import grpc
+import pytest
+from collection_kit import rows, until
+from collection_kit import settings as collecting
+from grpc_kit import asked, client, outputs_of
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from hyperframe.frame import Frame, GoAwayFrame
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mlserve_scoring.errors import StartError
+from mlserve_scoring.process.endpoints import check_packages
+from mlserve_scoring.settings import Settings
+from scoring_kit import read_all, write_image
+from test_runtime_tls import make_pair
+
+SCRIPT = """
+    import os
+    import time
+    import numpy as np
+    from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+    from inference_schema.schema_decorators import input_schema, output_schema
+
+    def init():
+        pass
+
+    @input_schema("seconds", NumpyParameterType(np.array([0.0])))
+    @output_schema(NumpyParameterType(np.array([1])))
+    def run(seconds):
+        time.sleep(seconds[0])
+        return np.array([PLACE])
+    """
+FIRST, SECOND, PROCESS = (SCRIPT.replace("PLACE", text) for text in ("1", "2", "os.getpid()"))
+
+
+def wait_for(seconds):
+    """Returns a request that takes so long."""
+    return asked({"seconds": ("FP64", [1], [seconds])})
+
+
+def said(answer):
+    """Returns what the script says of itself."""
+    return outputs_of(answer)["output"][2][0]
+
+
+class Load:
+    """Clients that ask one after the other, each on a channel of its own, until stopped."""
+
+    def __init__(self, port, clients, **options):
+        self.failures, self.answers = [], []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(port, options)) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, port, options):
+        with client(port, **options) as called:
+            while not self._stop.is_set():
+                call = called.start("ModelInfer", wait_for(0.001))
+                error = call.exception()
+                if error is None:
+                    self.answers.append(said(call.result()))
+                else:
+                    self.failures.append(f"{error.code()} {error.details()}")
+
+    def until(self, answer):
+        """Waits until somebody was answered so."""
+        until(lambda: answer in self.answers[-50:] or self.failures)
+
+    def stop(self):
+        """Ends the clients."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_a_hand_over_loses_no_call(start, image):
+    """Two processes, eight clients, no failure; the second has both ports alone afterwards."""
+    first = start(image({"score.py": FIRST}), grpc_port=0)
+    port = first.wait("ready")["grpc_port"]
+    load = Load(port, 8)
+    load.until(1)
+    answer, fds = first.hand_over()
+    second = start(image({"score.py": SECOND}), fd=fds[0], grpc_fd=fds[1], fds=tuple(fds))
+    for fd in fds:
+        os.close(fd)
+    first.ask("drain")
+    status = first.process.wait(10)
+    load.until(2)
+    load.stop()
+
+    assert ({"ok": True}, 2, 0) == (answer, len(fds), status)
+    assert [] == load.failures
+    assert {1, 2} == set(load.answers)
+    assert port == second.ask("status")["grpc_port"]
+
+
+def test_drain_answers_the_calls_that_are_there(start, image):
+    """A call that runs is answered, and the process ends at once afterwards, though the channel stays open."""
+    service = start(image({"score.py": FIRST}), grpc_port=0, drain_seconds=20)
+    with client(service.wait("ready")["grpc_port"]) as called:
+        called.infer(wait_for(0))
+        running = called.start("ModelInfer", wait_for(1.0))
+        until(lambda: "mlserve_requests_in_flight 2" in service.get("/metrics").body.decode())
+        begun = time.monotonic()
+        status = service.stop(10)
+        took = time.monotonic() - begun
+        answer = said(running.result())
+
+    assert (0, 1) == (status, answer)
+    assert took < 4
+
+
+def test_a_call_over_the_drain_time_is_cut(start, image):
+    """The deadline of the drain holds for calls too."""
+    service = start(image({"score.py": FIRST}), grpc_port=0, drain_seconds=0.5, max_concurrent_requests=2)
+    with client(service.wait("ready")["grpc_port"]) as called:
+        called.infer(wait_for(0))
+        running = called.start("ModelInfer", wait_for(30))
+        until(lambda: "mlserve_requests_in_flight 2" in service.get("/metrics").body.decode())
+        service.stop(10)
+
+        assert grpc.StatusCode.UNAVAILABLE == running.exception().code()
+
+
+def test_workers_share_the_port(start, image):
+    """Connections go to all workers, which drain together without a lost call."""
+    service = start(image({"score.py": PROCESS}), grpc_port=0, workers=2, metrics="open")
+    port = service.wait("ready")["grpc_port"]
+    with contextlib.ExitStack() as stack:
+        channels = [stack.enter_context(client(port)) for _ in range(4)]
+        first = {said(called.infer(wait_for(0))) for called in channels}
+        running = [called.start("ModelInfer", wait_for(0.5)) for called in channels]
+        until(lambda: "mlserve_requests_in_flight 4" in service.get("/metrics").body.decode())
+        status = service.stop()
+
+        assert first == {said(call.result()) for call in running}
+    assert 2 == len(first)
+    assert 0 == status
+
+
+def test_certificates_are_those_of_https_and_are_read_again(start, image, tmp_path):
+    """A channel trusts the certificate in the file; after a renewal new channels see the new one, open ones go on."""
+    pairs = [make_pair(tmp_path, name) for name in ("one", "two")]
+    mounted = [tmp_path / "tls.crt", tmp_path / "tls.key"]
+
+    def mount(pair):
+        for place, file in zip(mounted, pair, strict=True):
+            fresh = place.with_suffix(".new")
+            fresh.write_bytes(file.read_bytes())
+            fresh.replace(place)
+
+    mount(pairs[0])
+    service = start(image({"score.py": FIRST}), grpc_port=0, tls_certificate=str(mounted[0]), tls_key=str(mounted[1]))
+    port = service.wait("ready")["grpc_port"]
+    trusted = [pair[0].read_bytes() for pair in pairs]
+    with client(port, certificate=trusted[0]) as called, client(port, certificate=trusted[1]) as early:
+        answers = [said(called.infer(wait_for(0)))]
+        refused = early.failure("ServerLive", timeout=2).code()
+        mount(pairs[1])
+        service.wait_for_log("was read again")
+        service.wait_for_log("was read again")
+        until(lambda: service.log.count("was read again") == 2)
+        with client(port, certificate=trusted[1]) as late:
+            answers.append(said(late.infer(wait_for(0))))
+        answers.append(said(called.infer(wait_for(0))))
+    with client(port) as plain:
+        unsecured = plain.failure("ServerLive", timeout=2).code()
+
+    assert [1, 1, 1] == answers
+    assert [grpc.StatusCode.UNAVAILABLE] * 2 == [refused, unsecured]
+
+
+def test_collected_data_is_that_of_rest(start, image, tmp_path):
+    """A call is kept as the request to /v2 with the same tensors is."""
+    service = start(image({"score.py": FIRST}), grpc_port=0, **collecting(tmp_path / "kept"))
+    with client(service.wait("ready")["grpc_port"]) as called:
+        called.infer(wait_for(0.0))
+    value = {"inputs": [{"name": "seconds", "datatype": "FP64", "shape": [1], "data": [0.0]}]}
+    assert 200 == service.request("POST", "/v2/models/diabetes/infer", json.dumps(value).encode()).status
+    found = until(lambda: len(kept := rows(tmp_path / "kept", "inputs")) == 2 and kept)
+
+    assert 2 == len(found)
+
+
+def test_requests_are_accepted_until_the_delay_of_the_drain_is_over(start, image):
+    """Once told to stop the service says that it is not ready, and answers on until clients had time to notice."""
+    service = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=1.5)
+    port = service.wait("ready")["grpc_port"]
+    begun = time.monotonic()
+    service.process.terminate()
+    service.wait("draining")
+    with client(port) as called:
+        unready = [called.call("ServerReady").ready, called.health()]
+        answer = said(called.infer(wait_for(0)))
+    rest = service.request("POST", "/v2/models/diabetes/infer", b"{}").status
+    ready = service.get("/readyz")
+    status = service.process.wait(10)
+
+    assert [False, 2] == unready
+    assert (1, 400, 503, {"state": "draining"}) == (answer, rest, ready.status, ready.json)
+    assert 0 == status
+    assert time.monotonic() - begun > 1.5
+
+
+def test_a_socket_that_was_handed_over_is_left_without_delay(start, image):
+    """Somebody else accepts there already."""
+    first = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=60)
+    _, fds = first.hand_over()
+    first.ask("drain")
+    for fd in fds:
+        os.close(fd)
+
+    assert 0 == first.process.wait(10)
+
+
+def test_grpc_needs_its_feature(monkeypatch, tmp_path):
+    """Without its packages a service that is to speak gRPC does not start, and says what to do; others do."""
+    monkeypatch.setitem(sys.modules, "h2", None)
+    check_packages(Settings(tmp_path))
+
+    with pytest.raises(StartError, match="build the image with the feature 'grpc'"):
+        check_packages(Settings(tmp_path, grpc_port=0))
+
+
+def test_two_ports_must_differ(start, image):
+    """The same number for HTTP and gRPC is a wrong setting."""
+    service = start(image({"score.py": FIRST}), wait=False, port=8890, grpc_port=8890)
+
+    assert 2 == service.process.wait(10)
+    assert "grpc_port: is the port of HTTP, got 8890; choose another" in service.log
+
+
+# Clients of bad manners, which no library is.
+
+
+class Wire:
+    """A connection on which a test writes frames itself."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+        self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self.h2.initiate_connection()
+        self.events = []
+        self.flush()
+
+    def flush(self):
+        """Sends what h2 has made."""
+        self.socket.sendall(self.h2.data_to_send())
+
+    def begin(self, name="ServerLive", *, end=False, **headers):
+        """Begins a call; returns its stream."""
+        number = self.h2.get_next_available_stream_id()
+        fields = {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": f"/inference.GRPCInferenceService/{name}",
+            ":authority": "x",
+            "content-type": "application/grpc",
+            "te": "trailers",
+            **{key.replace("_", "-"): value for key, value in headers.items()},
+        }
+        if "method" in headers:
+            fields[":method"] = fields.pop("method")
+        self.h2.send_headers(number, list(fields.items()), end_stream=end)
+        self.flush()
+        return number
+
+    def send(self, number, data, *, end=True):
+        """Sends a part of a message."""
+        self.h2.send_data(number, data, end_stream=end)
+        self.flush()
+
+    def until(self, kind, number=None):
+        """Reads until an event of a kind comes; returns it, nothing when the connection ends before."""
+        while True:
+            for event in self.events:
+                if isinstance(event, kind) and (number is None or event.stream_id == number):
+                    self.events.remove(event)
+                    return event
+            data = self.socket.recv(65536)
+            if not data:
+                return None
+            self.events += self.h2.receive_data(data)
+            self.flush()
+
+    def status(self, number):
+        """Returns code and text at the end of a call, wherever they come."""
+        while True:
+            event = self.until((ResponseReceived, TrailersReceived, StreamReset), number)
+            if event is None or isinstance(event, StreamReset):
+                return None
+            found = dict(event.headers)
+            if "grpc-status" in found:
+                return int(found["grpc-status"]), found.get("grpc-message", "")
+
+    def close(self):
+        """Ends it."""
+        self.socket.close()
+
+
+@pytest.fixture(scope="module")
+def served(start_shared, tmp_path_factory):
+    """A service with short limits, and its port for gRPC."""
+    root = write_image(tmp_path_factory.mktemp("served") / "root", {"score.py": FIRST})
+    service = start_shared(root, grpc_port=0, read_timeout_s=1, idle_timeout_s=2, max_body_bytes=200_000)
+    return service, service.wait("ready")["grpc_port"]
+
+
+@pytest.fixture
+def wire(served):
+    """A connection to it."""
+    with contextlib.closing(Wire(served[1])) as made:
+        yield made
+
+
+EMPTY = b"\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "text"),
+    [
+        (EMPTY, 0, ""),
+        (b"", 3, "message: is missing, or cut off"),
+        (b"\0\0\0\0\5ab", 3, "message: is missing, or cut off"),
+        (EMPTY + b"x", 3, "message: something follows its end; this call takes one message"),
+        (b"\7\0\0\0\0", 3, "message: begins with 0 or 1, got 7"),
+        (b"\1\0\0\0\0", 3, "message: is marked as compressed, and grpc-encoding does not say how"),
+        (b"\0\xff\xff\xff\xff", 8, "The message must not exceed 200000 bytes, got 4294967295."),
+    ],
+)
+def test_messages_that_are_none_are_refused(wire, data, code, text):
+    """Each with its reason, and the connection goes on."""
+    number = wire.begin()
+    wire.send(number, data)
+    found = wire.status(number)
+    again = wire.begin()
+    wire.send(again, EMPTY)
+
+    assert (code, text) == found
+    assert (0, "") == wire.status(again)
+
+
+def test_an_unknown_compression_is_refused_with_those_that_are_read(wire):
+    """As the protocol wants it."""
+    number = wire.begin(grpc_encoding="snappy")
+    wire.send(number, b"\1\0\0\0\0")
+    event = wire.until(ResponseReceived, number)
+
+    assert ("12", "identity, gzip, deflate") == tuple(
+        dict(event.headers)[name] for name in ("grpc-status", "grpc-accept-encoding")
+    )
+
+
+@pytest.mark.parametrize(("headers", "status"), [({"method": "GET"}, "405"), ({"content_type": "text/plain"}, "415")])
+def test_what_is_no_call_gets_a_status_of_http(wire, headers, status):
+    """Browsers and probes of HTTP see why."""
+    number = wire.begin(**headers)
+
+    assert status == dict(wire.until(ResponseReceived, number).headers)[":status"]
+
+
+def test_a_message_that_does_not_arrive_ends_its_call(wire):
+    """A slow client is held to the same time as over HTTP; other calls on the connection are answered meanwhile."""
+    slow = wire.begin()
+    wire.send(slow, b"\0\0", end=False)
+    other = wire.begin()
+    wire.send(other, EMPTY)
+
+    assert (0, "") == wire.status(other)
+    assert (4, "The request did not arrive in time.") == wire.status(slow)
+
+
+def test_a_deadline_is_kept_by_the_service_too(wire):
+    """Also for a client that does not watch it."""
+    number = wire.begin(grpc_timeout="100m")
+
+    assert (4, "The deadline of the call is over.") == wire.status(number)
+
+
+def test_an_idle_connection_is_told_to_leave(served):
+    """After the idle time, so that no call on its way is lost; a client that does not listen is left."""
+    with contextlib.closing(Wire(served[1])) as wire:
+        begun = time.monotonic()
+        data = read_all(wire.socket)
+        took = time.monotonic() - begun
+    goodbyes = []
+    while data:
+        frame, length = Frame.parse_frame_header(memoryview(data[:9]))
+        if isinstance(frame, GoAwayFrame):
+            frame.parse_body(memoryview(data[9 : 9 + length]))
+            goodbyes.append((frame.last_stream_id, frame.error_code))
+        data = data[9 + length :]
+
+    assert [(2**31 - 1, 0), (0, 0)] == goodbyes
+    assert 4 <= took < 8
+
+
+def test_a_client_that_resets_its_calls_harms_nobody(wire):
+    """Hundreds of calls begun and given up, then one that is answered."""
+    for _ in range(300):
+        number = wire.begin("ModelInfer")
+        wire.h2.reset_stream(number)
+    wire.flush()
+    last = wire.begin()
+    wire.send(last, EMPTY)
+
+    assert (0, "") == wire.status(last)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=300), preface=st.booleans(), call=st.booleans())
+def test_whatever_comes_ends_at_most_its_connection(served, data, preface, call):
+    """Bytes that are no HTTP/2, or no frames of a call: the process says goodbye or nothing, and serves on."""
+    service, port = served
+    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as plain:
+        if preface:
+            http2 = H2Connection(H2Configuration())
+            http2.initiate_connection()
+            if call:
+                http2.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "x")])
+            plain.sendall(http2.data_to_send())
+        plain.sendall(data)
+        plain.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            read_all(plain)
+
+    assert "Traceback" not in service.log
+    assert service.process.poll() is None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=200))
+def test_whatever_a_message_holds_is_refused_as_such(served, data):
+    """Bytes in the place of a message are an invalid argument, or name no model that is here."""
+    service, port = served
+    with contextlib.closing(Wire(port)) as wire:
+        number = wire.begin("ModelInfer")
+        wire.send(number, len(data).to_bytes(5, "big") + data)
+        code, _ = wire.status(number)
+
+    assert code in {3, 5}
+    assert "Traceback" not in service.log
+
+
+def test_ended_streams_are_announced(wire):
+    """A good answer ends its stream, so that clients need not wait."""
+    number = wire.begin(end=False)
+    wire.send(number, EMPTY)
+
+    assert wire.until(StreamEnded, number) is not None
