@@ -385,7 +385,7 @@ def test_whatever_happens_both_ways_give_the_same(parts, is_guarded, shares, is_
     """Requests good and bad, whole and in pieces, one behind the other, and connections that end."""
     steps = [("data", 0, asked(GOOD)), TURN] * 2
     for step in itertools.chain.from_iterable(parts):
-        # An unusual body is read when it comes: what is wrong with it is told before whatever else happens in that turn.
+        # An unusual body is read when it comes: what is wrong with it is told before what else happens in that turn.
         if not is_slow:
             steps.append(step)
         elif step[0] not in {"eof", "drain"}:
