@@ -76,7 +76,7 @@ class Side:
         self.scorer._shares = self.scorer._rows.shares = shares
         if is_slow:
             self.scorer._rows = None
-        self.metrics = RequestMetrics(Metrics(), ["/score", "/"])
+        self.metrics = RequestMetrics(Metrics(), ["/score", "/"], prefix="/p")
         self.scorer.tell_shared_runs(lambda _: None)
         self.gate = Gate() if is_guarded else None
         routes = {**score_routes(self.scorer), "/": Route({"GET": lambda _, send: send(Reply(200, b"fine"))}, True)}

@@ -59,6 +59,4 @@ def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool, expre
         heads.clear()
     express = None if legacy else express  # such a client is told each time that the connection stays
     length = int(headers.get(b"content-length", b"0"))
-    heads[text] = Head(
-        request.method, request.path, request.query, headers, length, legacy, None if legacy else express
-    )
+    heads[text] = Head(request.method, request.path, request.query, headers, length, legacy, express)
