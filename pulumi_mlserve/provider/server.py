@@ -25,6 +25,7 @@ from pulumi.provider import Provider
 from pulumi.provider.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
+from pulumi_mlserve.clients.models.store_address import shown
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
 from pulumi_mlserve.core.images.reference import registry_problem
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
@@ -74,14 +75,17 @@ class Servicer(ProviderServicer):
         return empty_pb2.Empty()
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
-        given = decode(request.news).plain
+        news = decode(request.news)
+        given = news.plain
+        # An address with a signature is a login: the state has it encrypted, also where the stack's file does not.
+        signed = {name for name, value in given.items() if isinstance(value, str) and shown(value) != value}
         unknown = sorted(set(given) - {*_SETTINGS, "version"})
         wrong = {name: f"there is no such setting; known: {', '.join(_SETTINGS)}" for name in unknown}
         registry = given.get("registry")
         if isinstance(registry, str) and registry and (text := registry_problem(registry)):
             wrong["registry"] = text
         return provider_pb2.CheckResponse(
-            inputs=request.news,
+            inputs=encode(given, news.secrets | signed) if signed else request.news,
             failures=[provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in wrong.items()],
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from pulumi_mlserve.provider.main import handlers
@@ -58,3 +59,15 @@ def test_what_is_wrong_with_a_declared_secret_is_told_without_it():
     assert "" == failure.property
     assert failure.reason.startswith("appInsightsConnectionString: has no InstrumentationKey")
     assert "hunter2" not in failure.reason
+
+
+@pytest.mark.parametrize("address", ["az://models?sv=2022&sig=hunter2", "https://me:hunter2@x.blob.core.windows.net/a"])
+def test_an_address_with_a_login_in_it_is_a_secret_setting(address):
+    """The state of the provider has it encrypted, also where the stack's file has it in clear."""
+    servicer = Servicer(SimpleNamespace(), handlers(), "")
+
+    def secrets(store):
+        request = provider_pb2.CheckRequest(urn=URN, news=encode({"store": store}))
+        return decode(asyncio.run(servicer.CheckConfig(request, None)).inputs).secrets
+
+    assert ({"store"}, set()) == (secrets(address), secrets("az://models/team"))
