@@ -13,6 +13,8 @@ from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
 from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
+from pulumi_mlserve.core.images.destination import pulled_problem
+from pulumi_mlserve.core.images.reference import has_registry
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_address import beside
 from pulumi_mlserve.core.service_declarations import DataCollection, EntraSettings, TelemetrySettings
@@ -25,7 +27,8 @@ class LocalServiceArgs(TypedDict, total=False):
     """What runs, and the rules of the service."""
 
     image: Required[pulumi.Input[ImageRef] | ScoringImage]
-    """What runs: a ``ScoringImage``, its ``ref``, or the reference of an image in the local store (in Python)."""
+    """What runs: a ``ScoringImage``, its ``ref``, or in Python the reference of an image made elsewhere,
+    ``REGISTRY/REPOSITORY@sha256:…``, or of one in the local store, ``NAME@sha256:…``."""
     name: pulumi.Input[str]
     """The service's name; the resource's name by default. Lower-case letters, digits and ``-``, 3 to 32."""
     port: pulumi.Input[int]
@@ -120,14 +123,24 @@ class LocalServiceArgs(TypedDict, total=False):
 
 
 _AUTH_BY_DEFAULT: Final = False
-_REFERENCE: Final = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
+_LOCAL: Final = re.compile(r"[^@/]+@sha256:[0-9a-f]{64}")
+_PARTS: Final = ("name", "digest", "reference", "python", "models", "features", "contract")
 
 
 def _check(given: Mapping[str, Any]) -> list[Problem]:
     problems, image = check_auth(given, default=_AUTH_BY_DEFAULT), given.get("image")
-    if isinstance(image, str) and not _REFERENCE.fullmatch(image):
-        problems.append(Problem("image", f"must be a ScoringImage, its ref, or NAME@sha256:…, got {image!r}"))
+    if isinstance(image, str) and not _LOCAL.fullmatch(image):
+        problems += [Problem("image", wrong)] if (wrong := _image_problem(image)) else []
     return problems
+
+
+def _image_problem(text: str) -> str | None:
+    if has_registry(text) or "://" in text:
+        return pulled_problem(text)
+    return (
+        f"must be a ScoringImage, its ref, NAME@sha256:… of the local image store, or REGISTRY/REPOSITORY@sha256:…, "
+        f"got {text!r}"
+    )
 
 
 class LocalService(pulumi.ComponentResource):
@@ -175,7 +188,7 @@ class LocalService(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         name = given.get("name", resource_name)
         # Part by part, so that a preview shows which of them it does not know yet.
-        image = _image(given["image"])
+        image = _image(resource_name, given["image"], child)
 
         settings = {key: value for key, value in given.items() if key in shape_of(LocalProcessInputs).by_name}
         inputs = {**settings, "name": name, "image": image}
@@ -226,13 +239,16 @@ def _route(scoring_uri: pulumi.Output[str], route: str, setting: Any) -> pulumi.
     return both.apply(lambda known: "" if known["setting"] in {False, "off"} else beside(known["uri"], route))
 
 
-def _image(given: Any) -> Any:
+def _image(resource_name: str, given: Any, opts: pulumi.ResourceOptions) -> Any:
     if isinstance(given, ScoringImage):
         return given.parts
-    if isinstance(given, str):
+    if not isinstance(given, str):
+        return given
+    if _LOCAL.fullmatch(given):
         name, _, digest = given.partition("@")
         return {"name": name, "digest": digest, "reference": given}
-    return given
+    pulled = OwnResource("PulledImage", resource_name, {"reference": given}, opts)
+    return {name: pulled.output(name) for name in _PARTS}
 
 
 def _described() -> frozenset[str]:

@@ -230,6 +230,38 @@ class ImageOutputs(TypedDict, total=False):
     """The name under which it was claimed, which stays when an alias renames the resource."""
 
 
+class PulledImageInputs(TypedDict, total=False):
+    """An image made elsewhere, taken into the local image store."""
+
+    reference: Required[str]
+    """Where it lies, by digest: ``REGISTRY/REPOSITORY@sha256:…``."""
+
+
+class PulledImageOutputs(TypedDict, total=False):
+    """What the image says of itself."""
+
+    name: Required[str]
+    """The image's name."""
+    digest: Required[str]
+    """The digest of the image's manifest, ``sha256:…``."""
+    reference: Required[str]
+    """Where the image lies."""
+    python: Required[str]
+    """The Python version inside."""
+    models: Required[Sequence[ModelRef]]
+    """The models inside."""
+    features: Required[Sequence[str]]
+    """What of the runtime it holds beyond scoring."""
+    contract: Required[Any]
+    """What a service of this image accepts and returns: JSON Schema and samples."""
+    size: Required[int]
+    """Bytes of all layers together."""
+    owner: str
+    """Tells this resource's claim in the image store from that of one that replaces it."""
+    claimant: str
+    """The name under which it was claimed, which stays when an alias renames the resource."""
+
+
 class LocalProcessInputs(ServiceSettings, total=False):
     """A service that runs as a process of this machine."""
 
@@ -355,6 +387,7 @@ RESOURCES: Final[tuple[Declaration, ...]] = (
     Declaration("Image", ImageInputs, ImageOutputs),
     Declaration("LocalProcess", LocalProcessInputs, LocalProcessOutputs),
     Declaration("Model", ModelInputs, ModelOutputs, imported_by="NAME:VERSION"),
+    Declaration("PulledImage", PulledImageInputs, PulledImageOutputs),
     Declaration("ServiceKeys", ServiceKeysInputs, ServiceKeysOutputs),
     Declaration("ServiceRecord", ServiceRecordInputs, ServiceRecordOutputs),
 )

@@ -19,6 +19,7 @@ _HANDLERS: Final[Mapping[str, tuple[str, str]]] = {
     "Image": ("image", "ImageHandler"),
     "LocalProcess": ("local_process", "LocalProcessHandler"),
     "Model": ("model", "ModelHandler"),
+    "PulledImage": ("pulled_image", "PulledImageHandler"),
     "ServiceKeys": ("service_keys", "ServiceKeysHandler"),
     "ServiceRecord": ("service_record", "ServiceRecordHandler"),
 }

@@ -33,6 +33,14 @@ OUTPUTS = {
         "size": 9,
         "python": "3.11",
     },
+    "mlserve:index:PulledImage": {
+        "name": "price",
+        "digest": "sha256:" + "1" * 64,
+        "contract": {"schema": 1},
+        "features": ["telemetry"],
+        "python": "3.11",
+        "models": [],
+    },
     "mlserve:index:LocalProcess": {
         "scoringUri": "http://127.0.0.1:8890/score",
         "swaggerUri": "http://127.0.0.1:8890/swagger.json",
@@ -218,6 +226,23 @@ def test_features_go_into_the_image_and_are_told_to_the_service(run):
     assert ["telemetry"] == made["LocalProcess::diabetes"]["image"]["features"]
 
 
+def test_an_image_made_elsewhere_is_a_child_that_says_what_it_holds(run):
+    """Its contract and features come from itself."""
+    reference = "x.io/team/price@sha256:" + "1" * 64
+    seen = {}
+
+    def program():
+        service = pulumi_mlserve.LocalService("price", image=reference)
+        return service.contract.apply(lambda contract: seen.update(contract=contract))
+
+    made = run(program)
+
+    assert {"reference": reference} == made["PulledImage::price"]
+    assert ["telemetry"] == made["LocalProcess::price"]["image"]["features"]
+    assert reference == made["ServiceRecord::price"]["image"]["reference"]
+    assert {"schema": 1} == seen["contract"]
+
+
 def test_outputs_are_what_the_service_says(run):
     """Every promised output is there."""
     seen = {}
@@ -280,7 +305,8 @@ def test_outputs_are_what_the_service_says(run):
                 f"LocalService: 'num_replicas': {why_not_local('num_replicas')};"
                 f" 'vnet_name': {why_not_local('vnet_name')};"
                 " 'secondary_key': is given, but auth_enabled is not true; switch it on or leave this out;"
-                " 'image': must be a ScoringImage, its ref, or NAME@sha256:…, got 'price'"
+                " 'image': must be a ScoringImage, its ref, NAME@sha256:… of the local image store, or"
+                " REGISTRY/REPOSITORY@sha256:…, got 'price'"
             ),
         ),
         (

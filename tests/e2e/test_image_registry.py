@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from programs import free_port, tiny, weights
-from registry_kit import get, registry
+from programs import free_port, program, tiny, weights
+from registry_kit import Pattern, at, client, get, image_of, registry
+from scoring_client import ask
+
+from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def tags(real, repository="ml/tiny"):
     return sorted(json.loads(body)["tags"] or ()) if status == 200 else []
 
 
-def test_a_stack_pushes_its_image_and_takes_it_along(workspace, real):
+def test_a_stack_pushes_its_image_and_takes_it_along(real, workspace):
     """By configuration; the second up does nothing, a changed model moves the tag, destroy leaves nothing."""
     folder = tiny(workspace.folder / "program", (free_port(), free_port()))
     with (folder / "__main__.py").open("a", encoding="utf-8") as file:
@@ -44,3 +47,50 @@ def test_a_stack_pushes_its_image_and_takes_it_along(workspace, real):
 
     stack.destroy().ok()
     assert [] == tags(real)
+
+
+def test_a_service_runs_an_image_that_another_machine_pushed(real, workspace, workspaces):
+    """By its digest alone: contract, models and bytes come from the registry; moved elsewhere it is the same image."""
+    folder = tiny(workspace.folder / "program", (free_port(), free_port()))
+    with (folder / "__main__.py").open("a", encoding="utf-8") as file:
+        file.write('pulumi.export("reference", image.reference)\npulumi.export("revision", first.revision)\n')
+    maker = workspace.stack(folder)
+    maker.up().ok()
+    revision = maker.outputs()["revision"]
+    maker.pulumi("config", "set", "mlserve:registry", real.host).ok()
+    moved = maker.preview()
+    maker.up().ok()
+    reference = maker.outputs()["reference"]
+
+    assert ["update"] == [step.op for step in moved.steps if step.kind == "Image"]
+    assert [] == [step.op for step in moved.steps if step.kind == "LocalProcess" and step.op != "same"]
+    assert revision == maker.outputs()["revision"]
+
+    body = """
+    first = LocalService("first", image="REFERENCE", port=PORT)
+    pulumi.export("scoring_uri", first.scoring_uri)
+    pulumi.export("contract", first.contract)
+    """
+    body = body.replace("PORT", str(free_port()))
+    other = workspaces()
+    user = other.stack(program(other.folder / "program", body.replace("REFERENCE", reference), "user"))
+    user.up().ok()
+    outputs = user.outputs()
+
+    assert [6.0] == ask(outputs["scoring_uri"], {"data": [[1.0, 2.0]]}).body
+    assert "samples" in outputs["contract"]
+    assert "tiny:1" in other.run("mlserve", "services", "list").ok().output
+    user.pulumi("preview", "--expect-no-changes").ok()
+    manifest, blobs = image_of(Pattern(1000, b"foreign").source())
+    with client() as ours:
+        foreign = ours.push(at(real, "foreign:1"), manifest, MANIFEST_TYPE, blobs).reference
+    program(other.folder / "program", body.replace("REFERENCE", str(foreign)), "user")
+    refused = user.preview_text()
+
+    assert 0 != refused.code
+    assert "needs a target that runs containers" in refused.output
+    program(
+        other.folder / "program", body.replace("REFERENCE", reference.replace("@", ":dev#").partition("#")[0]), "user"
+    )
+    assert "has no digest" in user.preview_text().output
+    program(other.folder / "program", body.replace("REFERENCE", reference), "user")

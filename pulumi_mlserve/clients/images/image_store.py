@@ -15,6 +15,7 @@ from pulumi_mlserve.clients.images.image_blobs import ImageBlobs, image_blobs
 from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
 from pulumi_mlserve.clients.images.image_export import ImageExport
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
+from pulumi_mlserve.clients.images.image_pull import ImagePull, ToldImage
 from pulumi_mlserve.clients.images.image_records import ImageRecords, ImageWords
 from pulumi_mlserve.clients.images.image_sbom import sbom_blobs, sbom_of
 from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from pulumi_mlserve.clients.images.export_place import Form
     from pulumi_mlserve.clients.interruption import Cancelled, Progress
+    from pulumi_mlserve.clients.registries.registry_client import RegistryClient
     from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
     from pulumi_mlserve.core.images.layers import LayerPlan
 
@@ -86,6 +88,39 @@ class ImageStore:
             image = build.run(claimant, owner)
         self.clear_abandoned()
         return image
+
+    def pull(  # noqa: PLR0913  two subjects and keywords
+        self,
+        client: RegistryClient,
+        image: ToldImage,
+        *,
+        claimant: str,
+        owner: str | None = None,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> BuiltImage:
+        """Take an image out of a registry, reading only the layers that are not here yet.
+
+        Args:
+            client: Talks with the registry.
+            image: What was found there.
+            claimant: Who wants the image.
+            owner: Which of the claimant's lives it is; see ``remove``.
+            progress: Told what is done, with bytes.
+            cancelled: Asked often; what arrived whole stays for the next pull.
+
+        Raises:
+            CancelledError: It was cancelled.
+            OperationError: The disk is full, or bytes cannot be had as their digests say.
+        """
+        with self._shared(progress, cancelled):
+            found = self.whole(image.built.digest)
+            if found is None:
+                found = ImagePull(client, self._places, self._layers, progress, cancelled).run(image)
+            self._records.claim(found.name, found.digest, claimant, owner)
+            if not found.existed:
+                self._records.put(found)
+        return found
 
     def clear_abandoned(self) -> None:
         """Remove what builds that died left and no image uses, unless another run is at work here."""

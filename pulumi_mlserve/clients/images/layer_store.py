@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, read_json
 from pulumi_mlserve.clients.images.layer_writer import CHUNK, ahead, tar_stream, unpacked_stream, write_packed
+from pulumi_mlserve.clients.images.rootfs import model_folder
 from pulumi_mlserve.clients.images.source_files import file_hash
 from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progress, stop_if
 from pulumi_mlserve.clients.models.work import Work
@@ -76,7 +77,7 @@ class LayerStore:
             blob = write_packed(tar_stream(ordered), temporary, each=work.step)
             temporary.replace(self._places.blob(blob.digest))
         sync(self._places.blob(blob.digest).parent)
-        return self._written(
+        return self.written(
             ImageLayer(key.kind, key.name, key.key, blob.digest, blob.diff_id, blob.size, TAR_GZIP_TYPE), ()
         )
 
@@ -110,7 +111,36 @@ class LayerStore:
                 f"model {model.name}: {', '.join(wrong) or 'a file'} is not what was registered; "
                 "the model store is damaged, register the model again"
             ) from error
-        return self._written(ImageLayer(key.kind, key.name, key.key, digest, digest, size, TAR_TYPE), files)
+        return self.written(ImageLayer(key.kind, key.name, key.key, digest, digest, size, TAR_TYPE), files)
+
+    def taken(
+        self,
+        layer: ImageLayer,
+        files: Sequence[FileEntry],
+        *,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> ImageLayer:
+        """Write down a model's layer that came from elsewhere, once its bytes can be made of its files.
+
+        Raises:
+            OperationError: They cannot, as with a layer of another form than ours.
+        """
+        work = Work(f"checking {layer.name}", sum(file.size for file in files), progress, cancelled)
+        digest, size = _measure(self._model_tar(model_folder(layer), files), work.step)
+        if (digest, size) != (layer.digest, layer.size):
+            raise OperationError(
+                f"layer {layer.name}: has another form than this version writes; build the image again with this one"
+            )
+        return self.written(layer, files)
+
+    def written(self, layer: ImageLayer, files: Sequence[FileEntry]) -> ImageLayer:
+        """Write down a layer whose bytes are here; ``files`` are those of a model's, by their hashes."""
+        self._places.write_json(
+            self._places.layer(layer.key),
+            {**layer_document(layer), "files": [[file.path, file.sha256, file.size] for file in files]},
+        )
+        return layer
 
     def stream(self, layer: ImageLayer, folder: str | None = None) -> Iterator[bytes]:
         """Give the bytes of a layer as a registry gets them.
@@ -171,13 +201,6 @@ class LayerStore:
             return True
         path.unlink(missing_ok=True)
         return False
-
-    def _written(self, layer: ImageLayer, files: Sequence[FileEntry]) -> ImageLayer:
-        self._places.write_json(
-            self._places.layer(layer.key),
-            {**layer_document(layer), "files": [[file.path, file.sha256, file.size] for file in files]},
-        )
-        return layer
 
 
 def _measure(stream: Iterator[bytes], each: Callable[[int], None]) -> tuple[str, int]:

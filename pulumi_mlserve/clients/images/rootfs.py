@@ -155,6 +155,8 @@ def _extract(stream: _Readable, root: Path) -> None:
             if path.is_absolute() or ".." in path.parts:
                 raise tarfile.TarError(f"a path leads out of the image, got {member.name!r}")
             target = root / path
+            if target.parent.resolve() != root.resolve() / path.parent:
+                raise tarfile.TarError(f"a path leads through a link, got {member.name!r}")
             if member.isdir():
                 target.mkdir(exist_ok=True)
             elif member.issym():
@@ -187,6 +189,8 @@ def _link_tree(source: Path, target: Path) -> None:
     with os.scandir(source) as items:
         for item in items:
             there = target / item.name
+            if there.is_symlink():
+                raise OperationError(f"{there.relative_to(target)}: a link of one layer has the place of another's")
             if item.is_dir(follow_symlinks=False):
                 there.mkdir(exist_ok=True)
                 _link_tree(Path(item.path), there)

@@ -12,8 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pulumi_mlserve.core.images.image import is_image_name
 from pulumi_mlserve.core.images.reference import (
     Reference,
+    has_registry,
+    parse_reference,
+    reference_problem,
     registry_problem,
     repository_at,
     repository_problem,
@@ -22,7 +26,6 @@ from pulumi_mlserve.core.images.reference import (
 from pulumi_mlserve.core.problems import Problem
 
 _CLAIM: Final = re.compile(r".*-([0-9a-f]{12})-([0-9a-f]{8})")
-_IMAGE_NAME: Final = re.compile(r"[a-z0-9][-.a-z0-9]*[a-z0-9]")
 _MOST_STACK: Final = 100
 
 
@@ -60,7 +63,7 @@ def destination_problems(given: Mapping[str, Any]) -> list[Problem]:
     elif given.get("repository") is None and isinstance(given.get("name"), str) and not problems:
         # What is wrong with it as an image's name is told by whoever checks that.
         name = given["name"]
-        text = repository_problem(name) if _IMAGE_NAME.fullmatch(name) else None
+        text = repository_problem(name) if is_image_name(name) else None
         problems += [Problem("name", f"{text}; give repository, or the image another name")] if text else []
     return problems
 
@@ -72,6 +75,21 @@ def destination_of(inputs: Mapping[str, Any], stack: str) -> Destination | None:
         return None
     repository = repository_at(registry, inputs.get("repository") or inputs["name"])
     return Destination(repository, inputs.get("registry_tag") or stack_tag(stack))
+
+
+def pulled_problem(text: str) -> str | None:
+    """Return what is wrong with the reference of an image that a service is to run, or None."""
+    if wrong := reference_problem(text):
+        return wrong
+    if not has_registry(text):
+        return f"names no registry, got {text!r}; write REGISTRY/REPOSITORY@sha256:…, for Docker Hub docker.io/…"
+    found = parse_reference(text)
+    if found.digest is None:
+        return (
+            f"has no digest, got {text!r}; a tag may mean another image tomorrow, so give "
+            f"{found.name}@sha256:…, which mlserve images pull {text} prints"
+        )
+    return None
 
 
 def stack_tag(stack: str) -> str:

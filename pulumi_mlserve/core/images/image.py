@@ -186,8 +186,13 @@ class BuiltImage:
         return f"{self.name}@{self.digest}"
 
 
+def is_image_name(value: str) -> bool:
+    """Tell whether this may name an image."""
+    return 3 <= len(value) <= 32 and _IMAGE_NAME.fullmatch(value) is not None  # noqa: PLR2004  Azure ML v1's rule
+
+
 def _image_name(value: str) -> str:
-    if not 3 <= len(value) <= 32 or not _IMAGE_NAME.fullmatch(value):  # noqa: PLR2004 - the rule, said in the message
+    if not is_image_name(value):
         raise refused(
             f"not a name for an image, got {value!r}; use 3 to 32 lower-case letters, digits, '-' and '.', "
             "with a letter or digit at both ends"

@@ -18,6 +18,7 @@ from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.clients.processes.process_spec import taken_name
 from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.declarations import LocalProcessInputs
+from pulumi_mlserve.core.images.reference import has_registry
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
 from pulumi_mlserve.core.service_address import ServiceAddress
@@ -25,6 +26,7 @@ from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id
 from pulumi_mlserve.core.service_runtime import runtime_form
 from pulumi_mlserve.core.shapes import shape_of
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
+from pulumi_mlserve.provider.pulled_images import pull_image, release_pulled
 from pulumi_mlserve.provider.service_surroundings import collected_note, other_platform, surroundings_problems
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
@@ -63,10 +65,11 @@ class LocalProcessHandler:
 
     def drift(self, call: Call) -> Mapping[str, Any]:
         """Report a process that has died: looking costs next to nothing."""
+        same = _same_image(call)
         if _elsewhere(call):
-            return {}
+            return same
         status = workplace(call.settings).processes.status(_service_id(call))
-        return {} if status.alive else {"running": False}
+        return same if status.alive else {**same, "running": False}
 
     def deletes_first(self, call: Call) -> bool:
         """A new name is a new service; only where it has the old one's port must that go first."""
@@ -112,6 +115,7 @@ class LocalProcessHandler:
         workplace(call.settings).processes.stop(identity, drain, call.status, call.cancelled, call.state.get("owner"))
         if note := collected_note(identity):
             call.info(note)
+        release_pulled(call)
 
     def _forecast(self, call: Call) -> dict[str, Any]:
         kept = {name: value for name, value in call.state.items() if name in {"port", "host"}}
@@ -128,11 +132,14 @@ class LocalProcessHandler:
 
     def _spec(self, call: Call) -> ProcessSpec:
         place, image = workplace(call.settings), call.news["image"]
+        owner = str(call.state.get("owner") or secrets.token_hex(_OWNER_BYTES))
         built = place.images.get(image["digest"])
+        if built is None and has_registry(image["reference"]):
+            built = pull_image(call, image["reference"], owner, at="image")
         if built is None:
             raise OperationError(
                 f"image: {image['reference']} is not in the local image store of this machine; "
-                "run pulumi up with the image in the same program, or refresh its stack here"
+                "run pulumi up with the image in the same program, or push it to a registry (mlserve:registry)"
             )
         if problem := other_platform(built.platform):
             raise OperationError(f"image: {problem}")
@@ -150,7 +157,7 @@ class LocalProcessHandler:
             revision=str(_revision(call)),
             port=call.news.get("port", call.state.get("port")),
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
-            owner=str(call.state.get("owner") or secrets.token_hex(_OWNER_BYTES)),
+            owner=owner,
             holder=call.urn,
             **given,
         )
@@ -161,6 +168,14 @@ def _identity(image: Any) -> Any:
     if not isinstance(image, Mapping):
         return image
     return {name: image[name] for name in ("name", "digest", "reference") if name in image}
+
+
+def _same_image(call: Call) -> dict[str, Any]:
+    """Return the image as it is named now if only its place is another: that is no difference to what runs."""
+    old, new = call.olds.get("image"), call.news.get("image")
+    if old == new or not isinstance(old, Mapping) or not isinstance(new, Mapping) or has_unknown([old, new]):
+        return {}
+    return {"image": new} if old.get("digest") == new.get("digest") is not None else {}
 
 
 def _service_id(call: Call) -> str:
@@ -244,9 +259,11 @@ def _revision(call: Call) -> Any:
             inputs[name] = _without_values(inputs[name])
     # What is not given does not count, so that a later release's settings leave a revision its name.
     given = {name: inputs[name] for name in _SETTINGS if name != "start_seconds" and inputs.get(name) is not None}
-    content = [inputs["image"], given]
-    if has_unknown(content):
+    image: Mapping[str, Any] = inputs["image"]
+    if has_unknown([image, given]):
         return UNKNOWN
+    # Where the image lies does not count: moved to another registry it is the same.
+    content = [{**image, "reference": f"{image['name']}@{image['digest']}"}, given]
     hashed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return hashed[:12]
 
