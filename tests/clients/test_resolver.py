@@ -408,3 +408,41 @@ def test_the_quickstarts_environment_locks_and_installs(tmp_path):
     assert again == folder
     assert time.monotonic() - started < 0.5
     assert {"numpy", "orjson"} <= modules(folder)
+
+
+def test_every_package_without_a_wheel_is_listed_with_what_needs_it(resolver, wheels):
+    """Asked for or only needed, in one answer; a conflict of versions is still one."""
+    make_wheel(wheels, "shop", "1.0", needs=["deeper", "sourceonly"])
+    make_wheel(wheels, "deeper", "1.0", needs=["windowsonly>=1"])
+    make_wheel(wheels, "windowsonly", "1.0", tag="cp311-cp311-win_amd64")
+    lacks = f"has no wheel for Python 3.11 on linux/amd64; {OTHERS}"
+    found = set(problems_of(resolver.lock, asking("shop", "old==1.0")))
+
+    assert {f"{AT}:1: shop needs sourceonly, which {lacks}"} < found
+    assert {f"requirements_file: deeper needs windowsonly, which {lacks}"} < found
+    assert len(found) == 3
+    assert any("write old==1.5" in problem for problem in found)
+
+
+def test_the_same_versions_are_locked_for_another_platform(resolver, wheels):
+    """Or each version that has no wheel there is told."""
+    make_wheel(wheels, "both", "1.0", tag="cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64")
+    make_wheel(wheels, "both", "1.0", tag=f"cp311-cp311-{MANYLINUX}")
+    make_wheel(wheels, "both", "1.1", tag=f"cp311-cp311-{MANYLINUX}")
+    lock = resolver.lock(asking("both", "beta==1.0"), "linux/arm64")
+    here = resolver.lock_like(lock, "linux/amd64")
+
+    assert lock.packages == here.packages == (("beta", "1.0"), ("both", "1.0"))
+    assert (here.platform, here.key == lock.key) == ("linux/amd64", False)
+    assert "native==1.0 has no wheel for Python 3.11 on linux/arm64" in str(
+        problems_of(resolver.lock_like, resolver.lock(asking("native")), "linux/arm64")
+    )
+
+
+def test_constraints_limit_without_asking(resolver):
+    """As pip has it."""
+    spec = environment_from(
+        requirements_text="alpha\n-c limits.txt\n", read=lambda _: "beta<2\nnative==1.0\n", python="3.11"
+    )
+
+    assert resolver.lock(spec).packages == (("alpha", "1.0"), ("beta", "1.0"))

@@ -13,7 +13,15 @@ from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.clients.environments.uv_command import UvAnswer, own_interpreter, run_uv
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
-from pulumi_mlserve.core.environments.conflicts import Failure, explain_conflict, place_of, read_failure, unknown_advice
+from pulumi_mlserve.core.environments.conflicts import (
+    Failure,
+    explain_conflict,
+    needed_by,
+    place_of,
+    read_failure,
+    unknown_advice,
+    without_wheels,
+)
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec
 from pulumi_mlserve.core.environments.locks import Lock, Pin, asked_hash, lock_key, made_for, read_pins, write_pins
 from pulumi_mlserve.core.environments.wheel_floors import ceiling, pickle_advice
@@ -63,6 +71,7 @@ class Question:
         self._cache = cache
         self._progress = progress
         self._cancelled = cancelled
+        self._left_out: list[str] = []
         self._requirements = list(spec.requirements if requirements is None else requirements)
         self.asked = asked_hash([*self._requirements, *spec.beside], spec.python, platform)
 
@@ -121,12 +130,28 @@ class Question:
             failure = read_failure(answer.errors)
             name = _name(failure.wanted)
             if name not in map(_name, requirements):
+                if failure.kind == "conflict" and (found := self._below(answer.errors)):
+                    problems += found
+                    continue
                 if problems:  # the rest may come from what was proposed
                     raise InvalidInputError(problems)
                 raise self._refusal(failure, answer.errors)
             problem, proposal = self._one_package(failure)
             problems.append(problem)
             requirements = [text for text in requirements if _name(text) != name] + ([proposal] if proposal else [])
+
+    def _below(self, errors: str) -> list[Problem]:
+        """Return the packages that others need and that have no wheel at all; they are left out from then on."""
+        found = []
+        for name in without_wheels(errors):
+            if name in self._left_out or self._ask([name], ["--no-deps"])[0].status == 0:
+                continue
+            self._left_out.append(name)
+            asker, place = needed_by(errors, name, self.spec.origins)
+            needed = f"{f'{place}: ' if place else ''}{asker} needs {name}, which" if asker else name
+            message = f"{needed} has no wheel for Python {self.spec.python} on {self.platform}; {_NO_WHEEL_ADVICE}"
+            found.append(Problem(self.spec.source, message))
+        return found
 
     def _ask(self, requirements: Sequence[str], options: Sequence[str], previous: str = "") -> tuple[UvAnswer, str]:
         """Return uv's answer and the lock it wrote; from its cache alone when the index cannot be reached."""
@@ -140,6 +165,10 @@ class Question:
             asked = ["pip", "compile", "--quiet", "asked.in", "--output-file", "lock.txt", "--generate-hashes"]
             asked += ["--only-binary", ":all:", "--no-header", "--no-annotate", "--no-emit-index-url"]
             asked += ["--constraints", "limits.in"] if limits else []
+            if self._left_out:
+                text = "".join(f"{name} ; python_version < '0'\n" for name in self._left_out)
+                (folder / "left_out.in").write_text(text, encoding="utf-8")
+                asked += ["--overrides", "left_out.in"]
             asked += [*own_interpreter(), *target_arguments(self.spec.python, self.platform), *options]
             answer = self._run(asked, folder)
             if answer.status and read_failure(answer.errors).kind == "offline":

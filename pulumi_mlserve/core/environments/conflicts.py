@@ -73,6 +73,21 @@ def explain_conflict(stderr: str, origins: Mapping[str, str], python: str) -> st
     return f"the packages cannot be installed together: {'; '.join(facts)}; change one of them"
 
 
+def without_wheels(stderr: str) -> list[str]:
+    """Return the packages of which a conflict says that some version has no wheel, by canonical name."""
+    plain = _MARKER.sub("", _one_line(stderr))
+    return sorted({_name(found.group(1)) for found in _NO_WHEEL.finditer(plain)})
+
+
+def needed_by(stderr: str, name: str, origins: Mapping[str, str]) -> tuple[str, str]:
+    """Return what needs a package, as a conflict says it, and where that is asked for; empty where it does not say."""
+    plain = _MARKER.sub("", _one_line(stderr))
+    for found in _DEPENDS.finditer(plain):
+        if _name(found.group(2)) == name:
+            return _asked(origins, found.group(1))
+    return "", ""
+
+
 def place_of(origins: Mapping[str, str], wanted: str) -> str:
     """Return where a requirement is asked for: its own line, else the first line about the same package, else empty."""
     return _asked(origins, wanted)[1]
