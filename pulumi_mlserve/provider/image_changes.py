@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from pulumi_mlserve.core.environments.lock_changes import described, package_changes
+from pulumi_mlserve.core.images.changes import reasons
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.values import known
 
 _SHORT: Final = 12
 
 
 def say_what_changes(call: Call) -> None:
-    """Tell which layers and packages an update moves, and which compiler."""
+    """Tell why an update builds the image anew, and which layers and packages that moves."""
+    if why := reasons(call.olds, known(call.news)):
+        call.info(f"built anew because of: {', '.join(why)}")
     olds, news = call.olds.get("layers"), call.news.get("layers")
     if not isinstance(olds, Mapping) or not isinstance(news, Mapping) or olds == news:
         return
@@ -24,7 +28,7 @@ def say_what_changes(call: Call) -> None:
     changes = package_changes(str(call.olds.get("lock") or ""), str(call.news.get("lock") or ""))
     if changes:
         call.info(f"packages: {described(changes)}")
-    compilers = [known.get("compiler") for known in (call.olds, call.news)]
+    compilers = [inputs.get("compiler") for inputs in (call.olds, call.news)]
     if all(isinstance(version, str) for version in compilers) and compilers[0] != compilers[1]:
         call.info(f"compiled by Python {' → '.join(version or 'none' for version in compilers)}")
 

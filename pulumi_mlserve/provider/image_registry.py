@@ -33,9 +33,14 @@ def with_destination(call: Call) -> dict[str, Any]:
     return {**inputs, "pushed": True}
 
 
+def has_destination(inputs: Mapping[str, Any]) -> bool:
+    """Return whether it is known where an image goes, nowhere included."""
+    return not has_unknown([inputs.get(name) for name in _NAMES])
+
+
 def reference_of(call: Call, digest: Any) -> Any:
     """Return where an image with a digest lies, or will lie; unknown where that depends on what is not known."""
-    if has_unknown([digest, [call.news.get(name) for name in _NAMES]]):
+    if has_unknown(digest) or not has_destination(call.news):
         return UNKNOWN
     destination = destination_of(call.news, call.stack)
     return f"{call.news['name']}@{digest}" if destination is None else destination.reference(digest)

@@ -289,3 +289,32 @@ def test_a_tag_that_may_not_move_is_a_warning(bench, tmp_path):
 
         assert is_there(made.state["reference"])
         assert bench.heard.told("the tag 'dev' stays where it was", "warning")
+
+
+def test_a_preview_tells_what_is_built_and_what_is_sent(bench, where):
+    """Sizes, what the registry has, and why: without packing anything."""
+    HANDLER.create(bench.call(registry=where, preview=True))
+    name = f"{where}/diabetes"
+
+    assert bench.heard.told("layers: to be packed: dependencies ", "info")
+    assert bench.heard.told(f"{name}: gets dependencies, runtime, code, model:ridge, layout, at most ", "info")
+    assert [] == list(bench.images.list())
+    made = bench.up(registry=where)
+    (bench.source / "score.py").write_text("def init(): ...\ndef run(x): ...\n")
+    bench.heard.lines.clear()
+    HANDLER.update(bench.call(before=made, registry=where, preview=True))
+    assert bench.heard.told("built anew because of: source_directory", "info")
+    assert bench.heard.told("; to be packed: code ", "info")
+    assert bench.heard.told(f"{name}: has dependencies, runtime, model:ridge; gets code, layout, at most ", "info")
+    HANDLER.update(bench_call(bench, made, preview=True, registry=f"{where}/b"))
+    assert bench.heard.told(f"{where}/b/diabetes: gets dependencies, runtime, code, model:ridge, layout", "info")
+
+
+def test_a_registry_that_does_not_answer_a_preview_is_one_warning(bench, tmp_path):
+    """It is asked once, and not for long."""
+    with registry(tmp_path / "registry") as own:
+        made = bench.up(registry=own.host)
+    (bench.source / "score.py").write_text("def init(): ...\ndef run(x): ...\n")
+    HANDLER.update(bench.call(before=made, registry=own.host, preview=True))
+
+    assert 1 == len(bench.heard.told("not known yet what it lacks", "warning"))

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from pulumi_mlserve.clients.images.forecast import LayerForecast, forecast_layers
 from pulumi_mlserve.clients.images.image_blobs import ImageBlobs, image_blobs
 from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
 from pulumi_mlserve.clients.images.image_export import ImageExport
@@ -88,6 +89,10 @@ class ImageStore:
             image = build.run(claimant, owner)
         self.clear_abandoned()
         return image
+
+    def forecast(self, plan: LayerPlan, content: ImageContent) -> Sequence[LayerForecast]:
+        """Return what is known of a plan's layers before it is built."""
+        return tuple(forecast_layers(plan, content, self._layers))
 
     def pull(  # noqa: PLR0913  two subjects and keywords
         self,

@@ -13,6 +13,7 @@ from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.image_changes import say_that_the_lock_is_the_stacks, say_what_changes
 from pulumi_mlserve.provider.image_environment import has_committed_lock, platform_of, read_environment
+from pulumi_mlserve.provider.image_forecast import say_what_is_built, say_what_is_moved
 from pulumi_mlserve.provider.image_given import digests_of, is_source_here, models_of, without_sample
 from pulumi_mlserve.provider.image_plan import content_of, plan_image
 from pulumi_mlserve.provider.image_problems import script_problems, spec_problems_of
@@ -165,6 +166,7 @@ class ImageHandler:
         if call.olds.get("recipe") == news["recipe"] and _tried(call.olds) == _tried(news):
             same = {**outputs, **call.state, "models": models}
             if call.preview:
+                say_what_is_moved(call)
                 return {**same, "reference": reference_of(call, call.state.get("digest", UNKNOWN))}, None
             if (kept := self._kept(call, models)) is not None:
                 return same, kept
@@ -181,6 +183,7 @@ class ImageHandler:
             call.info("there is no sample request: a service is ready as soon as init has returned; give samples=[…]")
         outputs |= {"python": plan.inputs.python, "contract": contract or {"schema": 1, "source": "none"}}
         if call.preview:
+            say_what_is_built(call, plan, content)
             return outputs, None
         owner = call.state.get("owner") or secrets.token_hex(8)
         built = workplace(call.settings).images.build(
