@@ -124,7 +124,10 @@ def _images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _add_pairs(listed, "--tag")
     shown = group.add("show", "image_details:show_image", "show one image, its layers and packages")
     exported = group.add("export", "images:export_image", "write an image to a folder or file that other tools read")
-    for parser in (shown, exported):
+    pushed = group.add("push", "image_transfer:push_image", "push an image to a registry", store=False)
+    pulled = group.add("pull", "image_transfer:pull_image", "take an image out of a registry", store=False)
+    released = group.add("release", "image_transfer:release_image", "let go of an image that was pulled by hand")
+    for parser in (shown, exported, pushed, released):
         parser.add_argument(
             "image", metavar="NAME[@DIGEST]", help="the newest of a name, or a digest; its first digits will do"
         )
@@ -132,6 +135,9 @@ def _images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     exported.add_argument(
         "--format", choices=("layout", "tar"), default="layout", help="a folder as OCI has it, or one file of the same"
     )
+    pushed.add_argument("reference", metavar="REGISTRY/REPOSITORY[:TAG]", help="the tag is the digest's by default")
+    pulled.add_argument("reference", metavar="REGISTRY/REPOSITORY[:TAG][@DIGEST]", help="an image that was made by us")
+    _add_yes(released)
 
 
 def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
