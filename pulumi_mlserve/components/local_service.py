@@ -33,6 +33,11 @@ class LocalServiceArgs(TypedDict, total=False):
     """The service's name; the resource's name by default. Lower-case letters, digits and ``-``, 3 to 32."""
     port: pulumi.Input[int]
     """The port on 127.0.0.1, 1 to 65535; by default a free one, chosen once and kept."""
+    grpc_enabled: pulumi.Input[bool]
+    """Whether the Open Inference Protocol is spoken over gRPC too, at a port of its own; needs the image's feature
+    ``grpc``; false by default."""
+    grpc_port: pulumi.Input[int]
+    """The port of gRPC on 127.0.0.1, 1 to 65535; by default a free one, chosen once and kept."""
     auth_enabled: Annotated[bool, PLAIN]
     """Whether a request must carry one of two keys; false by default, as only this machine can reach the service."""
     primary_key: Annotated[pulumi.Input[str], SECRET]
@@ -172,6 +177,8 @@ class LocalService(pulumi.ComponentResource):
     """The contract as a page; empty with ``docs=False``."""
     metrics_uri: pulumi.Output[str]
     """The metrics, in Prometheus' form; empty with ``metrics="off"``."""
+    grpc_address: pulumi.Output[str]
+    """Where gRPC is spoken, as ``HOST:PORT``; empty without ``grpc_enabled``."""
 
     rules = Rules(why_not_local, _check)
 
@@ -216,6 +223,7 @@ class LocalService(pulumi.ComponentResource):
         self.openapi_uri = self.scoring_uri.apply(lambda uri: beside(uri, "openapi.json"))
         self.docs_uri = _route(self.scoring_uri, "docs", given.get("docs", True))
         self.metrics_uri = _route(self.scoring_uri, "metrics", given.get("metrics", "protected"))
+        self.grpc_address = process.output("grpc_address")
         self.register_outputs(
             {
                 "scoringUri": self.scoring_uri,
@@ -229,6 +237,7 @@ class LocalService(pulumi.ComponentResource):
                 "openapiUri": self.openapi_uri,
                 "docsUri": self.docs_uri,
                 "metricsUri": self.metrics_uri,
+                "grpcAddress": self.grpc_address,
             }
         )
 

@@ -271,6 +271,8 @@ class LocalProcessInputs(ServiceSettings, total=False):
     """What runs."""
     port: int
     """The port on 127.0.0.1; chosen once and kept if left out."""
+    grpc_port: int
+    """The port of gRPC on 127.0.0.1; chosen once and kept if left out."""
     cpu_cores: float
     """The most cores the process may use; no limit by default."""
     memory_gb: float
@@ -304,6 +306,10 @@ class LocalProcessOutputs(TypedDict, total=False):
     """The machine it runs on."""
     owner: str
     """Tells this resource from another that took the process over."""
+    grpc_port: int
+    """The port of gRPC on 127.0.0.1; 0 where it is not spoken."""
+    grpc_address: str
+    """Where gRPC is spoken, as HOST:PORT; empty where it is not."""
 
 
 class ServiceKeysInputs(TypedDict, total=False):

@@ -78,6 +78,7 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Texts = dict[str, str]
 _File = Annotated[str, Field(min_length=1)]
 _Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
+_Port = Annotated[int, Field(ge=1, le=65_535)]
 _Share = Annotated[int, Field(ge=1, le=1_024)]
 
 
@@ -100,6 +101,7 @@ class ServiceSpec(BaseModel):
         cors_origins: Origins whose pages may call the service; ``*`` for all.
         read_timeout_s: How long a request may take to arrive.
         idle_timeout_s: How long a connection may do nothing.
+        grpc_enabled: Whether it speaks gRPC too.
         workers: Processes that share the port.
         model_threads: Processors for one run of a model without a script.
         onnx_providers: What runs ONNX models, best first.
@@ -143,6 +145,7 @@ class ServiceSpec(BaseModel):
     cors_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Field(strict=False)] = ()
     read_timeout_s: _Seconds = 60
     idle_timeout_s: _Seconds = 150
+    grpc_enabled: bool = False
     workers: _Share = 1
     model_threads: _Share = 1
     onnx_providers: Annotated[
@@ -174,12 +177,14 @@ class LocalServiceSpec(ServiceSpec):
 
     Attributes:
         port: Where it listens on 127.0.0.1; by default a free port, chosen once and kept.
+        grpc_port: Where it speaks gRPC, by the same rule.
         cpu_cores: The most cores the service may use; no limit by default.
         memory_gb: The most memory the service may use, in GB; no limit by default.
         start_seconds: How long the service may take to become ready.
     """
 
-    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    port: _Port | None = None
+    grpc_port: _Port | None = None
     cpu_cores: _Positive | None = None
     memory_gb: _Positive | None = None
     start_seconds: _Positive = 310

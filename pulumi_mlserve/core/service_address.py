@@ -34,6 +34,11 @@ class ServiceAddress:
         """Return where the Swagger document is."""
         return beside(self.scoring_uri, "swagger.json")
 
+    @property
+    def authority(self) -> str:
+        """Return its host and port, as clients of gRPC want them."""
+        return f"{self.host}:{self.port}"
+
 
 def beside(scoring_uri: str, route: str) -> str:
     """Return where another route of the service is whose requests go to ``scoring_uri``."""

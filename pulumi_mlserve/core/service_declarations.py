@@ -82,6 +82,9 @@ class ServiceSettings(TypedDict, total=False):
     """How long a request may take to arrive, in s; 60 by default."""
     idle_timeout_s: float
     """How long a connection may do nothing, in s; 150 by default."""
+    grpc_enabled: bool
+    """Whether the Open Inference Protocol is spoken over gRPC too, at a port of its own; needs the image's feature
+    ``grpc``; false by default."""
     workers: int
     """How many processes share the port, each with a script or model of its own; 1 by default."""
     model_threads: int

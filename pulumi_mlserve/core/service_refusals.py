@@ -6,6 +6,7 @@ from typing import Final
 
 _ONE_PROCESS = "a local service is one process on this machine; leave it out, it is a setting of AKS services"
 _LOOPBACK = "a local service is reached at 127.0.0.1 alone; leave it out, it is a setting of services in a network"
+_HAND_OVER = "an update hands the socket over, so nobody needs time to send elsewhere"
 _PROBES = "a local service is watched without probes; leave it out, it is a setting of AKS services"
 _AZURE = "a local service has no place in Azure; leave it out, it is a setting of ACI services"
 
@@ -14,8 +15,10 @@ _SPELLED: Final = {
     "auth": "auth_enabled",
     "connection_string": "app_insights_connection_string",
     "cpu": "cpu_cores",
+    "enable_grpc": "grpc_enabled",
     "env": "environment_variables",
     "environment": "environment_variables",
+    "grpc": "grpc_enabled",
     "memory": "memory_gb",
     "replica_max_concurrent_requests": "max_concurrent_requests",
     "service_name": "name",
@@ -36,6 +39,7 @@ _REFUSED: Final = {
     "compute_target_name": _ONE_PROCESS,
     "cpu_cores_limit": "cpu_cores is the limit already; leave it out",
     "dns_name_label": _LOOPBACK,
+    "drain_delay_seconds": f"{_HAND_OVER}; leave it out, it is a setting of AKS services",
     "failure_threshold": _PROBES,
     "gpu_cores": "a local service sees every GPU of this machine; choose by CUDA_VISIBLE_DEVICES",
     "initial_delay_seconds": f"{_PROBES}; start_seconds says how long the start may take",

@@ -23,6 +23,7 @@ _SWITCHES: Final = {
     "ssl_enabled": ("ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname"),
     "collect_model_data": ("data_collection",),
     "enable_app_insights": ("app_insights_connection_string",),
+    "grpc_enabled": ("grpc_port",),
 }
 _STRING: Final = (
     "the connection string of the Application Insights resource, as a secret; the variable "
@@ -62,6 +63,8 @@ def check_together(given: Mapping[str, Any], later: Collection[str] = ()) -> lis
     sends = [given.get("enable_app_insights", False), given.get("otlp_endpoint")]
     if "telemetry" in given and not any(sends) and not {"enable_app_insights", "otlp_endpoint"} & {*later}:
         problems.append(Problem("telemetry", "goes nowhere; give enable_app_insights or otlp_endpoint"))
+    if given.get("grpc_port") is not None and given["grpc_port"] == given.get("port"):
+        problems.append(Problem("grpc_port", f"is the port of HTTP, got {given['grpc_port']!r}; choose another"))
     return [*problems, *_features(given)]
 
 
@@ -70,6 +73,8 @@ def features_needed(given: Mapping[str, Any]) -> dict[str, str]:
     needed = {}
     if given.get("entra") is not None:
         needed["entra"] = "entra"
+    if given.get("grpc_enabled"):
+        needed["grpc"] = "grpc_enabled"
     for setting in ("otlp_endpoint", "enable_app_insights"):
         if given.get(setting):
             needed["telemetry"] = setting

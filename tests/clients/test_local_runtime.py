@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import mlserve_scoring
 import pytest
 from mlserve_scoring.manifest import Manifest, dump
 
 from pulumi_mlserve.clients.processes.local_process import Keys, LocalProcesses, ProcessSpec
+from pulumi_mlserve.clients.processes.ports import listen_anywhere, port_of, port_problem
 from pulumi_mlserve.clients.processes.process_identity import with_settings_under
 from pulumi_mlserve.core.problems import OperationError
 
@@ -133,6 +135,64 @@ def test_updates_under_load_lose_no_request(services, spec, image, in_full):
         time.sleep(0.2)
 
     assert {"one", *names} == seen | {"one"}
+
+
+def live(port: int) -> bool:
+    """Returns whether gRPC is spoken at a port, as one call on a channel of its own says."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
+        return bool(call(b"", timeout=20) == b"\x08\x01")
+
+
+def test_grpc_has_a_port_that_is_chosen_once_and_handed_over(services, spec, image):
+    """Updates under load lose no call of gRPC either; the port stays, and goes when gRPC is switched off."""
+    spec = dataclasses.replace(spec, grpc_enabled=True)
+    first = services.start(spec)
+    failures: list[str] = []
+    done = threading.Event()
+
+    def ask_on() -> None:
+        with grpc.insecure_channel(f"127.0.0.1:{first.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            call = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
+            while not done.is_set():
+                error = call.future(b"", timeout=20).exception()
+                failures.extend([] if error is None else [str(error)])
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(ask_on) for _ in range(4)]
+        try:
+            with load(first.port) as seen:
+                second = services.update(ID, dataclasses.replace(spec, root=image("two"), revision="two"))
+                both = services.update(ID, dataclasses.replace(spec, root=image("three"), revision="three", workers=2))
+        finally:
+            done.set()
+        for client in clients:
+            client.result()
+    without = services.update(ID, dataclasses.replace(spec, grpc_enabled=False, revision="four"))
+
+    assert [] == failures
+    assert {"one", "two", "three"} >= seen
+    assert first.grpc_port not in {0, first.port}
+    assert [(first.port, first.grpc_port)] * 2 == [(now.port, now.grpc_port) for now in (second, both)]
+    assert (first.port, 0) == (without.port, without.grpc_port)
+    assert port_problem(first.grpc_port) is None
+
+
+def test_a_taken_port_of_grpc_is_named(services, spec):
+    """The setting, the port and who has it; the service then takes another port and moves to a given one."""
+    with listen_anywhere() as taken:
+        wanted = dataclasses.replace(spec, grpc_enabled=True, grpc_port=port_of(taken))
+        with pytest.raises(OperationError, match=f"^grpc_port: {port_of(taken)} is taken by process {os.getpid()}"):
+            services.start(wanted)
+        there = services.start(dataclasses.replace(wanted, grpc_port=None))
+        before = live(there.grpc_port)
+        known = services.port_problem(ID, there.grpc_port)
+    moved = services.update(ID, wanted)
+
+    assert before
+    assert known is None
+    assert (there.port, wanted.grpc_port) == (moved.port, moved.grpc_port)
+    assert live(moved.grpc_port)
 
 
 def test_failing_script_is_named_with_its_line(services, spec, image):

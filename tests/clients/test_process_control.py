@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pulumi_mlserve.clients.processes import process_control
-from pulumi_mlserve.clients.processes.process_control import StartError, ask_drain, ask_listener, ask_status
+from pulumi_mlserve.clients.processes.process_control import StartError, ask_drain, ask_listeners, ask_status
 
 READY = b'{"state": "ready", "samples_answered": 2, "error": null}\n'
 FAILED = b'{"state": "failed", "error": {"message": "no model", "file": "score.py", "line": 3, "todo": "add it"}}\n'
@@ -94,7 +94,7 @@ def test_nobody_there_is_no_answer(tmp_path):
     answers = [ask_status(tmp_path / name) for name in ("absent", "file", "left")]
 
     assert [None, None, None] == answers
-    assert ask_listener(tmp_path / "left") is None
+    assert [] == ask_listeners(tmp_path / "left")
 
 
 def test_silence_has_an_end(tmp_path, monkeypatch):
@@ -105,17 +105,16 @@ def test_silence_has_an_end(tmp_path, monkeypatch):
         silent.listen()
 
         assert ask_status(tmp_path / "s") is None
-        assert ask_listener(tmp_path / "s") is None
+        assert [] == ask_listeners(tmp_path / "s")
 
 
-def test_listener_is_received(answering):
-    """The socket that comes is the one sent, and no child inherits it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        received = ask_listener(answering(b'{"ok": true}\n', listener.fileno()))
-        assert received is not None
-        with received:
-            assert listener.getsockname() == received.getsockname()
-            assert not received.get_inheritable()
+def test_listeners_are_received(answering):
+    """The sockets that come are those sent, and no child inherits them."""
+    with socket.create_server(("127.0.0.1", 0)) as http, socket.create_server(("127.0.0.1", 0)) as grpc:
+        first, second = ask_listeners(answering(b'{"ok": true}\n', http.fileno(), grpc.fileno()))
+        with first, second:
+            assert [http.getsockname(), grpc.getsockname()] == [first.getsockname(), second.getsockname()]
+            assert [False, False] == [first.get_inheritable(), second.get_inheritable()]
 
 
 @pytest.mark.parametrize("answer", [b'{"ok": false}\n', b"no JSON\n"])
@@ -124,12 +123,12 @@ def test_refused_hand_over_leaves_nothing_open(answering, answer):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         path = answering(answer, listener.fileno(), listener.fileno())
         before = open_files()
-        received = ask_listener(path)
+        received = ask_listeners(path)
 
-    assert received is None
+    assert [] == received
     assert open_files() <= before
 
 
 def test_yes_without_a_socket_is_no_hand_over(answering):
     """A yes without a socket is no hand-over."""
-    assert ask_listener(answering(b'{"ok": true}\n')) is None
+    assert [] == ask_listeners(answering(b'{"ok": true}\n'))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mlserve_scoring.settings import Collection, Entra, Telemetry, parse
 
+from pulumi_mlserve.clients.processes.ports import Listeners
 from pulumi_mlserve.clients.processes.process_spec import ProcessSpec, environment, fingerprint, settings_text
 from pulumi_mlserve.clients.processes.service_keys import Keys
 
@@ -29,6 +30,7 @@ CHANGES = {
     "cors_origins": ("*",),
     "read_timeout_s": 1,
     "idle_timeout_s": 1,
+    "grpc_enabled": True,
     "workers": 2,
     "model_threads": 2,
     "onnx_providers": ("cuda", "cpu"),
@@ -40,14 +42,23 @@ CHANGES = {
     "collection": Collection("/data"),
     "telemetry": Telemetry(otlp_endpoint="http://127.0.0.1:4318"),
 }
-ELSEWHERE = {"keys", "cpu_cores", "memory_gb", "start_seconds", "port", "owner", "holder", "server_name"}
+ELSEWHERE = {"keys", "cpu_cores", "memory_gb", "start_seconds", "port", "grpc_port", "owner", "holder", "server_name"}
 """Fields that are no settings of the runtime, or lie in a file of their own."""
+
+
+class Listening:
+    """What is asked of a listening socket."""
+
+    def __init__(self, port, handle):
+        self.getsockname = lambda: ("127.0.0.1", port)
+        self.fileno = lambda: handle
 
 
 def said(**changes) -> dict[str, object]:
     """Returns the settings file of a spec that differs in something."""
     spec = dataclasses.replace(SPEC, **changes)
-    return json.loads(settings_text(spec, port=1, handle=3, control=Path("/c"), keys_file=Path("/k")))
+    listeners = Listeners(Listening(1, 3), Listening(2, 4) if spec.grpc_enabled else None)
+    return json.loads(settings_text(spec, listeners, control=Path("/c"), keys_file=Path("/k")))
 
 
 def test_what_goes_without_saying_is_not_said():
@@ -79,6 +90,14 @@ def test_a_secret_of_another_value_is_another_process():
 
     assert fingerprint(one) != fingerprint(two)
     assert "first" not in repr(one)
+
+
+def test_sockets_are_told_with_their_ports():
+    """That of gRPC only where it is spoken."""
+    told = said(grpc_enabled=True)
+
+    assert (1, 3, 2, 4) == (told["port"], told["fd"], told["grpc_port"], told["grpc_fd"])
+    assert not {"grpc_port", "grpc_fd"} & said().keys()
 
 
 def test_keys_lie_in_a_file_of_their_own():

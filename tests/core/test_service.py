@@ -9,6 +9,7 @@ import pytest
 from mlserve_scoring.settings import Collection, Settings
 
 from pulumi_mlserve.core.declarations import LocalProcessInputs, ServiceRecordInputs
+from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service import LocalServiceSpec, check_local_service
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.service_runtime import runtime_form
@@ -21,6 +22,8 @@ WHOLE = {
     "tags": {"area": "health"},
     "properties": {"owner": "me"},
     "port": 8890,
+    "grpc_enabled": True,
+    "grpc_port": 8001,
     "cpu_cores": 1.5,
     "memory_gb": 2,
     "scoring_timeout_ms": 60_000,
@@ -199,10 +202,11 @@ def test_settings_and_the_runtimes_agree():
     made = runtime_form({**WHOLE, "environment_variables": {"MODE": "fast"}}, collected="/data")
     renamed = {"certificate": "tls_certificate", "certificate_key": "tls_key"}
     reached = {renamed.get(name, name) for name in made}
-    ours = {"root", "service", "revision", "host", "fd", "control", "keys_file"}  # of whoever starts the process
+    ours = {"root", "service", "revision", "host", "fd", "grpc_fd", "control", "keys_file"}  # of whoever starts it
+    others = {name for name in vars(runtime) if "it is a setting of AKS services" in (why_not_local(name) or "")}
     same = [name for name in LocalServiceSpec.model_fields if hasattr(runtime, name) and name != "port"]
 
-    assert {field.name for field in dataclasses.fields(Settings)} == ours | (reached & vars(runtime).keys())
+    assert {field.name for field in dataclasses.fields(Settings)} == ours | others | (reached & vars(runtime).keys())
     assert {name: getattr(runtime, name) for name in same} == {name: getattr(spec, name) for name in same}
 
 
@@ -315,3 +319,15 @@ def test_secrets_of_features_are_not_shown():
 def test_settings_say_which_features_they_need(settings, needed):
     """A folder for collected data needs nothing of the image."""
     assert needed == features_needed(settings)
+
+
+def test_grpc_needs_its_switch_and_a_port_of_its_own():
+    """A port alone, and the port of HTTP, are refused; the switch asks the image for its feature."""
+    alone = check_local_service({"name": "abc", "grpc_port": 8001})
+    same = check_local_service({"name": "abc", "grpc_enabled": True, "port": 8001, "grpc_port": 8001})
+
+    assert [Problem("grpc_port", "is given, but grpc_enabled is not true; switch it on or leave this out")] == alone
+    assert [Problem("grpc_port", "is the port of HTTP, got 8001; choose another")] == same
+    assert [] == check_local_service({"name": "abc", "grpc_enabled": True})
+    assert {"grpc": "grpc_enabled"} == features_needed({"grpc_enabled": True})
+    assert {} == features_needed({"grpc_enabled": False})

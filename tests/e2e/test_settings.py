@@ -161,7 +161,7 @@ variables:
     name: any
     digest: sha256:0000000000000000000000000000000000000000000000000000000000000000
     reference: any@sha256:0000000000000000000000000000000000000000000000000000000000000000
-    features: [collection, entra]
+    features: [collection, entra, grpc]
 resources:
   service:
     type: mlserve:LocalService
@@ -170,6 +170,8 @@ resources:
       image: ${image}
       workers: 2
       pathPrefix: /api
+      grpcEnabled: true
+      grpcPort: 8001
       readTimeoutS: 1.5
       sslEnabled: false
       collectModelData: true
@@ -193,9 +195,9 @@ def test_other_languages_give_the_same_settings(workspace):
     preview = stack.preview().ok()
     given = preview.step("LocalProcess other").new
 
-    assert {"workers": 2, "pathPrefix": "/api", "readTimeoutS": 1.5, "sslEnabled": False} == {
-        name: given[name] for name in ("workers", "pathPrefix", "readTimeoutS", "sslEnabled")
-    }
+    plain = {"workers": 2, "pathPrefix": "/api", "readTimeoutS": 1.5, "sslEnabled": False}
+    plain |= {"grpcEnabled": True, "grpcPort": 8001}
+    assert plain == {name: given[name] for name in plain}
     assert {"tenantId": "11111111-2222-3333-4444-555555555555", "audiences": ["api://x"]} == given["entra"]
     assert "hunter2" not in preview.plan
     assert "hunter2" not in stack.preview_text().output

@@ -231,7 +231,7 @@ def test_renamed_stack_keeps_its_process(services):
 
 def test_every_declared_setting_is_one_of_the_process(services):
     """What a program can give is what a process is started with, changes the revision and is compared."""
-    image_and_identity = {"image", "keys", "name", "port", "running"}
+    image_and_identity = {"image", "keys", "name", "port", "grpc_port", "running"}
     settings = shape_of(LocalProcessInputs).by_name.keys() - image_and_identity
     before = HANDLER._spec(asked(**SWITCHES))
     unmoved = [
@@ -263,6 +263,7 @@ WHOLE = {
     "entra": {"tenant_id": "11111111-2222-3333-4444-555555555555", "audiences": ["api://x"]},
     "environment_variables": {"A": "b"},
     "access_log": True,
+    "grpc_enabled": True,
     "health": "protected",
     "idle_timeout_s": 5,
     "log_format": "json",

@@ -146,12 +146,12 @@ class LocalProcesses:
         state = load_state(folder.path)
         return None if state is None or state.current is None else read_keys(folder.files(state.current).keys)
 
-    def port_problem(self, service_id: str, port: int) -> str | None:
+    def port_problem(self, service_id: str, port: int, setting: str = "port") -> str | None:
         """Return why the service cannot listen at `port`, or None when it is free or the service's own."""
         state = load_state(self._service_folder(service_id).path)
-        if state is not None and any(p.port == port and p.alive for p in state.processes):
+        if state is not None and any(port in p.ports and p.alive for p in state.processes):
             return None
-        return port_problem(port)
+        return port_problem(port, setting)
 
     def list(self) -> Sequence[ProcessStatus]:
         """Return the services that this machine knows, by their identity."""
@@ -167,7 +167,8 @@ class LocalProcesses:
 
     def _ports_of_others(self, folder: ServiceFolder) -> frozenset[int]:
         states = (load_state(path) for path in self._service_paths() if path != folder.path)
-        return frozenset(state.current.port for state in states if state is not None and state.current is not None)
+        known = [state.current for state in states if state is not None and state.current is not None]
+        return frozenset(port for process in known for port in process.ports)
 
     def _sweep(self) -> None:
         """Remove what a run that was cut off while removing left."""

@@ -39,8 +39,36 @@ class Holder:
         return f"process {self.pid} ({self.name})" if self.name else f"process {self.pid}"
 
 
-def listen_at(port: int) -> socket.socket:
+@dataclass(frozen=True)
+class Listeners:
+    """What a service listens on; to be closed by whoever opened it.
+
+    Attributes:
+        http: For HTTP.
+        grpc: For gRPC; None where that is not spoken.
+    """
+
+    http: socket.socket
+    grpc: socket.socket | None = None
+
+    @property
+    def handles(self) -> tuple[int, ...]:
+        """Return the numbers of the open sockets."""
+        return tuple(sock.fileno() for sock in (self.http, self.grpc) if sock is not None)
+
+    def close(self) -> None:
+        """Close all."""
+        for sock in (self.http, self.grpc):
+            if sock is not None:
+                sock.close()
+
+
+def listen_at(port: int, setting: str = "port") -> socket.socket:
     """Return a socket that listens at this port of the loopback address.
+
+    Args:
+        port: Where.
+        setting: Asks for it; errors name it.
 
     Raises:
         OperationError: The port is taken, or may not be used.
@@ -52,7 +80,7 @@ def listen_at(port: int) -> socket.socket:
         found.listen(_BACKLOG)
     except OSError as error:
         found.close()
-        raise OperationError(why_not(port, error)) from error
+        raise OperationError(why_not(port, error, setting)) from error
     found.setblocking(False)
     return found
 
@@ -72,26 +100,26 @@ def port_of(listener: socket.socket) -> int:
     return port
 
 
-def port_problem(port: int) -> str | None:
+def port_problem(port: int, setting: str = "port") -> str | None:
     """Return why nobody new can listen at the port, None when one can."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            return why_not(port, error)
+            return why_not(port, error, setting)
     return None
 
 
-def why_not(port: int, error: OSError) -> str:
+def why_not(port: int, error: OSError, setting: str = "port") -> str:
     """Return the failure to listen at a port in words that name who has it."""
     if error.errno == errno.EADDRINUSE:
         holder = port_holder(port)
         by = f" by {holder}" if holder else ""
-        return f"port: {port} is taken{by}; stop that or choose another port"
+        return f"{setting}: {port} is taken{by}; stop that or choose another port"
     if error.errno == errno.EACCES:
-        return f"port: {port} may be used by the system's administrator alone; choose one above 1023"
-    return f"port: cannot listen at {port}: {error.strerror}"
+        return f"{setting}: {port} may be used by the system's administrator alone; choose one above 1023"
+    return f"{setting}: cannot listen at {port}: {error.strerror}"
 
 
 def port_holder(port: int) -> Holder | None:

@@ -74,23 +74,20 @@ def ask_drain(path: Path) -> bool:
     return answer is not None and answer.get("ok") is True
 
 
-def ask_listener(path: Path) -> socket.socket | None:
-    """Return the process's own listening socket, shared with it from now on; None when it gives none."""
+def ask_listeners(path: Path) -> list[socket.socket]:
+    """Return the process's own listening sockets, shared with it from now on; none when it gives none."""
     try:
         with _connected(path) as line:
             line.sendall(b'{"op": "handover"}\n')
             received, handles = _receive(line)
     except OSError:
-        return None
-    for extra in handles[1:]:
-        os.close(extra)
-    if not handles:
-        return None
-    with contextlib.suppress(ValueError, OSError):
+        return []
+    with contextlib.suppress(ValueError, AttributeError):
         if json.loads(received).get("ok") is True:
-            return socket.socket(fileno=handles[0])
-    os.close(handles[0])
-    return None
+            return [socket.socket(fileno=handle) for handle in handles]
+    for handle in handles:
+        os.close(handle)
+    return []
 
 
 def _receive(line: socket.socket) -> tuple[bytes, list[int]]:

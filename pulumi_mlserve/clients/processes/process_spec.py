@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlserve_scoring.settings import Collection, Entra, Settings, Telemetry, dump
 
-from pulumi_mlserve.clients.processes.ports import LOOPBACK
+from pulumi_mlserve.clients.processes.ports import LOOPBACK, Listeners, port_of
 from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.core.service_identity import is_service_id
@@ -37,7 +37,7 @@ _PASSED_ON = (
     "TZ",
     "USER",
 )
-_NO_RESTART = frozenset({"holder", "keys", "owner", "port", "service_id", "start_seconds"})
+_NO_RESTART = frozenset({"grpc_port", "holder", "keys", "owner", "port", "service_id", "start_seconds"})
 _ALWAYS = frozenset({"schema", "root"})
 _THREAD_COUNTS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -53,6 +53,8 @@ class ProcessSpec:
         python: The interpreter that runs it.
         revision: The revision's name; a process of the same revision and settings is left alone.
         port: Where it listens on the loopback address; None keeps the port it has, or takes a free one.
+        grpc_enabled: Whether it speaks gRPC too.
+        grpc_port: Where it does, by the same rule as `port`.
         keys: The keys that open it; None switches authentication off.
         cpu_cores: How many cores it may use; None for no limit.
         memory_gb: How much memory it may use, in GB of 2**30 bytes; None for no limit.
@@ -88,6 +90,8 @@ class ProcessSpec:
     python: Path
     revision: str
     port: int | None = None
+    grpc_enabled: bool = False
+    grpc_port: int | None = None
     keys: Keys | None = None
     cpu_cores: float | None = None
     memory_gb: float | None = None
@@ -165,8 +169,8 @@ def fingerprint(spec: ProcessSpec) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
-def settings_text(spec: ProcessSpec, *, port: int, handle: int, control: Path, keys_file: Path) -> str:
-    """Return the text of the runtime's settings file for a process that listens on the open socket `handle`.
+def settings_text(spec: ProcessSpec, listeners: Listeners, *, control: Path, keys_file: Path) -> str:
+    """Return the text of the runtime's settings file for a process that listens on these sockets.
 
     What is as it is by default is left out: an image may hold an earlier runtime, which knows fewer settings.
     """
@@ -175,8 +179,10 @@ def settings_text(spec: ProcessSpec, *, port: int, handle: int, control: Path, k
         service=spec.service,
         revision=spec.revision,
         host=LOOPBACK,
-        port=port,
-        fd=handle,
+        port=port_of(listeners.http),
+        fd=listeners.http.fileno(),
+        grpc_port=None if listeners.grpc is None else port_of(listeners.grpc),
+        grpc_fd=None if listeners.grpc is None else listeners.grpc.fileno(),
         control=str(control),
         keys_file=None if spec.keys is None else str(keys_file),
         scoring_timeout_ms=spec.scoring_timeout_ms,

@@ -1,9 +1,8 @@
-"""Brings up one process of a service on a socket that listens already, and waits until it is ready to serve."""
+"""Brings up one process of a service on sockets that listen already, and waits until it is ready to serve."""
 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from pulumi_mlserve.clients.atomic_file import write_private
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
 from pulumi_mlserve.clients.processes import process_spec
 from pulumi_mlserve.clients.processes.limits import Wanted, apply_limits
-from pulumi_mlserve.clients.processes.ports import port_of
+from pulumi_mlserve.clients.processes.ports import Listeners, port_of
 from pulumi_mlserve.clients.processes.process_control import ControlStatus, ask_status
 from pulumi_mlserve.clients.processes.process_files import ProcessFiles
 from pulumi_mlserve.clients.processes.process_launch import Launched
@@ -30,16 +29,16 @@ _REPORT = "ERROR mlserve: the service cannot start"
 def launch(
     files: ProcessFiles,
     spec: ProcessSpec,
-    listener: socket.socket,
+    listeners: Listeners,
     pycache: Path,
     write_down: Callable[[Process], None],
 ) -> Process:
-    """Return a new process that begins to load; what it listens on is `listener`.
+    """Return a new process that begins to load; what it listens on are `listeners`.
 
     Args:
         files: Where its files go; nothing is there yet.
         spec: What it runs.
-        listener: A listening socket, which stays ours too.
+        listeners: Listening sockets, which stay ours too.
         pycache: Where its compiled Python files go.
         write_down: Told of the process before it does anything.
 
@@ -49,9 +48,7 @@ def launch(
     files.make()
     if spec.keys is not None:
         write_keys(files.keys, spec.keys)
-    text = process_spec.settings_text(
-        spec, port=port_of(listener), handle=listener.fileno(), control=files.control, keys_file=files.keys
-    )
+    text = process_spec.settings_text(spec, listeners, control=files.control, keys_file=files.keys)
     write_private(files.settings, text)
     log = open_log(files.log)
     try:
@@ -60,7 +57,7 @@ def launch(
             environment=process_spec.environment(spec, os.environ, pycache),
             folder=files.folder,
             log=log,
-            keep=(listener.fileno(),),
+            keep=listeners.handles,
         )
     finally:
         os.close(log)
@@ -74,7 +71,8 @@ def launch(
             boot=launched.identity.boot,
             revision=spec.revision,
             fingerprint=process_spec.fingerprint(spec),
-            port=port_of(listener),
+            port=port_of(listeners.http),
+            grpc_port=0 if listeners.grpc is None else port_of(listeners.grpc),
             path_prefix=spec.path_prefix,
             server_name=spec.server_name,
             certificate=str(spec.certificate or ""),

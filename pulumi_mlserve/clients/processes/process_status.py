@@ -33,6 +33,7 @@ class ProcessStatus:
         scoring_uri: Where requests go.
         certificate: The PEM file that it speaks HTTPS with; empty where it does not.
         holder: The resource that it is, by its URN; empty when that was not written down.
+        grpc_port: Where it speaks gRPC; 0 where it does not.
     """
 
     service_id: str
@@ -47,6 +48,7 @@ class ProcessStatus:
     scoring_uri: str = ""
     certificate: str = ""
     holder: str = ""
+    grpc_port: int = 0
 
 
 def status_of(service_id: str, folder: Path) -> ProcessStatus:
@@ -80,6 +82,7 @@ def status_of(service_id: str, folder: Path) -> ProcessStatus:
         scoring_uri=process.scoring_uri,
         certificate=process.certificate,
         holder=state.holder,
+        grpc_port=process.grpc_port,
     )
 
 

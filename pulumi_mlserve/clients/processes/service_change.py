@@ -12,10 +12,11 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
-from pulumi_mlserve.clients.processes.ports import listen_anywhere, listen_at, port_of
-from pulumi_mlserve.clients.processes.process_control import ask_listener, ask_status
+from pulumi_mlserve.clients.processes.ports import Listeners, listen_anywhere, listen_at, port_of
+from pulumi_mlserve.clients.processes.process_control import ask_listeners, ask_status
 from pulumi_mlserve.clients.processes.process_end import Drain
 from pulumi_mlserve.clients.processes.process_files import ProcessFiles, new_process_files
 from pulumi_mlserve.clients.processes.process_spec import ProcessSpec, fingerprint, taken_name
@@ -33,6 +34,18 @@ from pulumi_mlserve.core.problems import OperationError
 
 _KEYS_SECONDS = 1.1  # the process looks at the file every second: afterwards a withdrawn key opens no more
 _PATIENCE_SECONDS = 3.0  # a process that is busy may answer late; one that hangs does not answer at all
+
+
+class _Place(NamedTuple):
+    """A port to listen at: the setting that says so, what it says, and where the service listened before."""
+
+    setting: str
+    given: int | None
+    had: int | None
+
+    @property
+    def port(self) -> int | None:
+        return self.given or self.had
 
 
 @dataclass(frozen=True)
@@ -69,8 +82,8 @@ class ServiceChange:
             save_state(self.folder.path, self._owned(state))
             return current.running(self.folder.path)
         try:
-            with self._listener(current, avoid) as listener:
-                process = self._bring_up(state, listener)
+            with contextlib.closing(self._listeners(current, avoid)) as listeners:
+                process = self._bring_up(state, listeners)
         except BaseException:
             if current is None:
                 self.folder.remove()  # nothing ever served: nothing to remember
@@ -98,7 +111,8 @@ class ServiceChange:
         return replace(state, owner=self.spec.owner, holder=self.spec.holder)
 
     def _is_as_wanted(self, process: Process, wanted: str) -> bool:
-        if process.fingerprint != wanted or self.spec.port not in {None, process.port}:
+        moves = self.spec.port not in {None, process.port} or self.spec.grpc_port not in {None, process.grpc_port}
+        if process.fingerprint != wanted or moves:
             return False
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while process.alive and time.monotonic() < deadline:
@@ -115,27 +129,51 @@ class ServiceChange:
             self.progress("keys replaced; waiting until the process has read them")
             time.sleep(_KEYS_SECONDS)
 
-    def _listener(self, current: Process | None, avoid: Collection[int]) -> socket.socket:
-        """Return the socket to serve on: the old process's own, or a new one."""
-        if current is None:
-            return listen_anywhere(avoid) if self.spec.port is None else listen_at(self.spec.port)
-        port = self.spec.port or current.port
-        if current.alive and port == current.port:
-            shared = ask_listener(self.folder.files(current).control)
-            if shared is not None:
+    def _listeners(self, current: Process | None, avoid: Collection[int]) -> Listeners:
+        """Return the sockets to serve on: the old process's own, or new ones."""
+        spec = self.spec
+        places = [_Place("port", spec.port, None if current is None else current.port)]
+        if spec.grpc_enabled:
+            places.append(_Place("grpc_port", spec.grpc_port, (None if current is None else current.grpc_port) or None))
+        shared = {} if current is None else self._shared(current, {place.port for place in places})
+        with contextlib.ExitStack() as opened:
+            for sock in shared.values():
+                opened.enter_context(sock)
+            found = []
+            for place in places:
+                sock = shared.pop(place.port) if place.port in shared else self._listen(place, avoid)
+                found.append(opened.enter_context(sock))
+            for sock in shared.values():
+                sock.close()
+            opened.pop_all()
+        return Listeners(*found)
+
+    def _shared(self, current: Process, wanted: set[int | None]) -> dict[int | None, socket.socket]:
+        """Return the sockets of the old process that are wanted, by their ports; it ends if it does not give them."""
+        if not wanted & {*current.ports}:
+            return {}
+        shared: dict[int | None, socket.socket] = {}
+        if current.alive:
+            for sock in ask_listeners(self.folder.files(current).control):
+                shared[port_of(sock)] = sock
+            if shared:
                 return shared
             self.progress(f"process {current.pid} does not answer, so it ends before the new one starts")
-        if port == current.port:
-            self.folder.halt(current, self._drain)
+        self.folder.halt(current, self._drain)
+        return shared
+
+    def _listen(self, place: _Place, avoid: Collection[int]) -> socket.socket:
+        if place.port is None:
+            return listen_anywhere(avoid)
         try:
-            return listen_at(port)
+            return listen_at(place.port, place.setting)
         except OperationError as error:
-            if self.spec.port is not None:
+            if place.given is not None:
                 raise
             self.progress(f"{error}; taking another one")
             return listen_anywhere(avoid)
 
-    def _bring_up(self, state: ServiceState, listener: socket.socket) -> Process:
+    def _bring_up(self, state: ServiceState, listeners: Listeners) -> Process:
         files = new_process_files(self.folder.path)
         started: list[Process] = []
 
@@ -143,9 +181,10 @@ class ServiceChange:
             started.append(process)
             save_state(self.folder.path, replace(state, pending=process))
 
-        self.progress(f"starting revision {self.spec.revision} at port {port_of(listener)}")
+        grpc = "" if listeners.grpc is None else f", gRPC at {port_of(listeners.grpc)}"
+        self.progress(f"starting revision {self.spec.revision} at port {port_of(listeners.http)}{grpc}")
         try:
-            process = launch(files, self.spec, listener, self.pycache, write_down)
+            process = launch(files, self.spec, listeners, self.pycache, write_down)
             wait_until_ready(process, files, self.spec, self.progress, self.cancelled)
             self.folder.promote(self._owned(state), process)
         except BaseException as error:

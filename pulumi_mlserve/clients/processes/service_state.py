@@ -29,6 +29,7 @@ class Running:
         started: When the process started, in seconds since the epoch.
         folder: The service's folder on this machine.
         limits: One line for each limit: what was applied, and how exactly.
+        grpc_port: Where it speaks gRPC; 0 where it does not.
     """
 
     pid: int
@@ -38,6 +39,7 @@ class Running:
     started: float
     folder: Path
     limits: tuple[str, ...] = ()
+    grpc_port: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Process:
         limits: What was done to limit it, one line each.
         server_name: The name in its URL; empty for the loopback address.
         certificate: The PEM file that it speaks HTTPS with; empty where it does not.
+        grpc_port: Where it speaks gRPC; 0 where it does not.
     """
 
     name: str
@@ -71,6 +74,12 @@ class Process:
     limits: tuple[str, ...] = ()
     server_name: str = ""
     certificate: str = ""
+    grpc_port: int = 0
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Return all ports that are its own."""
+        return (self.port, self.grpc_port) if self.grpc_port else (self.port,)
 
     @property
     def identity(self) -> Identity:
@@ -98,6 +107,7 @@ class Process:
             started=self.started,
             folder=folder,
             limits=self.limits,
+            grpc_port=self.grpc_port,
         )
 
 

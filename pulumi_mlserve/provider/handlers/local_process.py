@@ -32,9 +32,10 @@ from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
 _OWN: Final = frozenset({"image", "keys", "running"})
+_PORTS: Final = ("port", "grpc_port")
 # Whatever the declaration adds is a setting: it moves the revision, and the process is started with it.
 _SETTINGS: Final = tuple(
-    sorted(shape_of(LocalProcessInputs).by_name.keys() - {"image", "keys", "name", "port", "running"})
+    sorted(shape_of(LocalProcessInputs).by_name.keys() - {"image", "keys", "name", "running", *_PORTS})
 )
 _OWNER_BYTES: Final = 8
 _HIDDEN: Final = frozenset({"app_insights_connection_string"})
@@ -44,23 +45,20 @@ _FILES: Final = ("certificate", "certificate_key")
 class LocalProcessHandler:
     """Starts, hands over, watches and stops the process of one service."""
 
-    compared = ("name", "image", "port", "keys", "running", *_SETTINGS)
+    compared = ("name", "image", *_PORTS, "keys", "running", *_SETTINGS)
     replaced = ("name",)
 
     def check(self, call: Call) -> Checked:
-        """Check the settings, and that the port is free or ours."""
+        """Check the settings, and that the ports are free or ours."""
         settings = {name: value for name, value in known(call.news).items() if name not in _OWN}
         found = check_local_service(settings, frozenset(call.news) - frozenset(settings))
         problems = [p for p in found if p.path not in call.news or p.path in settings]
         inputs = {**call.news, "running": True, "image": _identity(call.news.get("image"))}
-        port = settings.get("port")
         if not problems:
             problems += _name_problem(call, settings.get("name"))
         problems += surroundings_problems(call, settings, {problem.top for problem in problems})
-        if isinstance(port, int) and not problems and port != call.olds.get("port") and not _lost(call):
-            taken = workplace(call.settings).processes.port_problem(_service_id(call), port)
-            if taken and not _port_holder(call, port):
-                problems.append(Problem("port", taken.removeprefix("port: ")))
+        if not problems:
+            problems = [problem for name in _PORTS for problem in _port_problem(call, name, settings.get(name))]
         return Checked(inputs, problems)
 
     def drift(self, call: Call) -> Mapping[str, Any]:
@@ -72,8 +70,9 @@ class LocalProcessHandler:
         return same if status.alive else {**same, "running": False}
 
     def deletes_first(self, call: Call) -> bool:
-        """A new name is a new service; only where it has the old one's port must that go first."""
-        return call.news.get("port") is not None and call.news["port"] == call.state.get("port")
+        """A new name is a new service; only where it has one of the old one's ports must that go first."""
+        held = {call.state.get(name) for name in _PORTS}
+        return any(call.news.get(name) is not None and call.news[name] in held for name in _PORTS)
 
     def create(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Start the process and wait until it has answered its samples."""
@@ -103,6 +102,7 @@ class LocalProcessHandler:
         if not status.known:
             return Found("", {}, {})
         state = {**call.state, "state": _state(status), "pid": status.pid or 0, "port": status.port}
+        state["grpc_port"] = status.grpc_port
         if status.alive and not status.ready:
             raise PartialFailure(call.id, state, f"the service is up but not ready: {status.detail}")
         return Found(call.id, state, {**call.news, "running": status.alive})
@@ -118,11 +118,10 @@ class LocalProcessHandler:
         release_pulled(call)
 
     def _forecast(self, call: Call) -> dict[str, Any]:
-        kept = {name: value for name, value in call.state.items() if name in {"port", "host"}}
-        port = call.news.get("port", kept.get("port", UNKNOWN))
+        port = call.news.get("port", call.state.get("port", UNKNOWN))
+        grpc_port = call.news.get("grpc_port", call.state.get("grpc_port") or UNKNOWN)
         return {
-            **_addresses(call, port),
-            "port": port,
+            **_addresses(call, port, grpc_port),
             "revision": _revision(call),
             "pid": UNKNOWN,
             "state": "Healthy",
@@ -156,6 +155,7 @@ class LocalProcessHandler:
             python=isolated_python(built.python, cache_folder("interpreters")),
             revision=str(_revision(call)),
             port=call.news.get("port", call.state.get("port")),
+            grpc_port=call.news.get("grpc_port", call.state.get("grpc_port")) or None,
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
             owner=owner,
             holder=call.urn,
@@ -211,10 +211,18 @@ def _lost(call: Call) -> bool:
     return not workplace(call.settings).processes.status(_service_named(call, str(call.olds.get("name")))).known
 
 
+def _port_problem(call: Call, name: str, port: object) -> list[Problem]:
+    """Return who has a port that is wanted for the first time, unless this very run may take it away from it."""
+    if not isinstance(port, int) or port == call.olds.get(name) or _lost(call):
+        return []
+    taken = workplace(call.settings).processes.port_problem(_service_id(call), port, name)
+    return [Problem(name, taken.removeprefix(f"{name}: "))] if taken and not _port_holder(call, port) else []
+
+
 def _port_holder(call: Call, port: int) -> str:
     """Return which other service of the same stack has the port: this very run may be about to take it away from it."""
     processes, own = workplace(call.settings).processes, _service_id(call)
-    having = (s for s in processes.list() if s.port == port and s.service_id != own)
+    having = (s for s in processes.list() if port in {s.port, s.grpc_port} and s.service_id != own)
     forms = (service_id, plain_service_id)
     ours = (s.service for s in having if s.service_id in {of(call.project, call.stack, s.service) for of in forms})
     return next(ours, "")
@@ -224,11 +232,13 @@ def _started(call: Call, spec: ProcessSpec, start: Callable[..., Running]) -> Ru
     try:
         return start(spec, call.status, call.cancelled)
     except OperationError as error:
-        other = _port_holder(call, spec.port) if spec.port and str(error).startswith("port:") else ""
+        name = str(error).partition(":")[0]
+        port = {"port": spec.port, "grpc_port": spec.grpc_port}.get(name)
+        other = _port_holder(call, port) if port else ""
         if not other:
             raise
         raise OperationError(
-            f"port: {spec.port} is the port of service {other!r} of this stack; "
+            f"{name}: {port} is the port of service {other!r} of this stack; "
             "free it in one pulumi up, take it in the next"
         ) from error
 
@@ -275,14 +285,22 @@ def _without_values(value: Any) -> Any:
     return True
 
 
-def _addresses(call: Call, port: Any) -> dict[str, Any]:
-    news, name = call.news, call.news["name"]
-    parts = [port, *(news.get(setting) for setting in ("ssl_enabled", "ssl_cname", "path_prefix"))]
-    if has_unknown(parts):
-        return {"name": name, "scoring_uri": UNKNOWN, "swagger_uri": UNKNOWN}
-    port, tls, host, prefix = parts
-    address = ServiceAddress(host if tls and host else LOOPBACK, port, prefix or "", tls=bool(tls))
-    return {"name": name, "scoring_uri": address.scoring_uri, "swagger_uri": address.swagger_uri}
+def _addresses(call: Call, port: Any, grpc_port: Any) -> dict[str, Any]:
+    """Return the service's ports, and where its clients find it."""
+    news = call.news
+    tls, host, prefix, grpc = (news.get(name) for name in ("ssl_enabled", "ssl_cname", "path_prefix", "grpc_enabled"))
+    grpc_port = UNKNOWN if has_unknown(grpc) else grpc_port if grpc else 0
+    found = {"name": news["name"], "port": port, "grpc_port": grpc_port}
+    found |= dict.fromkeys(("scoring_uri", "swagger_uri", "grpc_address"), UNKNOWN)
+    if has_unknown([tls, host]):
+        return found
+    at = host if tls and host else LOOPBACK
+    if not has_unknown([port, prefix]):
+        address = ServiceAddress(at, port, prefix or "", tls=bool(tls))
+        found |= {"scoring_uri": address.scoring_uri, "swagger_uri": address.swagger_uri}
+    if not has_unknown(grpc_port):
+        found["grpc_address"] = ServiceAddress(at, grpc_port).authority if grpc_port else ""
+    return found
 
 
 def _outputs(call: Call, owner: str, running: Running) -> dict[str, Any]:
@@ -290,8 +308,7 @@ def _outputs(call: Call, owner: str, running: Running) -> dict[str, Any]:
         if line.startswith("not "):
             call.warn(line)
     return {
-        **_addresses(call, running.port),
-        "port": running.port,
+        **_addresses(call, running.port, running.grpc_port),
         "state": "Healthy",
         "revision": running.revision,
         "pid": running.pid,
