@@ -158,6 +158,17 @@ def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     call.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait (default: 60)")
     lock = group.add("lock", "lock:write_lock", "lock the packages of an environment file, beside it", store=False)
     declare_lock(lock)
+    shown = group.add("dockerfile", "dockerfile:show_dockerfile", "show how Docker would make an image", store=False)
+    shown.add_argument("image", metavar="NAME[@DIGEST]", help="an image of the local store; first digits will do")
+    shown.add_argument("--output", type=Path, metavar="FOLDER", help="write it there with all the files it needs")
+    shown.add_argument("--base", metavar="REFERENCE", help="what to stand on (default: what the image stands on)")
+    shown.add_argument(
+        "--packages",
+        choices=("locked", "copied"),
+        default="locked",
+        help="installed by hash while Docker builds, or copied as they are in the image (default: locked)",
+    )
+    shown.add_argument("--steps", type=Path, metavar="FILE", help="Dockerfile lines to run on the base as root")
     group.add("doctor", "doctor:examine", "say what is missing on this machine and how to get it")
     install = group.add("install", "install:install", "put the plugin into Pulumi's plugin cache", store=False)
     install.add_argument(

@@ -104,7 +104,7 @@ def content_of(call: Call) -> tuple[LayerPlan, ImageContent]:
     inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]), code)
     models = tuple(place.sources.image_model(model) for model in news.get("models") or ())
     packages = place.resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled)
-    content = ImageContent(packages=packages, code=code, origin=origin_here())
+    content = ImageContent(packages=packages, code=code, origin=origin_here(), lock=environment.lock.text)
     plan = plan_layers(dataclasses.replace(inputs, models=models, compiler=news.get("compiler") or None))
     if plan.recipe != news["recipe"]:
         raise OperationError("source_directory: files changed while this ran; run pulumi up again")

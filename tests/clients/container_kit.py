@@ -110,8 +110,13 @@ class Docker:
         options = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
         command = ["dockerd", "--host", self._socket, "--bridge", "none", "--iptables=false", "--ip-masq=false"]
         command += [f"--{name}={self._folder / place}" for name, place in options.items()]
-        with daemon(command, self._folder / "docker.log", lambda: self("version")):
-            yield self
+        try:
+            with daemon(command, self._folder / "docker.log", lambda: self("version")):
+                yield self
+        finally:
+            shared = self._folder / "exec" / "netns" / "default"  # a build with the host's network leaves it mounted
+            if shared.exists():
+                subprocess.run(["umount", "--quiet", str(shared)], check=False)
 
     def __call__(self, *arguments):
         """Run a command of the client and return what it prints."""

@@ -42,6 +42,7 @@ class ImageContent:
         base: What it stands on; none without a base image.
         origin: What is told of where it comes from.
         words: What the claimant says about it; changes nothing that identifies it.
+        lock: The packages with the hashes of their wheels; written down, and part of nothing.
     """
 
     packages: Path | None = None
@@ -50,6 +51,7 @@ class ImageContent:
     base: BaseImage | None = None
     origin: Origin = FIXED
     words: ImageWords | None = None
+    lock: str = ""
 
 
 @dataclass
@@ -167,7 +169,7 @@ class ImageBuild:
         sbom = write_sbom(self.places, inputs, manifest, self.content.packages, origin)
         known = self.records.get(digest)
         self.records.claim(inputs.name, digest, claimant, owner, self.content.words)
-        if known and known.sbom == sbom:
+        if known and known.sbom == sbom and (known.lock or not self.content.lock):
             return replace(known, written=tuple(self.written))
         image = BuiltImage(
             name=inputs.name,
@@ -180,10 +182,11 @@ class ImageBuild:
             size=sum(layer.size for layer in layers) + len(config) + len(manifest),
             contract=self.content.contract,
             models=tuple((model.name, model.version, model.digest) for model in inputs.models),
-            created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+            created=known.created if known else datetime.now(timezone.utc).isoformat(timespec="microseconds"),
             written=tuple(self.written),
             features=inputs.features,
             sbom=sbom,
+            lock=self.content.lock,
         )
         self.records.put(image)
         return image

@@ -60,6 +60,7 @@ class ImageRecords:
                 "created": image.created,
                 "features": list(image.features),
                 "sbom": image.sbom,
+                **({"lock": image.lock} if image.lock else {}),
             },
         )
 
@@ -148,6 +149,7 @@ def _image(document: dict[str, Any], path: Path) -> BuiltImage:
             existed=True,
             features=tuple(document.get("features", ())),
             sbom=document.get("sbom"),
+            lock=str(document.get("lock", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise OperationError(f"{path}: not an image's record, {error!r}; remove it and build again") from error

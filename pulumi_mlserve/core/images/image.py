@@ -162,6 +162,7 @@ class BuiltImage:
         existed: Whether the image was there already.
         features: What of the runtime it holds beyond scoring.
         sbom: Digest of the OCI artifact that lists what is inside and refers to the image.
+        lock: The packages with the hashes of their wheels, if known; no part of the image.
     """
 
     name: str
@@ -179,6 +180,7 @@ class BuiltImage:
     existed: bool = False
     features: tuple[str, ...] = ()
     sbom: str | None = None
+    lock: str = ""
 
     @property
     def reference(self) -> str:

@@ -1,0 +1,83 @@
+"""Answers `mlserve dockerfile`: how Docker would make an image of the local store, and the folder to do it in."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pulumi_mlserve.cli.images import find_image
+from pulumi_mlserve.cli.output import end_progress, progress, show_json, show_line
+from pulumi_mlserve.clients.images.build_folder import folders_of, write_build_folder
+from pulumi_mlserve.clients.images.image_store import ImageStore
+from pulumi_mlserve.clients.places import image_folder
+from pulumi_mlserve.core.images.dockerfile import DockerfileParts, dockerfile, step_problems
+from pulumi_mlserve.core.images.image import BuiltImage
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from pathlib import Path
+
+_BASE = "org.opencontainers.image.base"
+_COPIED = "copied"
+
+
+def show_dockerfile(options: Namespace) -> int:
+    """Prints the Dockerfile of an image, or writes it with all that it needs into a folder."""
+    store = ImageStore(image_folder())
+    image = find_image(store, options.image)
+    copied = options.packages == _COPIED
+    if not copied and not image.lock:
+        raise OperationError(
+            f"image {image.reference}: it is not known which wheels it was made from; copy its packages with"
+            " --packages copied, or build it again"
+        )
+    steps = _steps(options.steps)
+    try:
+        root = store.rootfs(image.digest, progress=progress)
+    finally:
+        end_progress()
+    folders = folders_of(root, copied=copied)
+    base = options.base or _base(store, image)
+    config = json.loads(store.config(image.digest))["config"]
+    try:
+        text = dockerfile(DockerfileParts(image.reference, base, config, folders, image.platform, steps))
+    except ValueError as error:
+        raise OperationError(f"image {image.reference}: {error}") from error
+    if options.output is None:
+        return show_json({"image": image.reference, "dockerfile": text}) if options.json else _printed(text)
+    write_build_folder(root, text, folders, options.output, "" if copied else image.lock)
+    if options.json:
+        return show_json({"image": image.reference, "dockerfile": text, "folder": str(options.output)})
+    show_line(f"{options.output} holds the Dockerfile and its files; docker build --tag {image.name} {options.output}")
+    return 0
+
+
+def _printed(text: str) -> int:
+    show_line(text.rstrip())
+    return 0
+
+
+def _base(store: ImageStore, image: BuiltImage) -> str:
+    """Return the reference of what the image stands on."""
+    annotations = json.loads(store.manifest(image.digest)).get("annotations", {})
+    name, digest = annotations.get(f"{_BASE}.name"), annotations.get(f"{_BASE}.digest")
+    if not name:
+        raise OperationError(
+            f"image {image.reference}: it has no base image, which Docker needs; name one that has Python"
+            f" {image.python}, with --base"
+        )
+    return name if digest is None or "@" in name else f"{name}@{digest}"
+
+
+def _steps(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperationError(f"--steps: cannot be read, {error}") from error
+    problems = step_problems(text, str(file))
+    if problems:
+        raise InvalidInputError(problems)
+    return text.splitlines()
