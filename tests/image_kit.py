@@ -33,6 +33,7 @@ class FolderModels:
         for path, content in files.items():
             file = self.folder / name / path
             file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)
             file.write_bytes(content)
             file.chmod(0o444)
             entries.append(FileEntry(path, file_hash(file), len(content)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.clients.registries.logins import Logins
 from pulumi_mlserve.clients.registries.refusals import RegistryError
 from pulumi_mlserve.clients.registries.registry_client import RegistryClient
-from pulumi_mlserve.core.images.destination import Destination, claim_tag, destination_of
+from pulumi_mlserve.core.images.destination import Destination, claim_tag, destination_of, left_claims
 from pulumi_mlserve.core.images.image import BuiltImage
+from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
@@ -60,13 +62,21 @@ def push_image(call: Call, built: BuiltImage, owner: str) -> dict[str, Any]:
     name = destination.repository.name
     claim = claim_tag(built.digest, call.stack, call.claimant, owner)
     images = workplace(call.settings).images
-    with (
-        registry_client(call) as client,
-        images.opened(built.digest, progress=call.status, cancelled=call.cancelled) as opened,
-    ):
-        sources = opened.sources(client.source)
-        pushed = client.push(destination.repository, opened.manifest, opened.media_type, sources, tags=[claim])
-        _move_tag(call, client, destination, opened.manifest, opened.media_type)
+    try:
+        with (
+            registry_client(call) as client,
+            images.opened(built.digest, progress=call.status, cancelled=call.cancelled) as opened,
+        ):
+            sources = opened.sources(client.source)
+            pushed = client.push(destination.repository, opened.manifest, opened.media_type, sources, tags=[claim])
+            _move_tag(call, client, destination, opened.manifest, opened.media_type)
+            if not call.state.get("owner"):
+                _take_over(call, client, destination, owner)
+    except (RegistryError, CancelledError):
+        raise
+    except OperationError:
+        images.drop_damaged(built.digest)
+        raise
     sent = [source for source in sources if pushed.outcomes[source.digest] == "sent"]
     if sent:
         call.info(
@@ -99,6 +109,19 @@ def is_in_registry(call: Call, inputs: Mapping[str, Any], digest: str) -> bool:
 def registry_client(call: Call, **more: Any) -> RegistryClient:
     """Return a client with this user's logins, which tells what it does and stops when asked to."""
     return RegistryClient(Logins.usual(), progress=call.status, cancelled=call.cancelled, **more)
+
+
+def _take_over(call: Call, client: RegistryClient, destination: Destination, owner: str) -> None:
+    """Claim what earlier lives of this resource pushed: a run that was killed, or the one that is being replaced."""
+    place = destination.repository
+    try:
+        for left in left_claims(client.tags(place), call.claimant, owner):
+            found = client.manifest(place.tagged(left))
+            claim = claim_tag(str(found.reference.digest), call.stack, call.claimant, owner)
+            client.tag(place.tagged(claim), found.content, found.media_type)
+            client.untag(place.tagged(left))
+    except RegistryError as error:  # an image more than needed stays in the registry, which is no failure
+        call.warn(f"{place.name}: what an earlier run pushed there stays there: {error}")
 
 
 def _move_tag(call: Call, client: RegistryClient, destination: Destination, manifest: bytes, media_type: str) -> None:

@@ -8,6 +8,7 @@ from pulumi_mlserve.core.images.destination import (
     claim_tag,
     destination_of,
     destination_problems,
+    left_claims,
     other_claims,
     own_claims,
     plain_tags,
@@ -81,6 +82,7 @@ def test_claims_of_others_are_told_from_ones_own_by_the_tags_alone():
 
     assert [mine, older] == own_claims(tags, "shop/dev/a", "1")
     assert [other, reborn] == other_claims(tags, ONE, "shop/dev/a", "1")
+    assert [mine, older] == left_claims(tags, "shop/dev/a", "3")
     assert ["dev", "release-1"] == plain_tags(tags)
 
 

@@ -66,8 +66,12 @@ class Bench(Workshop):
     def up(self, **inputs):
         """Create the image, or update it; return the call by which it is known from then on."""
         call = self.call(**inputs)
-        outputs = HANDLER.update(call) if call.id else HANDLER.create(call)[1]
-        return dataclasses.replace(call, id="diabetes", olds=call.news, state=outputs)
+        return self.after(call, HANDLER.update(call) if call.id else HANDLER.create(call)[1])
+
+    @staticmethod
+    def after(call, state):
+        """Return the call by which the image is known once there is a state."""
+        return dataclasses.replace(call, id="diabetes", olds=call.news, state=state)
 
     def refreshed(self, call):
         """Look at the image, and return the call by which it is known from then on."""

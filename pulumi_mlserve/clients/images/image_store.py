@@ -90,6 +90,12 @@ class ImageStore:
         self.clear_abandoned()
         return image
 
+    def drop_damaged(self, digest: str) -> None:
+        """Remove the bytes of an image that are not what they were, so that the next build writes them anew."""
+        with self._shared():
+            for layer in self._image(digest).layers:
+                self._layers.drop_damaged(layer)
+
     def forecast(self, plan: LayerPlan, content: ImageContent) -> Sequence[LayerForecast]:
         """Return what is known of a plan's layers before it is built."""
         return tuple(forecast_layers(plan, content, self._layers))

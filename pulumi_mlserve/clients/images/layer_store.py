@@ -142,6 +142,15 @@ class LayerStore:
         )
         return layer
 
+    def drop_damaged(self, layer: ImageLayer) -> None:
+        """Remove those bytes of a layer that are not what they were."""
+        blob = self._places.blob(layer.digest)
+        if layer.media_type == TAR_TYPE:
+            for file in self.files(layer):
+                self._is_true(file)
+        elif blob.is_file() and file_hash(blob) != blob.name:
+            blob.unlink(missing_ok=True)
+
     def stream(self, layer: ImageLayer, folder: str | None = None) -> Iterator[bytes]:
         """Give the bytes of a layer as a registry gets them.
 

@@ -25,7 +25,7 @@ from pulumi_mlserve.core.images.reference import (
 )
 from pulumi_mlserve.core.problems import Problem
 
-_CLAIM: Final = re.compile(r".*-([0-9a-f]{12})-([0-9a-f]{8})")
+_CLAIM: Final = re.compile(r".*-([0-9a-f]{12})-(([0-9a-f]{8})[0-9a-f]{6})")
 _MOST_STACK: Final = 100
 
 
@@ -107,6 +107,12 @@ def own_claims(tags: Iterable[str], claimant: str, owner: str) -> list[str]:
     return [tag for tag in tags if (found := _CLAIM.fullmatch(tag)) and found[2] == _mark(claimant, owner)]
 
 
+def left_claims(tags: Iterable[str], claimant: str, owner: str) -> list[str]:
+    """Return those of a repository's tags that an earlier life of this claimant left."""
+    mark = _mark(claimant, owner)
+    return [tag for tag in tags if (found := _CLAIM.fullmatch(tag)) and found[3] == mark[:8] and found[2] != mark]
+
+
 def other_claims(tags: Iterable[str], digest: str, claimant: str, owner: str) -> list[str]:
     """Return those of a repository's tags by which others need an image."""
     mark = _mark(claimant, owner)
@@ -123,4 +129,8 @@ def _short(digest: str) -> str:
 
 
 def _mark(claimant: str, owner: str) -> str:
-    return hashlib.sha256(f"{claimant}\n{owner}".encode()).hexdigest()[:8]
+    return _hash(claimant)[:8] + _hash(owner)[:6]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
