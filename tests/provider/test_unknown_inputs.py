@@ -19,6 +19,7 @@ GIVEN = {
         "name": "price",
         "image": {"name": "price", "digest": "sha256:" + "a" * 64, "reference": "price@sha256:" + "a" * 64},
     },
+    "PulledImage": {"reference": "127.0.0.1:1/price@sha256:" + "a" * 64},
     "ServiceKeys": {"service": "price"},
     "ServiceRecord": {
         "service": "price",
