@@ -25,6 +25,7 @@ class OwnResource(pulumi.CustomResource):
         # Outputs are listed as absent inputs, so that the SDK makes an attribute for each.
         properties = {field.wire: None for field in outputs.fields}
         properties |= wire_inputs(inputs, shape_of(declaration.inputs))
+        self._whole = frozenset(field.name for field in outputs.fields if field.kind.name == "integer")
         secret = [field.wire for field in outputs.fields if field.secret]
         own = pulumi.ResourceOptions(additional_secret_outputs=secret) if secret else None
         super().__init__(token(kind), resource_name, properties, pulumi.ResourceOptions.merge(opts, own))
@@ -32,4 +33,6 @@ class OwnResource(pulumi.CustomResource):
     def output(self, name: str) -> pulumi.Output[Any]:
         """Return one output by its Python name."""
         value: pulumi.Output[Any] = pulumi.get(self, camel(name))
+        if name in self._whole:
+            return value.apply(lambda number: number if number is None else int(number))  # the protocol has no integers
         return value

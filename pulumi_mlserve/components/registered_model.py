@@ -46,6 +46,13 @@ class RegisteredModelArgs(TypedDict, total=False):
     """What the model needs to run: cores, memory in GB, GPUs."""
     upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
     """``alias``: take what the alias in ``path`` names now; by default it is resolved once and kept."""
+    workspace: pulumi.Input[str]
+    """The ARM id of an Azure ML workspace in which the model is declared, too, with tags, properties and description.
+
+    Needs a model store in the container of one of the workspace's datastores, and the extra ``azure``.
+    """
+    workspace_datastore: pulumi.Input[str]
+    """The datastore of the workspace whose container holds the model store; ``workspaceblobstore`` by default."""
 
 
 class RegisteredModel(pulumi.ComponentResource):
@@ -81,6 +88,10 @@ class RegisteredModel(pulumi.ComponentResource):
         super().__init__(token("RegisteredModel"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
         model = OwnResource("Model", resource_name, inputs, pulumi.ResourceOptions(parent=self))
+        if "workspace" in given:
+            from pulumi_mlserve.components.workspace_model import declare_in_workspace  # noqa: PLC0415  an extra
+
+            declare_in_workspace(resource_name, model, given, self)
         self.name = model.output("name")
         self.version = model.output("version")
         self.model_id = model.output("model_id")

@@ -99,6 +99,14 @@ class ModelInputs(TypedDict, total=False):
     """What the model needs to run."""
     upgrade: Sequence[str]
     """Which pinned parts to resolve anew: ``alias``, the one in ``path``."""
+    workspace: str
+    """The ARM id of an Azure ML workspace whose datastore holds the store; the files then also lie by their names."""
+    workspace_datastore: str
+    """The datastore of the workspace whose container holds the store; ``workspaceblobstore`` by default."""
+    base_name: Annotated[str, COMPUTED]
+    """The name of the model's file or folder, where a workspace needs it."""
+    model_type: Annotated[str, COMPUTED]
+    """``custom_model`` or ``mlflow_model``, as a workspace calls it."""
     source: Annotated[str, COMPUTED]
     """Where a model at an address was taken from: the address, with the version that an alias named."""
     digest: Annotated[str, COMPUTED]
@@ -130,6 +138,10 @@ class ModelOutputs(TypedDict, total=False):
     """The framework: given, read from the file's ending, or ``Custom``."""
     sample: Required[Any]
     """``{"input": …, "output": …}``: a request the model understands and its answer; empty if none was given."""
+    model_uri: str
+    """Where the workspace finds the files, ``azureml://…``; without a workspace absent."""
+    model_type: str
+    """``custom_model`` or ``mlflow_model``; without a workspace absent."""
     store: str
     """The id of the model store that has the version."""
     owner: str

@@ -126,12 +126,16 @@ class ModelSpec(ModelMeta):
         path: The file or folder that is the model, or its address in an object store or with MLflow.
         child_paths: Which files and folders inside the folder ``path`` belong to the model; all by default.
         upgrade: ``alias``: take what the alias in ``path`` names now, not what it named when it was first resolved.
+        workspace: The ARM id of the Azure ML workspace in which the model is declared, too.
+        workspace_datastore: The datastore of the workspace whose container holds the store.
     """
 
     name: Annotated[str, AfterValidator(_name)]
     path: Annotated[str, Field(min_length=1), AfterValidator(_path)]
     child_paths: Annotated[tuple[Annotated[str, AfterValidator(_child)], ...], Field(strict=False)] | None = None
     upgrade: Annotated[tuple[Literal["alias"], ...], Field(strict=False)] = ()
+    workspace: str | None = None
+    workspace_datastore: str | None = None
 
     def meta(self) -> ModelMeta:
         """Return what is recorded beside the version."""
@@ -155,6 +159,8 @@ def check_model(raw: Mapping[str, object]) -> list[Problem]:
         problems.append(Problem("model_framework", "is required when model_framework_version is given"))
     if "sample_output" in given and "sample_input" not in given:
         problems.append(Problem("sample_input", "is required when sample_output is given: it is what was asked"))
+    if "workspace_datastore" in given and "workspace" not in given:
+        problems.append(Problem("workspace", "is required when workspace_datastore is given"))
     if isinstance(children := given.get("child_paths"), list | tuple) and not children:
         problems.append(Problem("child_paths", "names no file, so the model would be empty; leave it out to take all"))
     return problems
@@ -191,7 +197,7 @@ def code_note(paths: Iterable[str]) -> str | None:
     )
 
 
-_COMPUTED: Final = frozenset({"claimed", "digest", "source", "store", "version"})
+_COMPUTED: Final = frozenset({"base_name", "claimed", "digest", "model_type", "source", "store", "version"})
 
 
 def _unknown(name: str) -> str:

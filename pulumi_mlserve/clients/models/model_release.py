@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from pulumi_mlserve.clients.interruption import Progress
 from pulumi_mlserve.clients.models.model_versions import Versions
 from pulumi_mlserve.clients.models.object_json import Objects
+from pulumi_mlserve.clients.models.plain_files import clear_plain
 from pulumi_mlserve.core.problems import OperationError
 
 UsersOf: TypeAlias = Callable[[str, int], Sequence[str]]
@@ -169,6 +170,7 @@ class Release:
         """Delete the files of versions that are marked, all at once: what is needed is looked up once."""
         self._sweep(f"{name}@{numbers[0]}", self._versions.contents(name, numbers))
         for number in numbers:
+            clear_plain(self._objects, name, number)
             self._versions.forget(name, number)
             # The claim goes last: whoever was interrupted finds it, and finishes.
             self._claims.remove(name, number, claimant)

@@ -21,6 +21,7 @@ from pulumi_mlserve.clients.models.model_release import Claims, InUseError, Rele
 from pulumi_mlserve.clients.models.model_versions import ModelVersion, Page, Versions, Wanted, version_uri
 from pulumi_mlserve.clients.models.object_blobs import ObjectBlobs
 from pulumi_mlserve.clients.models.object_json import Objects, StoreUnreachableError
+from pulumi_mlserve.clients.models.plain_files import lay_out
 from pulumi_mlserve.clients.models.store_identity import StoreIdentity
 from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.clients.places import cache_folder
@@ -371,6 +372,19 @@ class ModelStore:
             what = "the disk is full" if is_full(error) else f"cannot be written: {error.strerror}"
             raise OperationError(f"{target_folder}: {what}; {version.id} was not put there") from error
         return target_folder / version.base_name
+
+    def lay_out(
+        self, version: ModelVersion, *, progress: Progress | None = None, cancelled: Cancelled | None = None
+    ) -> None:
+        """Put a version's files into the store once more, under ``files/NAME/N`` and their own names.
+
+        Raises:
+            OperationError: A content is missing or damaged in the store, or the store failed.
+            CancelledError: It is no longer wanted.
+        """
+        self._require_files(version)
+        work = Work(f"laying out {version.id}", version.size, progress, cancelled)
+        lay_out(self.objects, version, self._blobs.open, work)
 
     def _newest_first(self, name: str, before: int | None, wanted: Wanted) -> Iterator[ModelVersion]:
         numbers = [number for number in reversed(self._versions.live(name)) if before is None or number < before]

@@ -13,6 +13,12 @@ from pulumi_mlserve.core.model_address import is_address
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.model_files import hashed_model, identify_remote
+from pulumi_mlserve.provider.model_workspace import (
+    in_workspace,
+    lay_out_for_workspace,
+    say_what_it_is,
+    workspace_refusals,
+)
 from pulumi_mlserve.provider.store_change import (
     NEW,
     is_moved,
@@ -42,6 +48,8 @@ class ModelHandler:
         "sample_input",
         "sample_output",
         "resource_configuration",
+        "workspace",
+        "workspace_datastore",
     )
     replaced = ("name",)
 
@@ -57,6 +65,7 @@ class ModelHandler:
             Problem(name, "holds a secret, which everyone who can read the store could see; leave it out")
             for name in sorted(call.secrets & ModelMeta.model_fields.keys() & call.news.keys())
         ]
+        problems += workspace_refusals(call, given)
         inputs = {**call.news, "claimed": True}
         if has_unknown([call.news.get("path"), call.news.get("child_paths"), call.news.get("name")]):
             return Checked(inputs | {"digest": UNKNOWN, "version": UNKNOWN}, problems)
@@ -120,6 +129,7 @@ class ModelHandler:
             inputs |= {} if here is None else {"store": here}
         store_id = here if not call.state else call.state.get("store")  # adopting one is no drift
         outputs = _outputs(inputs, found.version, found.uri, found.size, call.state.get("owner"), store_id)
+        outputs |= in_workspace(call, inputs, found.version)
         return Found(f"{found.name}", outputs, inputs)
 
     def delete(self, call: Call) -> None:
@@ -175,15 +185,18 @@ class ModelHandler:
         if is_address(path):
             if hashed := identify_remote(call, inputs):
                 self._tell_of_code(call, inputs, hashed)
+            say_what_it_is(call, inputs, hashed)
             return
         if not Path(path).exists() and isinstance(known_digest, str) and self._has(call, inputs, known_digest):
             call.warn(f"path: {path!r} is not on this machine; taking the model as unchanged")
             inputs["digest"] = known_digest
             inputs.setdefault("model_framework", call.olds.get("model_framework"))
+            say_what_it_is(call, inputs, None)
             return
         hashed = hashed_model(call, inputs)
         inputs["digest"] = hashed.digest
         self._tell_of_code(call, inputs, hashed)
+        say_what_it_is(call, inputs, hashed)
 
     @staticmethod
     def _tell_of_code(call: Call, inputs: dict[str, Any], hashed: HashedModel) -> None:
@@ -225,14 +238,17 @@ class ModelHandler:
         if call.preview:
             size = call.state.get("size", UNKNOWN) if call.olds.get("digest") == digest else UNKNOWN
             uri = UNKNOWN if version is UNKNOWN else f"models/{news['name']}/versions/{version}"
-            return _outputs(news, version, uri, size, call.state.get("owner", UNKNOWN), store_then(call))
+            forecast = _outputs(news, version, uri, size, call.state.get("owner", UNKNOWN), store_then(call))
+            return forecast | in_workspace(call, news, version)
         owner = call.state.get("owner") or secrets.token_hex(8)
         store, meta = workplace(call.settings).models, _meta(news)
         found = None if digest is UNKNOWN else store.find(news["name"], digest)
         if found is not None and not found.deleted and not Path(str(news.get("path"))).exists():
             store.claim(found.name, found.version, call.claimant, owner=owner)
             store.update_meta(found.name, found.version, meta)
-            return _outputs(news, found.version, found.uri, found.size, owner, store.identity.make())
+            lay_out_for_workspace(call, found.name, found.version)
+            outputs = _outputs(news, found.version, found.uri, found.size, owner, store.identity.make())
+            return outputs | in_workspace(call, news, found.version)
         hashed = hashed_model(call, news)
         if digest not in {hashed.digest, UNKNOWN}:
             raise OperationError(f"path: {news['path']!r} changed while this ran; run pulumi up again")
@@ -240,10 +256,12 @@ class ModelHandler:
         registered = store.register(
             news["name"], hashed, meta, call.claimant, owner=owner, progress=call.status, cancelled=call.cancelled
         )
+        lay_out_for_workspace(call, registered.name, registered.version)
         call.status("")  # else the last step stays beside a finished model
         if registered.existed:
             store.update_meta(registered.name, registered.version, meta)
-        return _outputs(news, registered.version, registered.uri, hashed.size, owner, store.identity.make())
+        outputs = _outputs(news, registered.version, registered.uri, hashed.size, owner, store.identity.make())
+        return outputs | in_workspace(call, news, registered.version)
 
 
 def _identity(call: Call) -> str:
