@@ -40,13 +40,30 @@ def test_a_stack_pushes_its_image_and_takes_it_along(real, workspace):
     assert "dev" in tags(real)
     stack.pulumi("preview", "--expect-no-changes").ok()
     stack.pulumi("refresh", "--yes", "--expect-no-changes").ok()
+    without_bytes(workspace, stack)
     weights(folder, 3)
+    told = stack.preview_text().ok().output
+    assert "built anew because of: model tiny" in told
+    assert f"{real.host}/ml/tiny: has dependencies, runtime, code; gets model:tiny, layout" in told
     stack.up().ok()
     assert reference != stack.outputs()["reference"]
     assert 3 == len(tags(real))
 
     stack.destroy().ok()
     assert [] == tags(real)
+
+
+def without_bytes(workspace, stack):
+    """Preview and refresh where neither images nor source nor model are, as on a reviewer's machine."""
+    aside = workspace.folder / "aside"
+    aside.mkdir()
+    away = [workspace.home / "data" / "mlserve" / "images", stack.program / "src", stack.program / "weights.json"]
+    for path in away:
+        path.rename(aside / path.name)
+    stack.pulumi("preview", "--expect-no-changes").ok()
+    stack.pulumi("refresh", "--yes", "--expect-no-changes").ok()
+    for path in away:
+        (aside / path.name).rename(path)
 
 
 def test_a_service_runs_an_image_that_another_machine_pushed(real, workspace, workspaces):
