@@ -1,4 +1,4 @@
-"""Exported images run in real container engines: as another user than root, with nothing to write to."""
+"""Images run in real container engines, exported or pushed: as another user than root, with nothing to write to."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import time
 import pytest
 from container_kit import PYTHON, Containerd, Docker, base_image, install_engines
 from image_kit import Workshop
+from registry_kit import at, client, registry
 
 from pulumi_mlserve.clients.environments.resolver import Resolver
 from pulumi_mlserve.clients.images.bytecode import find_compiler
@@ -45,8 +46,15 @@ EXPECTED = {"words": ["large", "small"], "user": 1000, "writable": False, "compi
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory, cache_home):
-    """An image on a base of Debian, exported both ways; returns its name, the layout and the tar."""
+def real(tmp_path_factory):
+    """A registry that takes anything from anybody."""
+    with registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, cache_home, real):
+    """An image on a base of Debian, exported both ways and pushed; returns name, layout, tar and reference."""
     install_engines()
     folder = tmp_path_factory.mktemp("exported")
     shop = Workshop(folder / "shop")
@@ -69,7 +77,10 @@ def exported(tmp_path_factory, cache_home):
     )
     shop.images.export(image.digest, folder / "layout")
     shop.images.export(image.digest, folder / "image.tar", "tar")
-    return f"words:{image.digest[7:19]}", folder / "layout", folder / "image.tar"
+    with client() as ours, shop.images.opened(image.digest) as opened:
+        sources = opened.sources(ours.source)
+        pushed = ours.push(at(real, "team/words:1"), opened.manifest, opened.media_type, sources)
+    return f"words:{image.digest[7:19]}", folder / "layout", folder / "image.tar", str(pushed.reference)
 
 
 def answer(ask):
@@ -98,14 +109,18 @@ def containerd(tmp_path_factory):
         yield found
 
 
-@pytest.mark.parametrize("form", ["layout", "tar"])
-def test_docker_runs_an_export(form, exported, docker, tmp_path):
-    """Loaded from the tar, or from the folder as a stream; not root, no network, read-only."""
-    name, layout, tar = exported
+@pytest.mark.parametrize("form", ["layout", "tar", "registry"])
+def test_docker_runs_an_image(form, exported, docker, tmp_path):
+    """Loaded from the tar, from the folder as a stream, or pulled; not root, no network, read-only."""
+    name, layout, tar, reference = exported
     if form == "layout":
         tar = tmp_path / "layout.tar"
         subprocess.run(["tar", "--create", "--file", tar, "--directory", layout, "."], check=True)
-    docker("load", "--input", str(tar))
+    if form == "registry":
+        name = reference
+        docker("pull", reference)
+    else:
+        docker("load", "--input", str(tar))
     container = docker("run", "--detach", "--read-only", "--network", "none", name)
     try:
         found = answer(lambda: docker("exec", container, "python3", "-c", ASK))
@@ -116,20 +131,23 @@ def test_docker_runs_an_export(form, exported, docker, tmp_path):
     assert EXPECTED == found
 
 
-@pytest.mark.parametrize("form", ["layout", "tar"])
-def test_containerd_runs_an_export(form, exported, containerd):
-    """Imported under the name that Kubernetes will ask for."""
-    name, layout, tar = exported
+@pytest.mark.parametrize("form", ["layout", "tar", "registry"])
+def test_containerd_runs_an_image(form, exported, containerd):
+    """Imported under the name that Kubernetes will ask for, or pulled by digest."""
+    name, layout, tar, reference = exported
+    name = reference if form == "registry" else f"docker.io/library/{name}"
     if form == "tar":
         containerd("images", "import", str(tar))
-    else:
+    elif form == "layout":
         containerd.load(layout)
-    containerd("run", "--detach", "--read-only", f"docker.io/library/{name}", form)
+    else:
+        containerd("images", "pull", "--plain-http", reference)
+    containerd("run", "--detach", "--read-only", name, form)
     try:
         found = answer(lambda: containerd("tasks", "exec", "--exec-id", "ask", form, "python3", "-c", ASK))
     finally:
         containerd("tasks", "delete", "--force", form)
         containerd("containers", "delete", form)
-        containerd("images", "delete", "--sync", f"docker.io/library/{name}")
+        containerd("images", "delete", "--sync", name)
 
     assert EXPECTED == found
