@@ -12,6 +12,7 @@ from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.registered_model import RegisteredModel
 from pulumi_mlserve.core.declarations import ImageRef, ModelRef, token
+from pulumi_mlserve.core.images.refusals import why_not_image
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import PATH, shape_of
 
@@ -89,7 +90,7 @@ class ScoringImage(pulumi.ComponentResource):
     size: pulumi.Output[int]
     """Bytes of all layers together."""
 
-    rules = Rules(check=_check)
+    rules = Rules(why_not=why_not_image, check=_check)
 
     def __init__(
         self,

@@ -87,6 +87,19 @@ def test_a_refused_password_is_told_without_it(index, kind):
     assert [word for word in ("wrong-one", USER, index) if word in str(caught.value)] == []
 
 
+def test_a_further_index_that_refuses_is_told_and_not_passed_over(index, monkeypatch):
+    """A package that only it has is not said to be unknown."""
+    make_wheel(Path("public"), "beta", "1.0")
+    monkeypatch.setenv("UV_FIND_LINKS", "public")
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+
+    def further(url):
+        return "requirements_file", "requirements.txt", f"--extra-index-url {url}\nalpha\n"
+
+    with pytest.raises(OperationError, match="the package index refuses this machine"):
+        resolved(further, f"http://{USER}:wrong-one@{index}/simple")
+
+
 def test_a_further_index_stands_beside_the_first(index, monkeypatch):
     """As pip has it: the best version of all."""
     make_wheel(Path("more"), "alpha", "2.0")

@@ -192,6 +192,7 @@ class Question:
         place = place_of(self.spec.origins, wanted)
         where = f"{place}: " if place else ""
         if failure.kind == "unknown":
+            self._refuse_denied(name)
             message = f"the package index has no package {name}; {unknown_advice(name)}"
             return Problem(self.spec.source, where + message), ""
         ends = f"has no wheel for Python {self.spec.python} on {self.platform}"
@@ -204,6 +205,13 @@ class Question:
         why = "the nearest newer version with a wheel" if newer else "the newest version with a wheel"
         advice = pickle_advice(Requirement(wanted), proposal.partition("==")[2])
         return Problem(self.spec.source, f"{where}{says}; write {proposal}, {why}{advice}"), proposal
+
+    def _refuse_denied(self, name: str) -> None:
+        """Raise if an index refused to be asked for a package; of several indexes uv 0.13 passes that over in silence."""
+        answer, _ = self._ask([name], ["--no-deps", "--index-strategy", "first-index"])
+        failure = read_failure(answer.errors)
+        if answer.status and failure.kind == "denied":
+            raise operation_error(failure, "the packages cannot be resolved")
 
     def _proposal(self, wanted: str) -> tuple[str, bool]:
         """Return the pin nearest to an impossible one that has a wheel, and whether it is newer."""

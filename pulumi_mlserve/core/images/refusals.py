@@ -1,0 +1,38 @@
+"""Says why a setting that v1's images had, or that only Docker can honour, is refused by an image, and what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_DOCKER: Final = (
+    "images are made without Docker; `mlserve dockerfile NAME --steps FILE --output FOLDER` writes what Docker builds"
+    " with your steps, and a service takes the pushed image by its reference"
+)
+_BUILDER: Final = f"{_DOCKER}, in ACR too: az acr build FOLDER"
+_REFUSED: Final = {
+    "builder": _BUILDER,
+    "dependencies": "the whole source directory goes in; put the files there",
+    "docker_file": _DOCKER,
+    "extra_docker_file_steps": _DOCKER,
+    "extra_dockerfile_steps": _DOCKER,
+    "runtime": "the runtime is Python's; leave it out, python_version chooses the version",
+    "schema_file": "the schema comes from the script's decorators or from samples; leave it out",
+}
+_SPELLED: Final = {
+    "environment": "conda_file",
+    "env": "environment_variables",
+    "execution_script": "entry_script",
+    "image_name": "name",
+    "model": "models",
+    "pip_requirements_file": "requirements_file",
+    "pyproject_file": "requirements_file",
+    "requirements": "requirements_file",
+    "variables": "environment_variables",
+}
+
+
+def why_not_image(name: str) -> str | None:
+    """Return why an image refuses the setting and what to do, None for a name that nobody has."""
+    if spelled := _SPELLED.get(name):
+        return f"there is no such setting; did you mean {spelled!r}?"
+    return _REFUSED.get(name)
