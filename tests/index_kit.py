@@ -41,7 +41,7 @@ class Index(http.server.SimpleHTTPRequestHandler):
 def serving(folder):
     """Serve a folder's wheels until the block ends; yields the server."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Index, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
         yield server

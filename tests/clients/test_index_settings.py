@@ -117,3 +117,12 @@ def test_secrets_of_ours_and_what_would_change_the_answer_stay_here(tmp_path):
 
     assert {"PULUMI_CONFIG_PASSPHRASE", "VIRTUAL_ENV", "UV_PYTHON"}.isdisjoint(found)
     assert (found["HTTPS_PROXY"], found["PATH"]) == ("p", "/bin")
+
+
+def test_relative_folders_of_wheels_are_those_of_whoever_calls(tmp_path, monkeypatch):
+    """Uv itself runs elsewhere."""
+    monkeypatch.chdir(tmp_path)
+
+    assert settings(tmp_path, UV_FIND_LINKS="wheels,https://c.example/links") == {
+        "UV_FIND_LINKS": f"{tmp_path}/wheels,https://c.example/links"
+    }

@@ -55,6 +55,9 @@ def uv_environment(
     if not any(own.get(name) for name in _UV_INDEX_VARIABLES) and not _uv_files_name_an_index(own, home):
         for name, value in _translated(_pip_settings(own, home)).items():
             environment.setdefault(name, value)
+    if environment.get("UV_FIND_LINKS"):  # uv runs in a folder of its own
+        links = environment["UV_FIND_LINKS"].split(",")
+        environment["UV_FIND_LINKS"] = ",".join(one if "://" in one else str(Path(one).absolute()) for one in links)
     return environment if indexes is None else _overlaid(environment, indexes)
 
 

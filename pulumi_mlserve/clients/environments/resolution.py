@@ -207,7 +207,7 @@ class Question:
         return Problem(self.spec.source, f"{where}{says}; write {proposal}, {why}{advice}"), proposal
 
     def _refuse_denied(self, name: str) -> None:
-        """Raise if an index refused to be asked for a package; of several indexes uv 0.13 passes that over in silence."""
+        """Raise if an index refused to be asked for a package; with several indexes uv 0.13 says nothing of that."""
         answer, _ = self._ask([name], ["--no-deps", "--index-strategy", "first-index"])
         failure = read_failure(answer.errors)
         if answer.status and failure.kind == "denied":
