@@ -12,8 +12,9 @@ from registry_kit import Pattern, at, client, image_of, registry
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.provider.call import Call
-from pulumi_mlserve.provider.handlers.local_process import LocalProcessHandler, _revision
+from pulumi_mlserve.provider.handlers.local_process import LocalProcessHandler
 from pulumi_mlserve.provider.handlers.pulled_image import PulledImageHandler
+from pulumi_mlserve.provider.service_told import revision_of
 from pulumi_mlserve.provider.values import UNKNOWN
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -135,7 +136,7 @@ def test_where_an_image_lies_is_no_difference_to_a_service():
     call = Call(urn, news={"name": "price", "image": new}, olds={"name": "price", "image": old})
 
     assert new == LocalProcessHandler().drift(call)["image"]
-    assert _revision(call) == _revision(dataclasses.replace(call, news=call.olds))
+    assert revision_of(call, ()) == revision_of(dataclasses.replace(call, news=call.olds), ())
 
 
 def test_a_pull_that_failed_is_finished_by_the_next(asked, real, pushed):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import platform
 import secrets
 from collections.abc import Callable, Mapping
@@ -14,20 +12,19 @@ from typing import Any, Final
 from pulumi_mlserve.clients.environments.interpreter import isolated_python
 from pulumi_mlserve.clients.places import cache_folder, collected_folder
 from pulumi_mlserve.clients.processes.local_process import ProcessSpec, ProcessStatus, Running
-from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.clients.processes.process_spec import taken_name
 from pulumi_mlserve.clients.processes.service_keys import Keys
 from pulumi_mlserve.core.declarations import LocalProcessInputs
 from pulumi_mlserve.core.images.reference import has_registry
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
-from pulumi_mlserve.core.service_address import ServiceAddress
 from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id, service_id
 from pulumi_mlserve.core.service_runtime import runtime_form
 from pulumi_mlserve.core.shapes import shape_of
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.pulled_images import pull_image, release_pulled
 from pulumi_mlserve.provider.service_surroundings import collected_note, other_platform, surroundings_problems
+from pulumi_mlserve.provider.service_told import addresses, revision_of
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -38,7 +35,6 @@ _SETTINGS: Final = tuple(
     sorted(shape_of(LocalProcessInputs).by_name.keys() - {"image", "keys", "name", "running", *_PORTS})
 )
 _OWNER_BYTES: Final = 8
-_HIDDEN: Final = frozenset({"app_insights_connection_string"})
 _FILES: Final = ("certificate", "certificate_key")
 
 
@@ -121,8 +117,8 @@ class LocalProcessHandler:
         port = call.news.get("port", call.state.get("port", UNKNOWN))
         grpc_port = call.news.get("grpc_port", call.state.get("grpc_port") or UNKNOWN)
         return {
-            **_addresses(call, port, grpc_port),
-            "revision": _revision(call),
+            **addresses(call.news, port, grpc_port),
+            "revision": revision_of(call, _SETTINGS),
             "pid": UNKNOWN,
             "state": "Healthy",
             "host": UNKNOWN,
@@ -153,7 +149,7 @@ class LocalProcessHandler:
             service=call.news["name"],
             root=place.images.rootfs(image["digest"]),
             python=isolated_python(built.python, cache_folder("interpreters")),
-            revision=str(_revision(call)),
+            revision=str(revision_of(call, _SETTINGS)),
             port=call.news.get("port", call.state.get("port")),
             grpc_port=call.news.get("grpc_port", call.state.get("grpc_port")) or None,
             keys=Keys(keys["primary"], keys["secondary"]) if keys else None,
@@ -258,57 +254,12 @@ def _elsewhere_text(call: Call, command: str) -> str:
     )
 
 
-def _revision(call: Call) -> Any:
-    inputs = dict(call.news)
-    variables = inputs.get("environment_variables")
-    if "environment_variables" in call.secrets and isinstance(variables, Mapping):
-        # A revision is shown to everyone: nothing secret goes into it, not even hashed.
-        inputs["environment_variables"] = sorted(variables)
-    for name in (call.secrets | _HIDDEN) - {"environment_variables"}:
-        if inputs.get(name) is not None:
-            inputs[name] = _without_values(inputs[name])
-    # What is not given does not count, so that a later release's settings leave a revision its name.
-    given = {name: inputs[name] for name in _SETTINGS if name != "start_seconds" and inputs.get(name) is not None}
-    image: Mapping[str, Any] = inputs["image"]
-    if has_unknown([image, given]):
-        return UNKNOWN
-    # Where the image lies does not count: moved to another registry it is the same.
-    content = [{**image, "reference": f"{image['name']}@{image['digest']}"}, given]
-    hashed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return hashed[:12]
-
-
-def _without_values(value: Any) -> Any:
-    """Return of a value that holds a secret the names in it."""
-    if isinstance(value, Mapping):
-        return {name: _without_values(item) for name, item in value.items()}
-    return True
-
-
-def _addresses(call: Call, port: Any, grpc_port: Any) -> dict[str, Any]:
-    """Return the service's ports, and where its clients find it."""
-    news = call.news
-    tls, host, prefix, grpc = (news.get(name) for name in ("ssl_enabled", "ssl_cname", "path_prefix", "grpc_enabled"))
-    grpc_port = UNKNOWN if has_unknown(grpc) else grpc_port if grpc else 0
-    found = {"name": news["name"], "port": port, "grpc_port": grpc_port}
-    found |= dict.fromkeys(("scoring_uri", "swagger_uri", "grpc_address"), UNKNOWN)
-    if has_unknown([tls, host]):
-        return found
-    at = host if tls and host else LOOPBACK
-    if not has_unknown([port, prefix]):
-        address = ServiceAddress(at, port, prefix or "", tls=bool(tls))
-        found |= {"scoring_uri": address.scoring_uri, "swagger_uri": address.swagger_uri}
-    if not has_unknown(grpc_port):
-        found["grpc_address"] = ServiceAddress(at, grpc_port).authority if grpc_port else ""
-    return found
-
-
 def _outputs(call: Call, owner: str, running: Running) -> dict[str, Any]:
     for line in running.limits:
         if line.startswith("not "):
             call.warn(line)
     return {
-        **_addresses(call, running.port, running.grpc_port),
+        **addresses(call.news, running.port, running.grpc_port),
         "state": "Healthy",
         "revision": running.revision,
         "pid": running.pid,
