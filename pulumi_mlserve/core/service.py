@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Final, Literal
 
-from mlserve_scoring.settings import ONNX_PROVIDERS
+from mlserve_scoring.settings import ONNX_PROVIDERS, provider_problem
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.problems import Problem
@@ -71,6 +71,13 @@ def _provider(value: str) -> str:
     if value not in ONNX_PROVIDERS:
         meant = did_you_mean(value.lower().removesuffix("executionprovider"), ONNX_PROVIDERS)
         raise refused(f"must be one of {', '.join(ONNX_PROVIDERS)}, got {value!r}{meant}")
+    return value
+
+
+def _providers(value: tuple[str, ...]) -> tuple[str, ...]:
+    problem = provider_problem(value)
+    if problem:
+        raise refused(f"{problem}, got {list(value)}")
     return value
 
 
@@ -149,7 +156,9 @@ class ServiceSpec(BaseModel):
     workers: _Share = 1
     model_threads: _Share = 1
     onnx_providers: Annotated[
-        tuple[Annotated[str, AfterValidator(_provider)], ...], Field(strict=False, min_length=1)
+        tuple[Annotated[str, AfterValidator(_provider)], ...],
+        Field(strict=False, min_length=1),
+        AfterValidator(_providers),
     ] = ("cpu",)
     path_prefix: Annotated[str, AfterValidator(_prefix)] = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

@@ -13,6 +13,7 @@ from mlserve_scoring.models import formats
 from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.clients.environments.resolver import Lock
+from pulumi_mlserve.core.environments.builds import build_among
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
@@ -65,7 +66,7 @@ def missing_packages(call: Call, models: Sequence[Mapping[str, Any]], lock: Lock
         return []
     one = found[0]
     locked = {canonicalize_name(name) for name, _ in dict(lock.packages).items()}
-    missing = [name for name in _PACKAGES[one.kind] if name not in locked]
+    missing = [name for name in _PACKAGES[one.kind] if build_among(name, locked) is None]
     if not missing:
         return []
     names, where = " and ".join(missing), f"to {file}" if file else "by conda_file or requirements_file"

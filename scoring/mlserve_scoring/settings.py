@@ -6,7 +6,7 @@ What they mean is decided where they are used; here only their form is checked, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -308,9 +308,19 @@ def _wrong(name: str, kind: str, value: object) -> str:
     }
     fits, text = fitting.get(kind, (True, ""))
     if fits and name == "onnx_providers" and isinstance(value, list):
-        unknown = [entry for entry in value if entry not in ONNX_PROVIDERS]
-        fits, text = bool(value) and not unknown, f"must name some of {', '.join(ONNX_PROVIDERS)}"
+        text = provider_problem(value)
+        fits = not text
     return "" if fits else text
+
+
+def provider_problem(value: Sequence[str]) -> str:
+    """Return what is wrong with the names of what is to run ONNX models, best first; empty when nothing is."""
+    if not value or any(entry not in ONNX_PROVIDERS for entry in value):
+        return f"must name some of {', '.join(ONNX_PROVIDERS)}"
+    if len(value) != len(set(value)):
+        return "must name each one once"
+    # It runs every part of every model, so nothing would ever come to the next one.
+    return "must name cpu last, if at all" if "cpu" in value[:-1] else ""
 
 
 _SECRETS: Final = ("telemetry.connection_string", "collection.options")

@@ -339,6 +339,18 @@ def test_the_runtimes_packages_are_joined_and_known_by_their_origin():
     assert spec.origins["orjson>=3.10"] == spec.origins["uvloop>=0.20"] == "the runtime"
 
 
+@pytest.mark.parametrize("build", ["onnxruntime-gpu", "onnxruntime-openvino"])
+def test_the_runtime_takes_the_build_that_is_asked_for(build):
+    """Two builds of onnxruntime in one folder would overwrite each other, and a GPU would never be used."""
+    needed = runtime_requirements(entry_script=False, frameworks=["Onnx"])
+    plain = with_runtime(environment_from(requirements_text="numpy\n"), needed)
+    spec = with_runtime(environment_from(requirements_text=f"{build}[cuda]>=1.20\nnumpy\n"), needed)
+
+    assert {"onnxruntime>=1.17"} == {text for text in plain.requirements if text.startswith("onnx")}
+    assert {f"{build}[cuda]>=1.20", f"{build}>=1.17"} == {text for text in spec.requirements if text.startswith("onnx")}
+    assert "the runtime" == spec.origins[f"{build}>=1.17"]
+
+
 def test_normalised_sorts_what_order_does_not_matter_for():
     """Two spellings of one requirement are one text."""
     assert normalised(Requirement("A_b[z,y]<2,>=1")) == normalised(Requirement("a-b[y,z] >=1,<2"))

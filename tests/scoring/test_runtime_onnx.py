@@ -320,8 +320,8 @@ def test_a_made_up_category_keeps_no_model_from_serving(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("provider", "advice"),
     [
-        ("cuda", "put 'onnxruntime-gpu' in place of 'onnxruntime' into the environment"),
-        ("tensorrt", "'onnxruntime-gpu'.*TensorRT"),
+        ("cuda", r"put 'onnxruntime-gpu\[cuda,cudnn\]' in place of 'onnxruntime' into the environment"),
+        ("tensorrt", "'onnxruntime-gpu.*TensorRT"),
         ("openvino", "'onnxruntime-openvino'"),
         ("rocm", "ROCMExecutionProvider"),
     ],
@@ -337,10 +337,23 @@ def test_a_provider_that_the_wheel_lacks_is_a_problem(tmp_path, provider, advice
         load_onnx(path, threads=1, providers=(provider, "cpu"))
 
 
-def test_a_provider_that_nobody_knows_is_refused_by_the_settings():
-    """Before anything is loaded."""
-    with pytest.raises(SettingsError, match=r"onnx_providers: must name some of cpu, cuda, .*got \['gpu'\]"):
-        parse(json.dumps({"schema": 1, "root": "/", "onnx_providers": ["gpu"]}))
+@pytest.mark.parametrize(
+    ("providers", "said"),
+    [
+        (["gpu"], r"must name some of cpu, cuda, .*got \['gpu'\]"),
+        ([], "must name some of cpu"),
+        (["cuda", "cuda"], "must name each one once"),
+        (["cpu", "cuda"], "must name cpu last, if at all"),
+    ],
+)
+def test_providers_that_cannot_work_are_refused_by_the_settings(providers, said):
+    """Before anything is loaded; the processor runs every part of a model, so what comes after it never would."""
+    with pytest.raises(SettingsError, match=f"onnx_providers: {said}"):
+        parse(json.dumps({"schema": 1, "root": "/", "onnx_providers": providers}))
+
+    assert ("tensorrt", "cuda", "cpu") == parse(
+        json.dumps({"schema": 1, "root": "/", "onnx_providers": ["tensorrt", "cuda", "cpu"]})
+    ).onnx_providers
 
 
 def test_an_input_that_no_json_stands_for_is_a_problem(tmp_path):

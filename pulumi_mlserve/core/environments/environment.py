@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from pulumi_mlserve.core.environments.builds import as_build
 from pulumi_mlserve.core.environments.environment_reading import EnvironmentReading
 from pulumi_mlserve.core.environments.file_kinds import LOCK, PYLOCK, kind_of, wrong_setting
 from pulumi_mlserve.core.environments.index_options import Indexes
@@ -141,9 +143,14 @@ def with_features(spec: EnvironmentSpec, features: Iterable[str]) -> Environment
 
 
 def with_runtime(spec: EnvironmentSpec, requirements: Sequence[str], asked_by: str = RUNTIME) -> EnvironmentSpec:
-    """Return the environment with the runtime's requirements joined, to be resolved together."""
-    joined = {*spec.requirements, *(normalised(Requirement(text)) for text in requirements)}
+    """Return the environment with the runtime's requirements joined, to be resolved together.
+
+    Where it asks for another build of a package, such as ``onnxruntime-gpu``, so does the runtime.
+    """
+    own = {canonicalize_name(Requirement(text).name) for text in spec.requirements}
+    needed = [normalised(Requirement(as_build(text, own))) for text in requirements]
+    joined = {*spec.requirements, *needed}
     origins = dict(spec.origins)
-    for text in requirements:
-        origins.setdefault(normalised(Requirement(text)), asked_by)
+    for text in needed:
+        origins.setdefault(text, asked_by)
     return replace(spec, requirements=tuple(sorted(joined)), origins=origins)

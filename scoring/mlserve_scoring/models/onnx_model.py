@@ -68,6 +68,9 @@ def load_onnx(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) 
     onnxruntime.disable_telemetry_events()
     asked = [PROVIDERS[name] for name in providers]
     _check_providers(onnxruntime, providers)
+    if not _NVIDIA.isdisjoint(providers) and hasattr(onnxruntime, "preload_dlls"):
+        # CUDA and cuDNN may come as packages, where no loader looks; onnxruntime 1.21 and later does.
+        onnxruntime.preload_dlls()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -160,9 +163,10 @@ def _check_used(session: Any, providers: Sequence[str]) -> None:
         )
 
 
+_NVIDIA: Final = frozenset({"cuda", "tensorrt"})
 _WHEELS: Final = {
-    "cuda": "put 'onnxruntime-gpu' in place of 'onnxruntime' into the environment",
-    "tensorrt": "put 'onnxruntime-gpu' in place of 'onnxruntime' into the environment, and TensorRT beside it",
+    "cuda": "put 'onnxruntime-gpu[cuda,cudnn]' in place of 'onnxruntime' into the environment",
+    "tensorrt": "put 'onnxruntime-gpu[cuda,cudnn]' in place of 'onnxruntime' into the environment, TensorRT beside it",
     "openvino": "put 'onnxruntime-openvino' in place of 'onnxruntime' into the environment",
 }
 
