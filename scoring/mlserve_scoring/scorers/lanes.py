@@ -27,7 +27,7 @@ Done = Callable[[object], None]
 _log = logging.getLogger("mlserve.script")
 _PATIENCE_S: Final = 5.0
 MOST_LOST: Final = 8
-_TELL_S: Final = 0.000_25  # short calls end in groups: each group wakes the loop once
+_TELL_S: Final = 0.002  # while calls wait, those that end are told together: the loop takes a processor from the runs
 _LOOK_S: Final = 0.005
 _LEAST_SWEEP: Final = 0.005
 _MOST_SWEEP: Final = 0.1
@@ -58,6 +58,7 @@ class Lanes:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._new: list[_Job] = []  # of this turn of the loop
         self._ended: deque[tuple[_Job, object]] = deque()
+        self._told = 0.0  # when the loop was last told that calls have ended, by whatever thread
         self._open: deque[_Job] = deque()
         self._late: list[_Job] = []  # interrupted, and not ended yet
         self._is_stuck = False
@@ -123,7 +124,6 @@ class Lanes:
         self._look = self._loop.call_later(_LOOK_S, self._look_again) if self._in_flight else None
 
     def _serve(self) -> None:
-        told = 0.0
         while (job := self._jobs.get()) is not None:
             self._ended.append((job, job.run()))
             if _Forked.is_child:  # run() forked, and this is the copy: nobody waits for it
@@ -131,8 +131,8 @@ class Lanes:
             lost = job.lost
             del job  # nothing of a request outlives its answer
             now = time.monotonic()
-            if now - told > _TELL_S or self._jobs.empty():
-                told = now
+            if now - self._told > _TELL_S or self._jobs.empty():
+                self._told = now
                 try:
                     self._loop.call_soon_threadsafe(self._finish)
                 except RuntimeError:  # the loop is gone, and with it whoever waited
