@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlserve_scoring.access.admission import Admission
-from mlserve_scoring.access.keys import Keys
 
 if TYPE_CHECKING:
     from mlserve_scoring.access.entra import EntraGate
+    from mlserve_scoring.access.keys import Keys
     from mlserve_scoring.settings import Settings
 
 
@@ -33,7 +33,11 @@ def gate_for(settings: Settings) -> Keys | EntraGate | EitherGate | None:
         KeysError: The file of keys cannot be used.
         StartError: Tokens cannot be checked with what the image has or the settings say.
     """
-    keys = None if settings.keys_file is None else Keys(settings.keys_file)
+    keys = None
+    if settings.keys_file is not None:
+        from mlserve_scoring.access.keys import Keys  # noqa: PLC0415  # a local service needs none
+
+        keys = Keys(settings.keys_file)
     if settings.entra is None:
         return keys
     from mlserve_scoring.access.entra import EntraGate, fetch_keys, tokens_for  # noqa: PLC0415  # few services need it

@@ -6,6 +6,7 @@ ones, and large requests, are answered on threads.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +29,6 @@ from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
 from mlserve_scoring.transport.message import JSON
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
 
     from mlserve_scoring.models.loaded import Array, LoadedModel
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlserve.model")
 _SHORT_MS: Final = 0.3
 _TIMED: Final = 5
+_PROVE_AFTER_S: Final = 0.1
 
 
 class ModelScorer:
@@ -77,12 +78,12 @@ class ModelScorer:
         """Try on another thread whether requests may share runs; until it is proven, none do.
 
         It takes some ten to hundred milliseconds, for which nobody should wait who wants to know that the service is
-        ready.
+        ready; and it begins when that is likely known, since two threads would fight over the interpreter.
         """
-        proof = self._loop.run_in_executor(None, may_share_runs, self.model, sample)
 
         async def settle() -> None:
-            self._shares = await proof
+            await asyncio.sleep(_PROVE_AFTER_S)
+            self._shares = await self._loop.run_in_executor(None, may_share_runs, self.model, sample)
             if self._rows is not None:
                 self._rows.shares = self._shares
             _log.info("requests %s share runs of the model", "may" if self._shares else "do not")

@@ -10,7 +10,6 @@ import logging
 import os
 import site
 import sys
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -98,7 +97,7 @@ def start_logging(level: str) -> None:
             reconfigure(line_buffering=True, errors="backslashreplace")
 
 
-class JoblibAlias(MetaPathFinder):
+class JoblibAlias:
     """Lets ``from sklearn.externals import joblib`` and old pickles find the ``joblib`` package.
 
     scikit-learn dropped the submodule in 0.23; a version that still has it wins.
@@ -118,12 +117,16 @@ class JoblibAlias(MetaPathFinder):
                 return None
         elif not fullname.startswith(self._alias + ".") or sys.modules[self._alias] is not sys.modules.get("joblib"):
             return None
-        return ModuleSpec(fullname, _AliasLoader("joblib" + fullname.removeprefix(self._alias)), is_package=True)
+        loader = _AliasLoader("joblib" + fullname.removeprefix(self._alias))
+        return ModuleSpec(fullname, loader, is_package=True)  # type: ignore[arg-type]  # it has the methods
 
 
-class _AliasLoader(Loader):
+class _AliasLoader:  # importlib.abc, whose Loader this could extend, imports twenty modules for it
     def __init__(self, real: str) -> None:
         self._real = real
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system make one."""
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system takes what sys.modules holds afterwards.

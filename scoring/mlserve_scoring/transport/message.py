@@ -6,7 +6,6 @@ import http
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -173,6 +172,11 @@ def _status_line(status: int) -> bytes:
 _STATUS_LINES: Final = {int(status): _status_line(status) for status in http.HTTPStatus}
 
 
+# RFC 9110, 5.6.7; strftime would speak the language of the process, and email.utils is slow to import.
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
 class _Clock:
     second = 0
     line = b""
@@ -181,6 +185,8 @@ class _Clock:
 def _date() -> bytes:
     now = int(time.time())
     if now != _Clock.second:
-        _Clock.line = f"date: {formatdate(now, usegmt=True)}\r\n".encode("ascii")
+        year, month, day, hour, minute, second, weekday, *_ = time.gmtime(now)
+        moment = f"{day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
+        _Clock.line = f"date: {_DAYS[weekday]}, {moment}\r\n".encode("ascii")
         _Clock.second = now
     return _Clock.line

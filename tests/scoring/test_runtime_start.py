@@ -1,0 +1,44 @@
+"""What a start costs: nothing is imported before the first answer that it does not need."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import subprocess
+import sys
+
+import pytest
+from mlserve_scoring.transport import message
+from scoring_kit import runtime_environment
+
+SLOW = ("email", "hashlib", "hmac", "importlib.resources", "random", "tempfile")
+
+
+def test_serving_imports_nothing_slow_that_it_does_not_need():
+    """These took a twelfth of the time of a start."""
+    lines = [
+        "import sys",
+        "before = set(sys.modules)",
+        "import mlserve_scoring.__main__, mlserve_scoring.process.serving",
+        f"print(sorted((set(sys.modules) - before) & set({SLOW!r})))",
+    ]
+    found = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        env=runtime_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "[]" == found.stdout.strip()
+
+
+@pytest.mark.parametrize("seconds", [0, 951_782_400, 1_709_164_799, 1_735_689_600, *range(0, 10**9, 55_555_555)])
+def test_dates_are_those_of_the_standard(seconds, monkeypatch):
+    """Also on leap days and at the ends of years."""
+    monkeypatch.setattr(message.time, "time", lambda: float(seconds))
+    monkeypatch.setattr(message._Clock, "second", -1)
+    sent = message.encode(message.Reply(200), keep_alive=True)
+    moment = dt.datetime.fromtimestamp(seconds, dt.timezone.utc)
+
+    assert f"date: {email.utils.format_datetime(moment, usegmt=True)}\r\n".encode() in sent
