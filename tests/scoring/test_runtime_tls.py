@@ -140,6 +140,71 @@ def test_a_client_that_ends_tls_before_its_answer_writes_nothing_into_the_log(se
     assert before == secure.log
 
 
+class HalfClosing:
+    """A client that ends its half of TLS after what it asked, and reads on."""
+
+    def __init__(self, service, trusted, version):
+        context = ssl.create_default_context(cafile=trusted)
+        context.minimum_version = context.maximum_version = version
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+        self._go_on(self.tls.do_handshake)
+
+    def ask(self, data):
+        """Returns all that comes until the service ends its half too."""
+        self.tls.write(data)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        found = b""
+        while part := self._go_on(lambda: self.tls.read(65_536)):
+            found += part
+        return found
+
+    def _go_on(self, step):
+        while True:
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                done = None
+            except ssl.SSLZeroReturnError:
+                done = b""
+            if self.outgoing.pending:
+                self.socket.sendall(self.outgoing.read())
+            if done is not None or (step == self.tls.do_handshake and self.tls.version() and self.tls.cipher()):
+                return done
+            data = self.socket.recv(65_536)
+            if not data:
+                return b""
+            self.incoming.write(data)
+
+
+@pytest.mark.parametrize(
+    ("version", "answers"), [(ssl.TLSVersion.TLSv1_3, 2), (ssl.TLSVersion.TLSv1_2, 0)], ids=["1.3", "1.2"]
+)
+def test_a_client_may_end_its_half_of_tls_first(secure, pairs, version, answers):
+    """It gets all its answers with TLS 1.3. Version 1.2 asks to throw them away and to close at once."""
+    client = HalfClosing(secure, pairs["one"][0], version)
+    with client.socket:
+        begun = time.monotonic()
+        data = client.ask(post(b"slow") + post(b"200000"))
+        took = time.monotonic() - begun
+
+    assert answers == data.count(b"HTTP/1.1 200 ")
+    assert not answers or data.endswith(b"x" * 200_000 + b'"')
+    assert took < 5
+
+
+def test_a_client_that_ends_its_half_and_asked_nothing_is_closed(secure, pairs):
+    """At once, whatever the version."""
+    client = HalfClosing(secure, pairs["one"][0], ssl.TLSVersion.TLSv1_3)
+    with client.socket:
+        begun = time.monotonic()
+
+        assert b"" == client.ask(b"")
+        assert time.monotonic() - begun < 1.5
+
+
 def test_a_refused_body_is_answered_over_tls(secure, pairs):
     """The refusal reaches the client before the connection ends."""
     with connected(secure, pairs["one"][0]) as client:

@@ -23,6 +23,7 @@ from mlserve_scoring.transport.reader import Exchange, Reader
 from mlserve_scoring.transport.recoding import compress_body, decode_body
 from mlserve_scoring.transport.room import LARGE, Hold, no_room
 from mlserve_scoring.transport.streaming import StreamedBody
+from mlserve_scoring.transport.tls import HalfClosing
 
 _MAX_PIPELINED: Final = 64
 _MOST_TOGETHER: Final = 128  # answers in one write
@@ -118,6 +119,9 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # of a stream, asyncio says
         name = transport.get_extra_info("peername")
         self.peer = str(name[0]) if isinstance(name, tuple) else ""
+        tls = transport.get_extra_info("ssl_object")
+        if isinstance(tls, HalfClosing):
+            tls.on_end = self._ended_half
         self._connections.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -151,7 +155,7 @@ class Connection(asyncio.Protocol):
         """Answer what was asked, then close: a client may end its half first."""
         self._reader.ended = True
         transport = self._transport
-        # TLS cannot be ended on one side alone, and the loop would log each attempt to stay open.
+        # The loop does not let TLS be ended on one side alone, and would log each attempt; see tls.HalfClosing.
         can_stay = transport is not None and transport.can_write_eof()
         return can_stay and (self._current is not None or bool(self._waiting))
 
@@ -251,6 +255,12 @@ class Connection(asyncio.Protocol):
             self._write(_CONTINUE)
 
     # Ours.
+
+    def _ended_half(self) -> None:
+        """Answer what was asked over TLS, then close."""
+        self._reader.ended = True
+        if self._current is None and not self._waiting and self._transport is not None:
+            self._end(self._transport)
 
     def _take_turn(self) -> None:
         self._in_turn = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.errors import StartError
 
@@ -17,6 +19,31 @@ _log = logging.getLogger("mlserve.tls")
 _TODO: Final = "give PEM files: the certificate with its chain, and its private key without a passphrase"
 # Those of TLS 1.2 with forward secrecy and authenticated encryption; TLS 1.3 has no others.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!MD5"
+
+
+class HalfClosing(ssl.SSLObject):
+    """One connection's TLS, which a client may end on its side and still read its answers (RFC 8446, 6.1).
+
+    The loop's own TLS closes a connection as soon as the client has ended its half, and throws away what is still to
+    be written. Here it is told that nothing has come yet, and whoever serves the connection hears of the end instead.
+    TLS 1.2 wants what the loop does (RFC 5246, 7.2.1).
+
+    Attributes:
+        on_end: Called once, on the loop, when the client has ended its half; ``None`` leaves the end to the loop.
+    """
+
+    on_end: Callable[[], object] | None = None
+    _has_ended = False
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  # ssl calls it so
+        """Return what has come; see ``ssl.SSLObject.read``."""
+        data = super().read(len, buffer)
+        if data or self.on_end is None or self.version() != "TLSv1.3":
+            return data
+        if not self._has_ended:
+            self._has_ended = True
+            asyncio.get_running_loop().call_soon(self.on_end)  # after what came before it was given on
+        raise ssl.SSLWantReadError
 
 
 class Certificates:
@@ -72,6 +99,7 @@ class Certificates:
         for setting, path in (("tls_certificate", self._certificate), ("tls_key", self._key)):
             _check(setting, path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslobject_class = HalfClosing
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_CIPHERS)
         context.set_alpn_protocols([self._protocol])
