@@ -30,6 +30,7 @@ from pulumi_mlserve.clients.images.image_store import ImageStore
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import image_folder, store_location
+from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from pulumi_mlserve.clients.images.image_store import ImageWords
     from pulumi_mlserve.clients.models.records import ServiceRecord
-    from pulumi_mlserve.core.images.image import BuiltImage
+from pulumi_mlserve.core.images.image import BuiltImage
 
 
 def list_images(options: Namespace) -> int:
@@ -77,7 +78,8 @@ def export_image(options: Namespace) -> int:
     store = ImageStore(image_folder())
     image = find_image(store, options.image)
     try:
-        store.export(image.digest, options.path, options.format, progress=progress)
+        with RegistryClient(progress=progress) as client:  # connects only if the image's base is not on this machine
+            store.export(image.digest, options.path, options.format, download=client.download, progress=progress)
     finally:
         end_progress()
     if options.json:

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict, Unpack
 from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.registered_model import RegisteredModel
-from pulumi_mlserve.core.declarations import ImageRef, ModelRef, token
+from pulumi_mlserve.core.declarations import ImageRef, ModelRef, RegistryAccess, token
+from pulumi_mlserve.core.images.base_image import runtime_problem
 from pulumi_mlserve.core.images.refusals import why_not_image
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import PATH, shape_of
@@ -51,7 +52,7 @@ class ScoringImageArgs(TypedDict, total=False):
     features: pulumi.Input[Sequence[pulumi.Input[str]]]
     """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``; nothing by default."""
     upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Which pinned parts to resolve anew: ``lock``, ``runtime``; none by default."""
+    """Which pinned parts to resolve anew: ``lock``, ``runtime``, ``base_image``; none by default."""
     registry: pulumi.Input[str]
     """Where the image is pushed, ``HOST[:PORT][/FOLDER]`` such as ``example.azurecr.io/ml``; by default the stack's
     ``mlserve:registry``, and without one it stays in the local image store. An empty text keeps it there."""
@@ -60,6 +61,18 @@ class ScoringImageArgs(TypedDict, total=False):
     registry_tag: pulumi.Input[str]
     """The tag that moves to each new image in the registry, for people; the stack's name by default. Services are
     given the digest."""
+    base_image: pulumi.Input[str]
+    """What the image stands on: a reference, ``runs:/RUN_ID`` for the image of a training run, or ``scratch`` for
+    nothing. By default nothing while the image stays on this machine, else an image of its Python's version."""
+    base_image_registry: pulumi.Input[RegistryAccess]
+    """The base image's registry, where its reference does not name one, and a login for it; by default the logins of
+    this machine."""
+    enable_gpu: pulumi.Input[bool]
+    """Whether the image is for NVIDIA GPUs; by default as the base image is."""
+    cuda_version: pulumi.Input[str]
+    """The version of CUDA that packages and base image must have, such as ``12``; needs ``enable_gpu``."""
+    runtime: str
+    """v1's word: ``python``, which is the only one."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """Words to find the image by; none by default."""
     properties: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -69,9 +82,15 @@ class ScoringImageArgs(TypedDict, total=False):
 
 
 def _check(given: Mapping[str, Any]) -> list[Problem]:
+    problems = []
     if isinstance(given.get("models", ()), pulumi.Output | str):
-        return [Problem("models", "decides on layers, so it must be a list itself; its items may be outputs")]
-    return []
+        problems.append(Problem("models", "decides on layers, so it must be a list itself; its items may be outputs"))
+    runtime = given.get("runtime")
+    if runtime is not None and not isinstance(runtime, str):
+        problems.append(Problem("runtime", "must be a plain text; write 'python' or leave it out"))
+    elif runtime is not None and (text := runtime_problem(runtime)):
+        problems.append(Problem("runtime", text))
+    return problems
 
 
 class ScoringImage(pulumi.ComponentResource):
@@ -102,6 +121,7 @@ class ScoringImage(pulumi.ComponentResource):
         given = arguments("ScoringImage", shape_of(ScoringImageArgs), args, kwargs, self.rules)
         super().__init__(token("ScoringImage"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
+        inputs.pop("runtime", None)  # checked, and nothing to choose
         inputs["models"] = [m.parts if isinstance(m, RegisteredModel) else m for m in given.get("models", [])]
         image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))
         self.digest = image.output("digest")
@@ -112,6 +132,7 @@ class ScoringImage(pulumi.ComponentResource):
         }
         # Known before the image is: a service that needs one which the image lacks is refused in the first preview.
         self.parts["features"] = pulumi.Output.from_input(given.get("features", []))
+        self.parts["device"] = image.output("device")
         self.ref = pulumi.Output.all(**self.parts).apply(lambda parts: cast("ImageRef", parts))
         self.contract = image.output("contract")
         self.lock = image.output("lock")

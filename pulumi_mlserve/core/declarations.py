@@ -68,8 +68,21 @@ class ImageRef(TypedDict, total=False):
     """The models inside."""
     features: Sequence[str]
     """What of the runtime it holds beyond scoring."""
+    device: str
+    """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
     contract: Any
     """What a service of the image accepts and returns."""
+
+
+class RegistryAccess(TypedDict, total=False):
+    """A registry, and who may read it."""
+
+    address: Required[str]
+    """Its name, ``example.azurecr.io``."""
+    username: str
+    """Who logs in; this machine's own login if left out."""
+    password: Annotated[str, SECRET]
+    """The user's password or token; needed with ``username``."""
 
 
 class ModelInputs(TypedDict, total=False):
@@ -180,7 +193,15 @@ class ImageInputs(TypedDict, total=False):
     features: Sequence[str]
     """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``."""
     upgrade: Sequence[str]
-    """Which pinned parts to resolve anew: ``lock``, ``runtime``."""
+    """Which pinned parts to resolve anew: ``lock``, ``runtime``, ``base_image``."""
+    base_image: str
+    """What the image stands on: a reference, ``runs:/RUN_ID`` for a training run's image, or ``scratch``."""
+    base_image_registry: RegistryAccess
+    """The base image's registry, where its reference does not name one, and a login for it."""
+    enable_gpu: bool
+    """Whether the image is for NVIDIA GPUs; by default as the base image is."""
+    cuda_version: str
+    """The version of CUDA that packages and base image must have; needs ``enable_gpu``."""
     standins: bool
     """Whether the runtime's small modules take the place of Azure ML v1's packages; true by default."""
     registry: str
@@ -205,6 +226,8 @@ class ImageInputs(TypedDict, total=False):
     """The runtime's digest, kept while nothing else changes."""
     compiler: Annotated[str, COMPUTED]
     """The exact version of the Python that compiles the image's files, kept while nothing else changes."""
+    base: Annotated[Mapping[str, str], COMPUTED]
+    """The base image: digest, system, Python, C library; kept until another is asked for."""
     recipe: Annotated[str, COMPUTED]
     """The hash of everything that goes in."""
     pushed: Annotated[bool, COMPUTED]
@@ -236,6 +259,10 @@ class ImageOutputs(TypedDict, total=False):
     """The models inside."""
     pushed_to: Sequence[str]
     """The repositories that got images of this resource, which go with it."""
+    base: str
+    """The base image by its digest, ``REGISTRY/REPOSITORY@sha256:…``; empty without one."""
+    device: str
+    """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
     owner: str
     """Tells this resource's claim in the image store from that of one that replaces it."""
     claimant: str

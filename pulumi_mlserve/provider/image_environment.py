@@ -22,6 +22,7 @@ from pulumi_mlserve.core.environments.environment import (
     with_runtime,
 )
 from pulumi_mlserve.core.environments.locks import made_for
+from pulumi_mlserve.core.images.cuda import for_gpu
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
@@ -78,6 +79,8 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     models = [model for model in inputs.get("models") or () if isinstance(model, Mapping)]
     frameworks = [str(model["framework"]) for model in models if model.get("framework")]
     needed = runtime_requirements(entry_script=inputs.get("entry_script") is not None, frameworks=frameworks)
+    if inputs.get("enable_gpu") is True:
+        needed = for_gpu(needed, brings=inputs.get("base_image") is None)
     spec = with_features(with_runtime(own, needed), sorted({*(inputs.get("features") or ())}))
     files = {} if file is None else {file.path: file.text, **file.named}
     unlocked = Environment(spec, None, files)

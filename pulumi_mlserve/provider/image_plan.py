@@ -17,6 +17,7 @@ from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
 from pulumi_mlserve.core.images.layers import LayerPlan, plan_layers
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.image_base import base_content, base_digest, device_of
 from pulumi_mlserve.provider.image_changes import say_what_is_newer
 from pulumi_mlserve.provider.image_environment import Environment, read_environment
 from pulumi_mlserve.provider.workplace import workplace
@@ -58,6 +59,8 @@ def _inputs(  # noqa: PLR0913, PLR0917  each is one thing that goes in
         variables=environment.spec.variables,
         samples=samples,
         features=tuple(sorted({*(news.get("features") or ())})),
+        base=base_digest(news),
+        device=device_of(news),
     )
 
 
@@ -104,7 +107,9 @@ def content_of(call: Call) -> tuple[LayerPlan, ImageContent]:
     inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]), code)
     models = tuple(place.sources.image_model(model) for model in news.get("models") or ())
     packages = place.resolver.install(environment.lock, progress=call.status, cancelled=call.cancelled)
-    content = ImageContent(packages=packages, code=code, origin=origin_here(), lock=environment.lock.text)
+    content = ImageContent(
+        packages=packages, code=code, origin=origin_here(), lock=environment.lock.text, base=base_content(call)
+    )
     plan = plan_layers(dataclasses.replace(inputs, models=models, compiler=news.get("compiler") or None))
     if plan.recipe != news["recipe"]:
         raise OperationError("source_directory: files changed while this ran; run pulumi up again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pulumi_mlserve.clients.environments.resolver import modules
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
@@ -29,6 +29,9 @@ from pulumi_mlserve.provider.image_pickles import importable_names, pickle_probl
 from pulumi_mlserve.provider.values import has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
+_KEPT_SECRET: Final = frozenset({"base_image_registry"})
+"""Inputs that hold a secret and go into no image."""
+
 
 def spec_problems_of(given: Mapping[str, Any], call: Call) -> list[Problem]:
     """Return what is wrong with the inputs by themselves; ``given`` are those that are known."""
@@ -36,7 +39,7 @@ def spec_problems_of(given: Mapping[str, Any], call: Call) -> list[Problem]:
     complete = [m for m in plain if "digest" in m and "name" in m]
     problems = [
         Problem(name, "holds a secret, which everyone who has the image could read; give it to the service instead")
-        for name in sorted(call.secrets & set(call.news))
+        for name in sorted((call.secrets & set(call.news)) - _KEPT_SECRET)
     ]
     problems += [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
     if not has_unknown([call.news.get(name) for name in ("registry", "repository", "name")]):

@@ -14,6 +14,7 @@ from pulumi_mlserve.core.images.destination import Destination, claim_tag, desti
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.image_base import base_logins
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -107,8 +108,18 @@ def is_in_registry(call: Call, inputs: Mapping[str, Any], digest: str) -> bool:
 
 
 def registry_client(call: Call, **more: Any) -> RegistryClient:
-    """Return a client with this user's logins, which tells what it does and stops when asked to."""
-    return RegistryClient(Logins.usual(), progress=call.status, cancelled=call.cancelled, **more)
+    """Return a client with this user's logins, which tells what it does and stops when asked to.
+
+    What the program says of the base image's registry counts there; where the image goes, only when nothing else does,
+    since it may be allowed to read alone.
+    """
+    destination = destination_of(call.news, call.stack)
+    given = base_logins(call.news)
+    elsewhere = {
+        name: login for name, login in given.items() if destination is None or name != destination.repository.registry
+    }
+    logins = Logins([*Logins.usual(elsewhere).sources, given.get])
+    return RegistryClient(logins, progress=call.status, cancelled=call.cancelled, **more)
 
 
 def _take_over(call: Call, client: RegistryClient, destination: Destination, owner: str) -> None:

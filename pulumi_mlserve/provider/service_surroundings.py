@@ -1,4 +1,4 @@
-"""What a local service needs around it: its certificate's files, and the features of its image; told in preview."""
+"""What a local service needs around it: its certificate's files, the features and the device of its image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.places import collected_folder
 from pulumi_mlserve.clients.processes.certificates import certificate_problems
+from pulumi_mlserve.clients.processes.gpus import has_nvidia_gpu
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
+from pulumi_mlserve.core.images.cuda import device_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_together import features_needed
 from pulumi_mlserve.provider.call import Call
@@ -29,7 +31,7 @@ def surroundings_problems(call: Call, settings: Mapping[str, Any], wrong: Collec
         wrong: Names of settings that were refused already.
     """
     found = [*_certificate_problems(call, settings, wrong), *_feature_problems(call, settings, wrong)]
-    return [*found, *_platform_problems(call)]
+    return [*found, *_image_problems(call)]
 
 
 def other_platform(platform: str) -> str | None:
@@ -79,18 +81,20 @@ def _feature_problems(call: Call, settings: Mapping[str, Any], wrong: Collection
             yield Problem(name, f"needs what the image lacks; add features=[{feature!r}] to the image")
 
 
-def _platform_problems(call: Call) -> Iterator[Problem]:
+def _image_problems(call: Call) -> Iterator[Problem]:
     image = call.news.get("image")
-    platform = image.get("platform") if isinstance(image, Mapping) else None
-    if not isinstance(platform, str) or has_unknown(platform):
+    if not isinstance(image, Mapping) or _digest(image) == _digest(call.olds.get("image")):
         return
-    problem = other_platform(platform)
-    if problem is None or _digest(image) == _digest(call.olds.get("image")):
-        return
-    if not call.olds:
-        yield Problem("image", problem)
-    else:  # the service may run on another machine, whose stack is only reviewed here
-        call.warn(f"image: {problem}")
+    platform, device = image.get("platform"), image.get("device")
+    problems = [
+        other_platform(platform) if isinstance(platform, str) else None,
+        device_problem(device, "this machine", has_gpu=has_nvidia_gpu()) if isinstance(device, str) else None,
+    ]
+    for problem in filter(None, problems):
+        if not call.olds:
+            yield Problem("image", problem)
+        else:  # the service may run on another machine, whose stack is only reviewed here
+            call.warn(f"image: {problem}")
 
 
 def _digest(image: Any) -> Any:

@@ -8,6 +8,7 @@ from importlib import import_module
 import pytest
 from mlflow_kit import Mlflow
 
+from pulumi_mlserve.clients.images.base_run import run_image
 from pulumi_mlserve.clients.models.mlflow_models import MlflowModels
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.remote_model import RemoteModels
@@ -174,3 +175,63 @@ def test_what_was_resolved_before_is_taken_again(models, client, tmp_path):
     assert (f"models:/elastic/{first}", f"models:/elastic/{second}") == (kept.source, kept.newer)
     assert (b"0", b"1") == tuple((found.path / "inner" / "weights").read_bytes() for found in (kept, now))
     assert (f"models:/elastic/{second}", None) == (now.source, now.newer)
+
+
+DERIVED = "azureml/azureml_9d3568242c6bfef9631879915768deaf"
+
+
+@pytest.fixture
+def logged_run(server, monkeypatch):
+    """Logs a run with tags, and gives its id."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    client = import_module("mlflow.tracking").MlflowClient(server.address)
+
+    def log(**tags):
+        names = {name.replace("__", "."): value for name, value in tags.items()}
+        return client.create_run("0", tags=names).info.run_id
+
+    return log
+
+
+def no_image(run, address=""):
+    """Return why a run gives no image."""
+    with pytest.raises(InvalidInputError) as error:
+        run_image(run, address)
+    (problem,) = error.value.problems
+    assert "base_image" == problem.path
+    return problem.message
+
+
+def test_a_run_of_azure_ml_names_its_image(logged_run):
+    """In the registry of its workspace, which only the person knows."""
+    run = logged_run(AzureML__DerivedImageName=DERIVED)
+
+    assert f"example.azurecr.io/{DERIVED}" == str(run_image(run, "example.azurecr.io"))
+    assert "base_image_registry={'address'" in no_image(run)
+
+
+def test_a_run_in_a_container_names_its_image(logged_run):
+    """As MLflow's own projects do; Azure ML's property is the stronger one."""
+    run = logged_run(mlflow__docker__image__uri="example.com/train:1")
+    both = logged_run(mlflow__docker__image__uri="example.com/train:1", AzureML__DerivedImageName="a.example/b:2")
+
+    assert ("example.com/train:1", "a.example/b:2") == (str(run_image(run, "")), str(run_image(both, "")))
+
+
+def test_a_run_that_names_no_image_is_told(logged_run):
+    """With the tags that were looked for; also when what it names is none, or there is no such run."""
+    assert "AzureML.DerivedImageName" in no_image(logged_run())
+    assert "not an image reference" in no_image(logged_run(AzureML__DerivedImageName="A B"))
+    assert "MLflow knows no 'runs:/0123456789abcdef0123456789abcdef'" in no_image("0123456789abcdef0123456789abcdef")
+
+
+def test_without_a_server_there_is_no_answer(logged_run, monkeypatch):
+    """None is named, or it does not answer."""
+    run = logged_run()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(OperationError, match="MLFLOW_TRACKING_URI"):
+        run_image(run, "")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+
+    assert "MLFLOW_TRACKING_URI is not set" in no_image(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from programs import free_port, program, tiny, weights
+from programs import free_port, program, replaced, tiny, weights
 from registry_kit import Pattern, at, client, get, image_of, registry
 from scoring_client import ask
 
@@ -28,6 +28,7 @@ def tags(real, repository="ml/tiny"):
 def test_a_stack_pushes_its_image_and_takes_it_along(real, workspace):
     """By configuration; the second up does nothing, a changed model moves the tag, destroy leaves nothing."""
     folder = tiny(workspace.folder / "program", (free_port(), free_port()))
+    replaced(folder / "__main__.py", 'source_directory="src"', 'source_directory="src", base_image="scratch"')
     with (folder / "__main__.py").open("a", encoding="utf-8") as file:
         file.write('pulumi.export("reference", image.reference)\n')
     stack = workspace.stack(folder)
@@ -69,6 +70,7 @@ def without_bytes(workspace, stack):
 def test_a_service_runs_an_image_that_another_machine_pushed(real, workspace, workspaces):
     """By its digest alone: contract, models and bytes come from the registry; moved elsewhere it is the same image."""
     folder = tiny(workspace.folder / "program", (free_port(), free_port()))
+    replaced(folder / "__main__.py", 'source_directory="src"', 'source_directory="src", base_image="scratch"')
     with (folder / "__main__.py").open("a", encoding="utf-8") as file:
         file.write('pulumi.export("reference", image.reference)\npulumi.export("revision", first.revision)\n')
     maker = workspace.stack(folder)

@@ -1,4 +1,7 @@
-"""Takes the layers of a base image into the local image store, as they are: they are never unpacked."""
+"""Takes the layers of a base image into the local image store, as they are: they are never unpacked.
+
+An image is pushed without them, from registry to registry. Only who writes an image down needs them here.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,14 @@ from pulumi_mlserve.clients.interruption import Cancelled, stop_if
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from pulumi_mlserve.clients.images.image_blobs import ImageBlobs
     from pulumi_mlserve.clients.images.image_places import ImagePlaces
     from pulumi_mlserve.core.images.oci import Base
+    from pulumi_mlserve.core.images.reference import Reference
+    from pulumi_mlserve.core.images.remote_image import Descriptor
 
 
 @dataclass(frozen=True)
@@ -61,3 +68,20 @@ def take_base(image: BaseImage, places: ImagePlaces, *, cancelled: Cancelled | N
             if "sha256:" + found.hexdigest() != digest:
                 raise OperationError(f"base: its layer {digest} is damaged in {image.blobs}; fetch the base again")
             temporary.replace(target)
+
+
+def bring_base(blobs: ImageBlobs, places: ImagePlaces, download: Callable[[Reference, Descriptor, Path], None]) -> None:
+    """Bring those layers of an image's base that are not here, from where it lies; the caller holds the store.
+
+    Args:
+        blobs: What the image consists of.
+        places: The store.
+        download: Writes a blob of a repository to a file, which is there only when it is whole.
+
+    Raises:
+        CancelledError: It was cancelled; the next one goes on where this one stopped.
+        OperationError: A layer cannot be had.
+    """
+    for blob in blobs.elsewhere:
+        if blobs.base is not None:
+            download(blobs.base, blob, places.blob(blob.digest))

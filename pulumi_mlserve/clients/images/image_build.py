@@ -166,7 +166,7 @@ class ImageBuild:
             take_base(self.content.base, self.places, cancelled=self.cancelled)
         for blob in (config, manifest):
             self.places.write_blob(blob)
-        sbom = write_sbom(self.places, inputs, manifest, self.content.packages, origin)
+        sbom = write_sbom(self.places, inputs, manifest, self.content.packages, origin=origin, base=base)
         known = self.records.get(digest)
         self.records.claim(inputs.name, digest, claimant, owner, self.content.words)
         if known and known.sbom == sbom and (known.lock or not self.content.lock):

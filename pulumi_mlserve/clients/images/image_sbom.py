@@ -17,9 +17,18 @@ from pulumi_mlserve.core.problems import OperationError
 if TYPE_CHECKING:
     from pulumi_mlserve.clients.images.image_places import ImagePlaces
     from pulumi_mlserve.core.images.image import BuiltImage, ImageInputs
+    from pulumi_mlserve.core.images.oci import Base
 
 
-def write_sbom(places: ImagePlaces, inputs: ImageInputs, manifest: bytes, packages: Path | None, origin: Origin) -> str:
+def write_sbom(  # noqa: PLR0913  each is one thing that is told
+    places: ImagePlaces,
+    inputs: ImageInputs,
+    manifest: bytes,
+    packages: Path | None,
+    *,
+    origin: Origin,
+    base: Base | None = None,
+) -> str:
     """Store an image's list and return the digest of the OCI artifact that attaches it to the image.
 
     Args:
@@ -28,9 +37,10 @@ def write_sbom(places: ImagePlaces, inputs: ImageInputs, manifest: bytes, packag
         manifest: The image's OCI manifest.
         packages: The folder of installed wheels; none without dependencies.
         origin: What the image tells of where it comes from.
+        base: What it stands on.
     """
     listed = installed_packages(packages) if packages is not None and inputs.lock_key is not None else []
-    sbom = sbom_json(inputs, listed, digest=digest_of(manifest), origin=origin)
+    sbom = sbom_json(inputs, listed, digest=digest_of(manifest), origin=origin, base=base)
     places.write_blob(EMPTY)
     places.write_blob(sbom)
     return places.write_blob(artifact_json(sbom, manifest))

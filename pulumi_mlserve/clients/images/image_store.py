@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from pulumi_mlserve.clients.images.base_blobs import bring_base
 from pulumi_mlserve.clients.images.forecast import LayerForecast, forecast_layers
 from pulumi_mlserve.clients.images.image_blobs import ImageBlobs, image_blobs
 from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pulumi_mlserve.clients.registries.registry_client import RegistryClient
     from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
     from pulumi_mlserve.core.images.layers import LayerPlan
+    from pulumi_mlserve.core.images.reference import Reference
+    from pulumi_mlserve.core.images.remote_image import Descriptor
 
 __all__ = ["ImageContent", "ImageInUseError", "ImageStore", "ImageWords", "ModelFiles", "UsersOf"]
 
@@ -313,12 +316,13 @@ class ImageStore:
         with self._shared(progress, cancelled):
             yield image_blobs(self._image(digest), self._places, self._layers)
 
-    def export(
+    def export(  # noqa: PLR0913  two subjects and keywords
         self,
         digest: str,
         path: Path,
         form: Form = "layout",
         *,
+        download: Callable[[Reference, Descriptor, Path], None] | None = None,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
     ) -> None:
@@ -328,6 +332,8 @@ class ImageStore:
             digest: The image's digest.
             path: Where nothing is, or an earlier export of the same form, which is replaced.
             form: A ``layout`` is a folder as OCI has it, a ``tar`` holds the same files.
+            download: Writes a blob of a repository to a file, for the layers of a base that are not on this machine;
+                without it an image with such a base is refused.
             progress: Told what is written, with bytes.
             cancelled: Asked often; nothing is then left of the export.
 
@@ -336,6 +342,8 @@ class ImageStore:
             OperationError: There is no such image, something else lies at the path, or there is no space.
         """
         with self._shared(progress, cancelled):
+            if download is not None:
+                bring_base(image_blobs(self._image(digest), self._places, self._layers), self._places, download)
             ImageExport(self._places, self._layers, progress, cancelled).write(self._image(digest), path, form)
 
     @contextlib.contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from pulumi_mlserve.clients.images.source_files import file_hash
+from pulumi_mlserve.clients.images.stream_file import StreamFile
 from pulumi_mlserve.core.images.image import MODELS, BuiltImage, ImageLayer
 from pulumi_mlserve.core.images.oci import TAR_TYPE
 from pulumi_mlserve.core.problems import OperationError
@@ -97,7 +98,7 @@ class Unpacker:
             with self._places.scratch() as temporary:
                 temporary.mkdir()
                 found = hashlib.sha256()
-                stream = _Readable(ahead(_shown(self._layers.tar(layer), found.update)))
+                stream = StreamFile(ahead(_shown(self._layers.tar(layer), found.update)))
                 try:
                     _extract(stream, temporary)
                     stream.drain()
@@ -120,34 +121,13 @@ def model_folder(layer: ImageLayer) -> str:
     return f"{MODELS}/{layer.name.partition(':')[2].partition('/')[0]}"
 
 
-class _Readable:
-    """A readable over a stream of pieces."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        parts, have = [self._rest], len(self._rest)
-        while have < size and (piece := next(self._pieces, None)) is not None:
-            parts.append(piece)
-            have += len(piece)
-        joined = b"".join(parts)
-        self._rest = joined[size:]
-        return joined[:size]
-
-    def drain(self) -> None:
-        for _ in self._pieces:
-            pass
-
-
 def _shown(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> Iterator[bytes]:
     for piece in pieces:
         show(piece)
         yield piece
 
 
-def _extract(stream: _Readable, root: Path) -> None:
+def _extract(stream: StreamFile, root: Path) -> None:
     """Unpack a tar of ours: files, folders and links by their paths, nothing through a link, modes without write."""
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=1 << 20) as tar:
         for member in tar:
@@ -172,7 +152,7 @@ def _extract(stream: _Readable, root: Path) -> None:
 
 
 def _contents(pieces: Iterator[bytes]) -> Iterator[tuple[str, tuple[int, str] | None]]:
-    with tarfile.open(fileobj=cast("IO[bytes]", _Readable(pieces)), mode="r|", bufsize=1 << 20) as tar:
+    with tarfile.open(fileobj=cast("IO[bytes]", StreamFile(pieces)), mode="r|", bufsize=1 << 20) as tar:
         for member in tar:
             if member.issym():
                 yield member.name, None

@@ -66,8 +66,8 @@ class MlflowModels:
         named = mlflow_address(address)
         if named is None:
             raise InvalidInputError([Problem("path", f"not an address of MLflow, got {address!r}")])
-        client = _client()
-        with _errors(address):
+        client = mlflow_client()
+        with mlflow_errors(address):
             if named.run:
                 listing = sorted(_files(client, named))
                 if not listing:
@@ -110,7 +110,7 @@ class MlflowModels:
             shutil.rmtree(left, ignore_errors=True)
         incoming = home / f"incoming-{uuid.uuid4().hex}"
         (incoming / "got").mkdir(parents=True)
-        with _errors(model.address):
+        with mlflow_errors(model.address):
             from mlflow.artifacts import download_artifacts  # noqa: PLC0415  an extra, and slow to import
 
             got = Path(download_artifacts(artifact_uri=model.address, dst_path=str(incoming / "got")))
@@ -123,7 +123,12 @@ class MlflowModels:
         shutil.rmtree(incoming, ignore_errors=True)
 
 
-def _client() -> Any:
+def mlflow_client() -> Any:
+    """Return MLflow's own client for the server that ``MLFLOW_TRACKING_URI`` names.
+
+    Raises:
+        InvalidInputError: No server is named, or the client is not installed.
+    """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         text = "is an address of MLflow, and MLFLOW_TRACKING_URI is not set; set it to the address of your server"
         raise InvalidInputError([Problem("path", text)])
@@ -167,7 +172,8 @@ def _registered(client: Any, named: MlflowAddress) -> MlflowModel:
 
 
 @contextlib.contextmanager
-def _errors(address: str) -> Iterator[None]:
+def mlflow_errors(address: str) -> Iterator[None]:
+    """Turn what MLflow refuses about an address into problems, and everything else into `OperationError`."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  an extra
 
     try:

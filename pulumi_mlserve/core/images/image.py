@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.environments.runtime_packages import feature_problem
+from pulumi_mlserve.core.images.base_image import base_problems
+from pulumi_mlserve.core.images.cuda import CPU
 from pulumi_mlserve.core.images.platforms import PLATFORMS
+from pulumi_mlserve.core.images.refusals import why_not_image
 from pulumi_mlserve.core.model import model_name_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
@@ -42,6 +45,7 @@ SCORING_TIMEOUT_MS: Final = 60_000
 
 _IMAGE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SECRET: Final = frozenset({"environment_variables", "base_image_registry"})
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
@@ -96,10 +100,11 @@ class ImageInputs:
         samples: Requests, with their answers where known, that a service answers before it is ready.
         max_body_bytes: The largest request.
         scoring_timeout_ms: How long one request may take unless the service says otherwise.
-        base: Digest of the base image; none while images have no base.
+        base: Digest of the base image; none for an image without one.
         features: What of the runtime goes in beyond scoring, sorted.
         compiler: The exact version of the Python that compiles the Python files, ``3.11.7``; none leaves them as they
             are.
+        device: ``cpu``, or ``cuda`` for an image that is for NVIDIA's GPUs.
     """
 
     name: str
@@ -117,6 +122,7 @@ class ImageInputs:
     base: str | None = None
     features: tuple[str, ...] = ()
     compiler: str | None = None
+    device: str = CPU
 
 
 @dataclass(frozen=True)
@@ -258,6 +264,14 @@ class ModelChoice(_Strict):
     framework: str | None = None
 
 
+class RegistryAccess(_Strict):
+    """Where a base image lies, and who may read it."""
+
+    address: str
+    username: str | None = None
+    password: str | None = None
+
+
 class ImageSpec(_Strict):
     """An image as the program asks for it; names and rules are those of Azure ML v1."""
 
@@ -274,11 +288,15 @@ class ImageSpec(_Strict):
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
     features: tuple[Annotated[str, AfterValidator(_feature)], ...] = Field(default=(), strict=False)
-    upgrade: tuple[Literal["lock", "runtime"], ...] = Field(default=(), strict=False)
+    upgrade: tuple[Literal["lock", "runtime", "base_image"], ...] = Field(default=(), strict=False)
     standins: bool = True
     registry: str | None = None
     repository: str | None = None
     registry_tag: str | None = None
+    base_image: str | None = None
+    base_image_registry: RegistryAccess | None = None
+    enable_gpu: bool | None = None
+    cuda_version: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     properties: dict[str, str] = Field(default_factory=dict)
     description: str | None = None
@@ -290,7 +308,7 @@ def check_image(raw: Mapping[str, Any]) -> list[Problem]:
     try:
         ImageSpec.model_validate(raw)
     except ValidationError as error:
-        problems = spec_problems(error, unknown=_unknown, secret=frozenset({"environment_variables"}))
+        problems = spec_problems(error, unknown=_unknown, secret=_SECRET)
     return problems + _conflicts(raw)
 
 
@@ -308,8 +326,8 @@ def _conflicts(raw: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("source_directory", text))
     if raw.get("conda_file") is not None and raw.get("requirements_file") is not None:
         problems.append(Problem("requirements_file", "given beside conda_file; give one of the two"))
-    return problems
+    return problems + base_problems(raw)
 
 
 def _unknown(name: str) -> str:
-    return f"is no property of an image{did_you_mean(name, ImageSpec.model_fields)}"
+    return why_not_image(name) or f"is no property of an image{did_you_mean(name, ImageSpec.model_fields)}"

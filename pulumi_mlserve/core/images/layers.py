@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pulumi_mlserve.core.images.cuda import CPU
+
 if TYPE_CHECKING:
     from pulumi_mlserve.core.digest import FileEntry
     from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
@@ -94,6 +96,8 @@ def recipe(inputs: ImageInputs, layers: list[LayerKey]) -> str:
     }
     if inputs.features:  # images without any keep the recipe that they had before there were features
         content["features"] = list(inputs.features)
+    if inputs.device != CPU:
+        content["device"] = inputs.device
     return "sha256:" + hashlib.sha256(("mlserve-recipe-v1\n" + canonical(content)).encode()).hexdigest()
 
 

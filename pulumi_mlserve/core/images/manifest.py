@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlserve_scoring.contract import Contract, samples_from_json
 from mlserve_scoring.manifest import MANIFEST_PATH, Limits, Manifest, ModelEntry, dump
 
+from pulumi_mlserve.core.images.cuda import CUDA
 from pulumi_mlserve.core.images.image import (
     APP_ROOT,
     MODEL_LINKS,
@@ -55,6 +56,7 @@ def manifest_of(plan: LayerPlan, contract: Mapping[str, Any] | None) -> Manifest
 
 def container_settings(inputs: ImageInputs) -> dict[str, Any]:
     """Return the settings with which a container serves when its target brings no others."""
+    providers = {"onnx_providers": ["cuda", "cpu"]} if inputs.device == CUDA else {}
     return {
         "schema": 1,
         "root": "/",
@@ -74,6 +76,7 @@ def container_settings(inputs: ImageInputs) -> dict[str, Any]:
         "log_level": "INFO",
         "variables": {},
         "cors_origins": [],
+        **providers,
     }
 
 

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from pulumi_mlserve.core.images.cuda import CPU, CUDA, VARIABLES, WHEELS
 from pulumi_mlserve.core.images.image import (
     APP_ROOT,
     MODEL_LINKS,
@@ -37,6 +38,10 @@ MAX_LABEL_BYTES: Final = 32 * 1024
 
 EPOCH: Final = "1970-01-01T00:00:00Z"
 _ANNOTATION: Final = "org.opencontainers.image"
+_NOT_INHERITED: Final = ("AZUREML_ENTRY_SCRIPT", "AZUREML_MODEL_DIR", "AZUREML_SOURCE_DIRECTORY", "MLSERVE_")
+"""Variables of a base that would tell the runtime of another image's script and models."""
+_OWN_LABELS: Final = (f"{_ANNOTATION}.", "mlserve.")
+"""What a base's labels of these names say does not hold of what stands on it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Base:
         diff_ids: The hashes of its layers' tars, from its config.
         env: Its environment variables, ``NAME=value``.
         name: The reference it was found by, such as ``docker.io/library/python:3.11-slim``.
+        python: How its Python is called.
+        labels: What it tells of itself.
     """
 
     digest: str
@@ -56,6 +63,8 @@ class Base:
     diff_ids: tuple[str, ...]
     env: tuple[str, ...] = field(default=())
     name: str = ""
+    python: str = "python3"
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,10 +105,12 @@ def config_json(  # noqa: PLR0913  each is one thing that it tells
         "architecture": architecture,
         "config": {
             "Cmd": ["--settings", f"/{SETTINGS}"],
-            "Entrypoint": ["python3", "-m", "mlserve_scoring", "serve"],
+            "Entrypoint": [base.python if base else "python3", "-m", "mlserve_scoring", "serve"],
             "Env": [f"{name}={value}" for name, value in sorted(environment(inputs, base).items())],
             "ExposedPorts": {f"{PORT}/tcp": {}},
-            "Labels": labels(inputs, recipe=recipe, contract=contract) | origin_annotations(inputs.name, base, origin),
+            "Labels": _inherited(base)
+            | labels(inputs, recipe=recipe, contract=contract)
+            | origin_annotations(inputs.name, base, origin),
             "StopSignal": "SIGTERM",
             "User": USER,
             "WorkingDir": f"/{APP_ROOT}",
@@ -161,6 +172,10 @@ def environment(inputs: ImageInputs, base: Base | None = None) -> dict[str, str]
     else:
         model_folder = f"/{MODEL_LINKS}" if inputs.models else ""
     variables = dict(text.split("=", 1) for text in (base.env if base else ()))
+    variables = {name: value for name, value in variables.items() if not name.startswith(_NOT_INHERITED)}
+    if inputs.device == CUDA:
+        libraries = [*filter(None, [variables.get("LD_LIBRARY_PATH")]), *(f"/{SITE_PACKAGES}/{one}" for one in WHEELS)]
+        variables = {**VARIABLES, **variables, "LD_LIBRARY_PATH": ":".join(libraries)}
     variables.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     variables |= {
         "AML_APP_ROOT": f"/{APP_ROOT}",
@@ -169,15 +184,20 @@ def environment(inputs: ImageInputs, base: Base | None = None) -> dict[str, str]
         "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's Linux wheels report usage otherwise
         "PATH": f"{variables['PATH']}:/{SITE_PACKAGES}/bin",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": f"/{RUNTIME}",
+        "PYTHONPATH": f"/{RUNTIME}:{variables['PYTHONPATH']}" if variables.get("PYTHONPATH") else f"/{RUNTIME}",
         "PYTHONUNBUFFERED": "1",
     }
     if inputs.entry_script:
         variables["AZUREML_ENTRY_SCRIPT"] = inputs.entry_script
     given = dict(inputs.variables)
-    if "PYTHONPATH" in given:
+    if "PYTHONPATH" in given:  # as in a Dockerfile, what is set last counts; the runtime's own part stays
         given["PYTHONPATH"] = f"/{RUNTIME}:{given['PYTHONPATH']}"
     return variables | given
+
+
+def _inherited(base: Base | None) -> dict[str, str]:
+    found = base.labels if base else {}
+    return {name: value for name, value in found.items() if not name.startswith(_OWN_LABELS)}
 
 
 def labels(inputs: ImageInputs, *, recipe: str, contract: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -193,6 +213,8 @@ def labels(inputs: ImageInputs, *, recipe: str, contract: Mapping[str, Any] | No
             ]
         ),
     }
+    if inputs.device != CPU:
+        found["mlserve.device"] = inputs.device
     if contract is not None:
         text = canonical(contract)
         if len(text.encode()) <= MAX_LABEL_BYTES:

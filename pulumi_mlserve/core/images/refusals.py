@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import Final
 
 _DOCKER: Final = (
-    "images are made without Docker; `mlserve dockerfile NAME --steps FILE --output FOLDER` writes what Docker builds"
-    " with your steps, and a service takes the pushed image by its reference"
+    "images are made without Docker; give an image of your own with these steps as base_image, or let `mlserve dockerfile"
+    " NAME --steps FILE --output FOLDER` write what Docker builds, and a service takes the pushed image by its reference"
 )
 _BUILDER: Final = f"{_DOCKER}, in ACR too: az acr build FOLDER"
 _REFUSED: Final = {
+    "base_dockerfile": _DOCKER,
     "builder": _BUILDER,
     "dependencies": "the whole source directory goes in; put the files there",
     "docker_file": _DOCKER,
+    "dockerfile": _DOCKER,
     "extra_docker_file_steps": _DOCKER,
     "extra_dockerfile_steps": _DOCKER,
-    "runtime": "the runtime is Python's; leave it out, python_version chooses the version",
     "schema_file": "the schema comes from the script's decorators or from samples; leave it out",
 }
 _SPELLED: Final = {
+    "base_image_address": "base_image_registry",
     "environment": "conda_file",
     "env": "environment_variables",
     "execution_script": "entry_script",
+    "gpu_enabled": "enable_gpu",
     "image_name": "name",
-    "model": "models",
     "pip_requirements_file": "requirements_file",
     "pyproject_file": "requirements_file",
     "requirements": "requirements_file",

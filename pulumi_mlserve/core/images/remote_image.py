@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
+from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, TAR_GZIP_TYPE, TAR_TYPE
 from pulumi_mlserve.core.images.reference import is_digest
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
@@ -20,6 +20,11 @@ DOCKER_INDEX_TYPE: Final = "application/vnd.docker.distribution.manifest.list.v2
 MANIFEST_TYPES: Final = (MANIFEST_TYPE, DOCKER_MANIFEST_TYPE)
 INDEX_TYPES: Final = (INDEX_TYPE, DOCKER_INDEX_TYPE)
 
+_DOCKER_LAYERS: Final = {
+    "application/vnd.docker.image.rootfs.diff.tar": TAR_TYPE,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": TAR_GZIP_TYPE,
+    "application/vnd.docker.image.rootfs.diff.tar.zstd": f"{TAR_TYPE}+zstd",
+}
 _VARIANTS: Final = {("arm64", "v8"): "", ("arm", ""): "v7"}
 """What is meant when no variant is written: https://github.com/containerd/platforms, ``Normalize``."""
 _MOST_LAYERS: Final = 4_000
@@ -52,6 +57,23 @@ class ImageManifest:
 
 
 @dataclass(frozen=True)
+class ImageConfig:
+    """What an image's config says of it.
+
+    Attributes:
+        diff_ids: The hashes of its layers' tars, from the bottom up.
+        env: Its variables, ``NAME=value``.
+        labels: What it tells of itself.
+        platform: ``linux/amd64``.
+    """
+
+    diff_ids: tuple[str, ...]
+    env: tuple[str, ...]
+    labels: Mapping[str, str]
+    platform: str
+
+
+@dataclass(frozen=True)
 class ImageIndex:
     """A list of images, one for each platform."""
 
@@ -77,6 +99,49 @@ def read_manifest(content: bytes, media_type: str) -> ImageManifest | ImageIndex
     if own in INDEX_TYPES:
         return ImageIndex(_descriptors(document, "manifests"))
     return ImageManifest(_descriptor(document.get("config"), "config"), _descriptors(document, "layers"))
+
+
+def read_config(content: bytes) -> ImageConfig:
+    """Return what an image's config says.
+
+    Raises:
+        ValueError: It is none; the message says why.
+    """
+    document = _document(content)
+    settings, rootfs = document.get("config") or {}, document.get("rootfs")
+    if not isinstance(settings, Mapping) or not isinstance(rootfs, Mapping):
+        raise ValueError("its config has no 'rootfs', or its 'config' is none")  # noqa: TRY004  as below
+    diff_ids, env, labels = rootfs.get("diff_ids"), settings.get("Env") or [], settings.get("Labels") or {}
+    if not isinstance(diff_ids, list) or not all(isinstance(one, str) and is_digest(one) for one in diff_ids):
+        raise ValueError("its config does not name its layers by sha256")
+    if not isinstance(env, list) or not isinstance(labels, Mapping):
+        raise ValueError("its config's variables or labels are none")  # noqa: TRY004  as below
+    words = [str(document.get(key) or "") for key in ("os", "architecture", "variant")]
+    return ImageConfig(
+        diff_ids=tuple(diff_ids),
+        env=tuple(text for text in env if isinstance(text, str) and "=" in text),
+        labels={str(name): str(value) for name, value in labels.items()},
+        platform="/".join(words).rstrip("/"),
+    )
+
+
+def is_for(config: ImageConfig, platform: str) -> bool:
+    """Tell whether an image by itself, of no index, is for a platform; without a variant, for every one of it."""
+    have, wanted = _normal(config.platform), _normal(platform)
+    return have[:2] == wanted[:2] and (not have[2] or have[2] == wanted[2])
+
+
+def layer_type(media_type: str) -> str:
+    """Return what an OCI manifest calls a layer's type; the blob is the same.
+
+    Raises:
+        ValueError: It is no layer that an image can hold.
+    """
+    if media_type in _DOCKER_LAYERS:
+        return _DOCKER_LAYERS[media_type]
+    if media_type.startswith(TAR_TYPE):
+        return media_type
+    raise ValueError(f"it has a layer that no image of ours can hold, of type {media_type[:80]!r}")
 
 
 def choose_platform(index: ImageIndex, platform: str) -> Descriptor:

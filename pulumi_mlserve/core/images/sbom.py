@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_mlserve.core.images.layers import canonical
 from pulumi_mlserve.core.images.oci import EPOCH, FIXED, MANIFEST_TYPE, Origin, digest_of
+from pulumi_mlserve.core.images.reference import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
+    from pulumi_mlserve.core.images.oci import Base
 
 SBOM_TYPE: Final = "application/vnd.cyclonedx+json"
 EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
@@ -46,9 +48,15 @@ class Package:
     record_sha256: str
 
 
-def sbom_json(inputs: ImageInputs, packages: Sequence[Package], *, digest: str, origin: Origin = FIXED) -> bytes:
-    """Return the list for the image with a digest; the same image has the same list, byte for byte."""
+def sbom_json(
+    inputs: ImageInputs, packages: Sequence[Package], *, digest: str, origin: Origin = FIXED, base: Base | None = None
+) -> bytes:
+    """Return the list for the image with a digest; the same image has the same list, byte for byte.
+
+    What is in a base image is not listed: it is named by its digest, under which its own list is found.
+    """
     components = [_library(package) for package in packages]
+    components += [_base(base)] if base is not None else []
     components += [_model(model) for model in inputs.models]
     document = {
         "bomFormat": "CycloneDX",
@@ -103,6 +111,19 @@ def _library(package: Package) -> dict[str, Any]:
     elif package.licences:
         found["licenses"] = [{"license": {"name": name}} for name in package.licences]
     return found
+
+
+def _base(base: Base) -> dict[str, Any]:
+    found = {"bom-ref": "base", "name": base.name or base.digest, "type": "container", "version": base.digest}
+    try:
+        reference = parse_reference(base.name)
+    except ValueError:  # made from a folder, which no registry knows
+        return found
+    name = reference.repository.rpartition("/")[2]
+    # https://github.com/package-url/purl-spec, type oci
+    purl = f"pkg:oci/{name}@{base.digest.replace(':', '%3A')}?repository_url={reference.name}"
+    tag = f"&tag={reference.tag}" if reference.tag else ""
+    return {**found, "name": reference.repository, "purl": purl + tag}
 
 
 def _model(model: ImageModel) -> dict[str, Any]:

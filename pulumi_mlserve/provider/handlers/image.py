@@ -11,8 +11,9 @@ from pulumi_mlserve.clients.images.image_records import ImageWords
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
+from pulumi_mlserve.provider.image_base import base_reference, device_of, settle_base
 from pulumi_mlserve.provider.image_changes import say_that_the_lock_is_the_stacks, say_what_changes
-from pulumi_mlserve.provider.image_environment import has_committed_lock, platform_of, read_environment
+from pulumi_mlserve.provider.image_environment import Environment, has_committed_lock, platform_of, read_environment
 from pulumi_mlserve.provider.image_forecast import say_what_is_built, say_what_is_moved
 from pulumi_mlserve.provider.image_given import digests_of, is_source_here, models_of, without_sample
 from pulumi_mlserve.provider.image_plan import content_of, plan_image
@@ -32,7 +33,10 @@ from pulumi_mlserve.provider.workplace import workplace
 
 # What decides on the bytes of an image: while one of them is not known, nothing about the image is.
 _DECIDES: Final = (
+    "base_image",
     "conda_file",
+    "cuda_version",
+    "enable_gpu",
     "entry_script",
     "environment_variables",
     "extras",
@@ -45,7 +49,7 @@ _DECIDES: Final = (
     "standins",
     "upgrade",
 )
-_COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime", "compiler"})
+_COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime", "compiler", "base"})
 
 
 class ImageHandler:
@@ -93,13 +97,17 @@ class ImageHandler:
             except InvalidInputError as invalid:
                 problems += invalid.problems
             problems += script_problems(call, environment)
+            try:
+                inputs |= _base(call, environment)
+            except InvalidInputError as invalid:
+                problems += invalid.problems
         if problems or environment is None:
             return Checked(inputs | dict.fromkeys(_COMPUTED, UNKNOWN), problems)
         inputs["requirements"] = environment.requirements
         inputs["lock"] = UNKNOWN if environment.lock is None else environment.lock.text
-        if environment.lock is None or has_unknown([digests_of(call), inputs["samples"]]):
+        if environment.lock is None or has_unknown([digests_of(call), inputs["samples"], inputs.get("base")]):
             return Checked(inputs | dict.fromkeys(("layers", "recipe", "runtime", "compiler"), UNKNOWN))
-        plan = plan_image(call, environment, inputs["samples"])
+        plan = plan_image(dataclasses.replace(call, news=inputs), environment, inputs["samples"])
         inputs |= {"runtime": plan.inputs.runtime_digest, "compiler": plan.inputs.compiler or ""}
         inputs["layers"] = {layer.name: layer.key for layer in plan.layers}
         return Checked(inputs | {"recipe": plan.recipe})
@@ -161,6 +169,7 @@ class ImageHandler:
         platform = UNKNOWN if has_unknown(news.get("platform")) else platform_of(call)
         outputs |= {"models": models, "python": UNKNOWN, "platform": platform, "contract": UNKNOWN}
         outputs |= {"digest": UNKNOWN, "reference": UNKNOWN, "size": UNKNOWN}
+        outputs |= _stands_on(news)
         if has_unknown([news.get("recipe", UNKNOWN), digests_of(call)]):
             return outputs, None
         if call.olds.get("recipe") == news["recipe"] and _tried(call.olds) == _tried(news):
@@ -211,6 +220,20 @@ class ImageHandler:
 
 def _words(news: Mapping[str, Any]) -> ImageWords:
     return ImageWords(dict(news.get("tags") or {}), dict(news.get("properties") or {}), news.get("description") or "")
+
+
+def _base(call: Call, environment: Environment | None) -> dict[str, Any]:
+    if environment is None:
+        return {}
+    base = settle_base(call, environment)
+    return {} if base is None else {"base": base}
+
+
+def _stands_on(news: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the outputs say of the base, and of the device that it decides on."""
+    if has_unknown(news.get("base")):
+        return {"base": UNKNOWN, "device": UNKNOWN}
+    return {"base": base_reference(news) or "", "device": device_of(news)}
 
 
 def _tried(inputs: Mapping[str, Any]) -> bool:

@@ -126,7 +126,8 @@ def _place(call: Call) -> Any:
 
 def _serves_the_same(call: Call) -> bool:
     def served(inputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        return inputs.get("revision"), (inputs.get("image") or {}).get("digest")
+        image = inputs.get("image")
+        return inputs.get("revision"), image.get("digest") if isinstance(image, Mapping) else image
 
     return bool(call.olds) and served(call.olds) == served(call.news)
 
