@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 _DOCKER: Final = (
-    "images are made without Docker; give an image of your own with these steps as base_image, or let `mlserve dockerfile"
-    " NAME --steps FILE --output FOLDER` write what Docker builds, and a service takes the pushed image by its reference"
+    "images are made without Docker; give an image of your own with these steps as base_image, or let"
+    " `mlserve dockerfile NAME --steps FILE --output FOLDER` write what Docker builds, and give a service the pushed"
+    " image by its reference"
 )
 _BUILDER: Final = f"{_DOCKER}, in ACR too: az acr build FOLDER"
 _REFUSED: Final = {
