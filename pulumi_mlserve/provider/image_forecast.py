@@ -11,6 +11,7 @@ from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.clients.registries.refusals import RegistryError
 from pulumi_mlserve.core.images.destination import destination_of
 from pulumi_mlserve.core.images.layers import LayerPlan
+from pulumi_mlserve.core.images.oci import digest_of
 from pulumi_mlserve.core.images.reference import Reference
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_registry import has_destination, registry_client
@@ -60,6 +61,8 @@ def _say_what_is_sent(call: Call, layers: Sequence[LayerForecast]) -> None:
 
 def _missing(call: Call, repository: Reference, layers: Sequence[LayerForecast]) -> list[LayerForecast]:
     digests = [layer.digest for layer in layers if layer.digest is not None]
+    # Asked even where nothing is packed yet: a login that is missing is better known now.
+    digests = digests or [digest_of(b"")]
     with registry_client(call, attempts=1, silent_seconds=_SECONDS) as client:
         gone = client.missing(repository, digests)
     return [layer for layer in layers if layer.digest is None or layer.digest in gone]

@@ -271,6 +271,8 @@ def test_credentials_come_from_docker_and_are_told_nowhere(bench, tmp_path, monk
     (tmp_path / "docker").mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     with registry(tmp_path / "registry", auth=htpasswd_auth(tmp_path / "auth")) as own:
+        HANDLER.create(bench.call(registry=own.host, preview=True))
+        assert bench.heard.told("log in: docker login", "warning")
         login = {"auths": {own.host: {"username": "robot", "password": "open sesame"}}}
         with pytest.raises(PartialFailure, match="docker login"):
             bench.up(registry=own.host)
