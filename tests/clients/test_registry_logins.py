@@ -314,7 +314,8 @@ def environ(tmp_path):
     """Variables of a user with an empty Docker config and no programs."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "docker").mkdir()
-    return {"DOCKER_CONFIG": str(tmp_path / "docker"), "PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}
+    places = {"DOCKER_CONFIG": str(tmp_path / "docker"), "PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}
+    return {**places, "AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:9"}  # this is no machine of Azure
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from pulumi_mlserve.clients.registries.azure_logins import azure_cli_login, is_azure
 from pulumi_mlserve.clients.registries.docker_config import docker_login
+from pulumi_mlserve.clients.registries.entra_tokens import entra_login
 from pulumi_mlserve.clients.registries.login_kinds import EntraToken, Login
 from pulumi_mlserve.core.problems import OperationError
 
@@ -35,7 +36,8 @@ class Logins:
     """The logins for registries, looked for when a registry asks for one, once each.
 
     The order: what was given for this registry; Docker's config with its credential helpers; for Azure container
-    registries an Entra token, then the Azure command line's login; nobody.
+    registries an Entra token (given, of a service principal, or of a managed identity), then the Azure command line's
+    login; nobody.
     """
 
     sources: Sequence[LoginSource]
@@ -63,6 +65,7 @@ class Logins:
         if entra_token is not None:
             entra = Login.by_entra(entra_token)
             sources.append(lambda registry: entra if is_azure(registry) else None)
+        sources.append(lambda registry: entra_login(registry, variables))
         sources.append(lambda registry: azure_cli_login(registry, variables) if is_azure(registry) else None)
         return cls(sources)
 
