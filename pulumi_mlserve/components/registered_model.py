@@ -9,6 +9,7 @@ import pulumi
 from typing_extensions import Required, TypedDict, Unpack
 
 from pulumi_mlserve.components.arguments import Rules, arguments
+from pulumi_mlserve.components.found import FoundModel, asked, asked_later
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.core.declarations import ModelRef, ResourceConfiguration, token
 from pulumi_mlserve.core.shapes import PATH, shape_of
@@ -112,3 +113,40 @@ class RegisteredModel(pulumi.ComponentResource):
                 "ref": self.ref,
             }
         )
+
+    @staticmethod
+    def get(  # noqa: PLR0913  one argument per thing by which a version is found
+        name: str,
+        *,
+        version: int | None = None,
+        digest: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        opts: pulumi.InvokeOptions | None = None,
+    ) -> FoundModel:
+        """Return a version that is in the store already, whoever registered it: the newest that fits.
+
+        Args:
+            name: The model's name.
+            version: The version's number.
+            digest: What identifies the content, ``sha256:…``.
+            tags: Tags that the version carries, all of them.
+            properties: Properties that the version has, all of them.
+            opts: The provider to ask, when it is not the default one.
+        """
+        given = {"name": name, "version": version, "digest": digest, "tags": tags, "properties": properties}
+        return asked("getModel", given, FoundModel, opts)
+
+    @staticmethod
+    def get_output(  # noqa: PLR0913  one argument per thing by which a version is found
+        name: pulumi.Input[str],
+        *,
+        version: pulumi.Input[int] | None = None,
+        digest: pulumi.Input[str] | None = None,
+        tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
+        properties: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
+        opts: pulumi.InvokeOutputOptions | None = None,
+    ) -> pulumi.Output[FoundModel]:
+        """Return what ``get`` does, of arguments that may be outputs and after what ``opts`` says to wait for."""
+        given = {"name": name, "version": version, "digest": digest, "tags": tags, "properties": properties}
+        return asked_later("getModel", given, FoundModel, opts)

@@ -9,6 +9,7 @@ import pulumi
 from typing_extensions import TypedDict, Unpack
 
 from pulumi_mlserve.components.arguments import Rules, arguments
+from pulumi_mlserve.components.found import FoundModel
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.registered_model import RegisteredModel
 from pulumi_mlserve.core.declarations import ImageRef, ModelRef, RegistryAccess, token
@@ -93,6 +94,15 @@ def _check(given: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
+def _part(model: Any) -> Any:
+    """Return a model as the image's resource takes it."""
+    if isinstance(model, pulumi.Output):
+        return model.apply(lambda known: known.ref if isinstance(known, FoundModel) else known)
+    if isinstance(model, RegisteredModel):
+        return model.parts
+    return model.ref if isinstance(model, FoundModel) else model
+
+
 class ScoringImage(pulumi.ComponentResource):
     """An image that answers scoring requests, made without Docker and tried before anything is touched."""
 
@@ -122,7 +132,7 @@ class ScoringImage(pulumi.ComponentResource):
         super().__init__(token("ScoringImage"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
         inputs.pop("runtime", None)  # checked, and nothing to choose
-        inputs["models"] = [m.parts if isinstance(m, RegisteredModel) else m for m in given.get("models", [])]
+        inputs["models"] = [_part(model) for model in given.get("models", [])]
         image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))
         self.digest = image.output("digest")
         self.reference = image.output("reference")

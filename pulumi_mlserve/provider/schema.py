@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pulumi_mlserve.core.declarations import PACKAGE, RESOURCES, token
+from pulumi_mlserve.core.function_declarations import FUNCTIONS, FunctionDeclaration
 from pulumi_mlserve.core.shapes import Field, Kind, Shape, shape_of
 
 _SCALARS: Mapping[str, dict[str, Any]] = {
@@ -53,7 +54,25 @@ def schema(version: str, components: Iterable[tuple[type, type]]) -> dict[str, A
         "provider": {"inputProperties": _SETTINGS},
         "types": dict(sorted(types.items())),
         "resources": dict(sorted(resources.items())),
+        "functions": {token(declaration.name): _function(declaration, types) for declaration in FUNCTIONS},
         "language": {"python": {"respectSchemaVersion": True}},
+    }
+
+
+def _function(declaration: FunctionDeclaration, types: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "description": shape_of(declaration.inputs).doc,
+        "inputs": _object(shape_of(declaration.inputs), types),
+        "outputs": _object(shape_of(declaration.outputs), types),
+    }
+
+
+def _object(shape: Shape, types: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": shape.doc,
+        "properties": {field.wire: _property(field, types) for field in shape.fields},
+        "required": sorted(field.wire for field in shape.fields if field.required),
     }
 
 
@@ -81,12 +100,7 @@ def _type(kind: Kind, types: dict[str, Any]) -> dict[str, Any]:
         name = token(kind.shape.name)
         if name not in types:
             types[name] = {}  # a place for types that refer to themselves
-            types[name] = {
-                "type": "object",
-                "description": kind.shape.doc,
-                "properties": {field.wire: _property(field, types) for field in kind.shape.fields},
-                "required": sorted(field.wire for field in kind.shape.fields if field.required),
-            }
+            types[name] = _object(kind.shape, types)
         return {"$ref": f"#/types/{name}"}
     if kind.name == "list" and kind.item is not None:
         return {"type": "array", "items": _type(kind.item, types)}

@@ -33,7 +33,7 @@ from pulumi_mlserve.core.shapes import from_wire, hides, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
 from pulumi_mlserve.provider.differences import differences
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
-from pulumi_mlserve.provider.values import Values, decode, encode, is_unknown
+from pulumi_mlserve.provider.values import UNKNOWN, Values, decode, encode, has_unknown, is_unknown
 
 _MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
 _SETTINGS: Final = ("registry", "store")
@@ -106,6 +106,37 @@ class Servicer(ProviderServicer):
     async def Cancel(self, request: Any, context: Any) -> Any:
         self._stop.set()
         return empty_pb2.Empty()
+
+    # Our functions
+
+    async def Invoke(self, request: Any, context: Any) -> Any:
+        from pulumi_mlserve.provider.functions import ANSWERS  # noqa: PLC0415  most stacks ask for nothing
+
+        if request.tok not in ANSWERS:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no function {request.tok!r} in this package")
+        declaration, answer = ANSWERS[request.tok]
+        inputs, outputs = shape_of(declaration.inputs), shape_of(declaration.outputs)
+        given = decode(request.args)
+        asked, problems = from_wire(given.plain, inputs, opaque=is_unknown)
+        if problems:
+            return provider_pb2.InvokeResponse(failures=check_failures(problems, given, inputs))
+        if has_unknown(asked):
+            later = dict.fromkeys(outputs.by_name, UNKNOWN)
+            return provider_pb2.InvokeResponse(**{"return": encode(to_wire(later, outputs))})
+        try:
+            found = await self._answered(context, answer, asked)
+        except InvalidInputError as refused:
+            return provider_pb2.InvokeResponse(failures=check_failures(refused.problems, given, inputs))
+        return provider_pb2.InvokeResponse(**{"return": encode(to_wire(found, outputs))})
+
+    async def _answered(
+        self, context: Any, answer: Callable[[Mapping[str, Any], Mapping[str, str]], T], asked: Mapping[str, Any]
+    ) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, answer, asked, self._settings)
+        except OperationError as failure:
+            await context.abort(grpc.StatusCode.UNKNOWN, str(failure))
+        raise AssertionError("abort raises")
 
     # Our own resources
 
