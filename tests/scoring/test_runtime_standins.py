@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import importlib
 import json
 import subprocess
 import sys
+from decimal import Decimal
+from types import ModuleType, SimpleNamespace
 
 import joblib
 import numpy as np
@@ -165,6 +168,63 @@ def test_a_text_script_starts_without_numpy(start, image):
     script = f"import sys\ndef init(): pass\ndef run(data): return [n for n in {heavy} if n in sys.modules]"
 
     assert ask(start(image({"score.py": script})), "x") == []
+
+
+def test_spark_types_without_spark_are_named_with_what_to_add(trial, image):
+    """The place is the script's own line, not one of ours."""
+    script = """
+        import json
+        from inference_schema.parameter_types.spark_parameter_type import SparkParameterType
+
+        def init(): pass
+        def run(data): return data
+    """
+    verdict = trial(image({"score.py": script}))
+    (problem,) = verdict["problems"]
+
+    assert ("score.py", 3, "import") == (problem["file"], problem["line"], problem["stage"])
+    assert "ModuleNotFoundError: No module named 'pyspark'" == problem["message"]
+    assert problem["todo"].startswith("add 'pyspark' to the environment")
+
+
+@pytest.fixture
+def spark(types, monkeypatch):
+    """The stand-in's type for Spark's data frames, with as much of Spark as it asks; the real one needs Java."""
+
+    class DataFrame:
+        schema = SimpleNamespace(
+            fields=[
+                SimpleNamespace(name=name, dataType=SimpleNamespace(typeName=lambda kind=kind: kind))
+                for name, kind in (("id", "long"), ("price", "double"), ("sum", "decimal"), ("day", "date"))
+            ]
+        )
+
+    made = SimpleNamespace(createDataFrame=lambda rows, schema: rows)
+    session = SimpleNamespace(builder=SimpleNamespace(getOrCreate=lambda: made))
+    sql = ModuleType("pyspark.sql")
+    sql.DataFrame, sql.SparkSession = DataFrame, session
+    monkeypatch.setitem(sys.modules, "pyspark", ModuleType("pyspark"))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", sql)
+    monkeypatch.syspath_prepend(str(surroundings.STANDINS))
+    name = "inference_schema.parameter_types.spark_parameter_type"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    module = importlib.import_module(name)
+    monkeypatch.delitem(sys.modules, name)
+    return module.SparkParameterType(DataFrame())
+
+
+def test_json_becomes_what_spark_takes(spark):
+    """Whole numbers for fractions, texts for dates and decimals; what is none is 400 with its place."""
+    row = {"id": 1, "price": 2, "sum": "0.10", "day": "2024-02-29", "more": 1}
+    plain = {"id": "x", "price": True, "day": None}
+
+    assert [{**row, "price": 2.0, "sum": Decimal("0.10"), "day": dt.date(2024, 2, 29)}] == spark.deserialize_input(
+        [row]
+    )
+    assert [plain, 5] == spark.deserialize_input([plain, 5])
+    for name, value in (("day", "soon"), ("sum", "much")):
+        with pytest.raises(SchemaMismatchError, match=f"{name}: expected (date|decimal), got '{value}'"):
+            spark.deserialize_input([{name: value}])
 
 
 @pytest.fixture(scope="module")
