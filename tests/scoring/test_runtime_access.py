@@ -14,6 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from grpc_kit import client
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from mlserve_scoring.access.admission import Refused, UnknownKey
 from mlserve_scoring.access.entra import EntraGate, fetch_keys, tokens_for
@@ -436,19 +437,34 @@ def test_what_is_no_key_set_is_refused(tenant, status, body):
     assert [f"/{TENANT}/discovery/v2.0/keys"] == tenant["paths"]
 
 
+LACKING = "The token lacks a role that this service asks for."
+
+
+def bearing(key):
+    """The metadata that shows a key or token."""
+    return [("authorization", f"Bearer {key}")]
+
+
 def test_a_service_admits_tokens_and_keys(start, image, tmp_path, signers, tenant):
     """Both at once; a refusal says why in the words of RFC 6750, and the log holds neither."""
     file = tmp_path / "keys.json"
     file.write_text(json.dumps(FIRST))
     entra = {"tenant": TENANT, "audiences": [AUDIENCE], "roles": ["Run"], "authority": tenant["authority"]}
-    service = start(image({"score.py": ECHO}), entra=entra, keys_file=str(file), access_log=True)
+    service = start(image({"score.py": ECHO}), entra=entra, keys_file=str(file), access_log=True, grpc_port=0)
     good = token(signers, roles=["Run"], iss=f"https://sts.windows.net/{TENANT}/")
     own = token(signers, roles=["Run"], iss=f"{tenant['authority']}/{TENANT}/v2.0")
     late = token(signers, roles=["Run"], exp=1, iss=f"https://sts.windows.net/{TENANT}/")
     lacking = token(signers, iss=f"https://sts.windows.net/{TENANT}/")
     asked = [service.score(1, headers={"Authorization": f"Bearer {key}"}) for key in (good, good, own, "second-key")]
     refused = [service.score(1, headers={"Authorization": f"Bearer {key}"}) for key in (late, lacking, "third", "")]
+    with client(service.ask("status")["grpc_port"]) as called:
+        names = [called.call("ServerMetadata", metadata=bearing(key)).name for key in (own, "second-key")]
+        errors = [called.failure("ServerMetadata", metadata=bearing(key)) for key in (late, lacking)]
 
+    assert ["mlserve", "mlserve"] == names
+    assert [("UNAUTHENTICATED", "The token has expired."), ("PERMISSION_DENIED", LACKING)] == [
+        (error.code().name, error.details()) for error in errors
+    ]
     assert [200] * 4 == [answer.status for answer in asked]
     assert [401, 403, 401, 401] == [answer.status for answer in refused]
     assert [

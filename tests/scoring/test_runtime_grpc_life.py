@@ -185,15 +185,19 @@ def test_certificates_are_those_of_https_and_are_read_again(start, image, tmp_pa
 
 
 def test_collected_data_is_that_of_rest(start, image, tmp_path):
-    """A call is kept as the request to /v2 with the same tensors is."""
+    """A call is kept as the request to /v2 with the same tensors as JSON is."""
     service = start(image({"score.py": FIRST}), grpc_port=0, **collecting(tmp_path / "kept"))
     with client(service.wait("ready")["grpc_port"]) as called:
-        called.infer(wait_for(0.0))
-    value = {"inputs": [{"name": "seconds", "datatype": "FP64", "shape": [1], "data": [0.0]}]}
+        called.infer(wait_for(0.25))
+    value = {"inputs": [{"name": "seconds", "datatype": "FP64", "shape": [1], "data": [0.25]}]}
     assert 200 == service.request("POST", "/v2/models/diabetes/infer", json.dumps(value).encode()).status
     found = until(lambda: len(kept := rows(tmp_path / "kept", "inputs")) == 2 and kept)
+    answers = until(lambda: len(kept := rows(tmp_path / "kept", "predictions")) == 2 and kept)
 
-    assert 2 == len(found)
+    for kept in (found, answers):
+        one, two = ({name: text for name, text in row.items() if not name.startswith("$aml_")} for row in kept)
+        assert one == two
+    assert "0.25" == found[0]["seconds"]
 
 
 def test_requests_are_accepted_until_the_delay_of_the_drain_is_over(start, image):

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from mlserve_scoring.collection.csv_cells import read_json
+from mlserve_scoring.collection.tensors import with_values
+from mlserve_scoring.errors import ScoringError
 
 QUERY: Final = b"query"
 """What the content type of a ``GET``'s query is called here."""
@@ -54,12 +56,21 @@ def body_of(data: bytes, *, size: int, content_type: bytes, json_size: bytes = b
         query = parse_qs(data.decode("utf-8", "replace"), keep_blank_values=True)
         return Body({name: values[0] if len(values) == 1 else values for name, values in query.items()})
     if json_size.isdigit() and int(json_size) < size:
-        left = size - int(json_size)
-        inner = _text(data[: int(json_size)], int(json_size), b"application/json")
-        return Body(inner.value, inner.note or f"binary tensors, {left} bytes left out")
+        return _tensors(data, size, int(json_size))
     if data.startswith(_GZIP) and size == len(data):
         data, size = _unpacked(data, size)
     return _text(data, size, content_type)
+
+
+def _tensors(data: bytes, size: int, start: int) -> Body:
+    head = data[:start]
+    if len(data) == size:
+        try:
+            return Body(with_values(head, memoryview(data)[start:]))
+        except (ValueError, LookupError, TypeError, AttributeError, ImportError, ScoringError):
+            pass  # a request that nobody could read: what there is of it
+    inner = _text(head, start, b"application/json")
+    return Body(inner.value, inner.note or f"binary tensors, {size - start} bytes left out")
 
 
 def _text(data: bytes, size: int, content_type: bytes) -> Body:
