@@ -195,6 +195,9 @@ def declare_lock(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--python-version", metavar="3.N", help="as the image's python_version")
     parser.add_argument("--platform", choices=PLATFORMS, help="as the image's platform (default: this machine's)")
     parser.add_argument("--extra", action="append", default=[], metavar="NAME", help="as one of the image's extras")
+    parser.add_argument(
+        "--base-package", action="append", default=[], metavar="NAME", help="as the image's base_packages"
+    )
     parser.add_argument("--feature", action="append", default=[], metavar="NAME", help="as one of the image's features")
     parser.add_argument("--real-packages", action="store_true", help="as standins=False of the image")
 

@@ -48,7 +48,13 @@ def write_lock(options: Namespace) -> int:
     wrong = [problem for name in options.feature if name != ONNX and (problem := feature_problem(name))]
     if wrong:
         raise InvalidInputError(Problem("--feature", problem) for problem in wrong)
-    own = spec_of(file, python=options.python_version, standins=not options.real_packages, extras=options.extra)
+    own = spec_of(
+        file,
+        python=options.python_version,
+        standins=not options.real_packages,
+        extras=options.extra,
+        base_packages=options.base_package,
+    )
     if own.lock:
         raise OperationError(f"{file.path}: is a lock already; give it as requirements_file")
     whole = with_features(with_runtime(own, runtime_requirements(entry_script=True)), options.feature)

@@ -50,6 +50,9 @@ class ScoringImageArgs(TypedDict, total=False):
     ``required`` (fail where it cannot run) or ``off`` (for programs you do not trust)."""
     standins: pulumi.Input[bool]
     """Whether small stand-ins take the place of ``azureml-defaults`` and its kin; true by default."""
+    base_packages: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Packages, or modules called otherwise, that the base image brings: they are not installed, not looked for, and
+    the script is then not tried here; none by default."""
     features: pulumi.Input[Sequence[pulumi.Input[str]]]
     """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``; nothing by default."""
     upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
@@ -119,7 +122,7 @@ class ScoringImage(pulumi.ComponentResource):
     size: pulumi.Output[int]
     """Bytes of all layers together."""
 
-    rules = Rules(why_not=why_not_image, check=_check)
+    rules = Rules(check=_check)
 
     def __init__(
         self,
@@ -143,6 +146,8 @@ class ScoringImage(pulumi.ComponentResource):
         # Known before the image is: a service that needs one which the image lacks is refused in the first preview.
         self.parts["features"] = pulumi.Output.from_input(given.get("features", []))
         self.parts["device"] = image.output("device")
+        if "base_packages" in given:
+            self.parts["base_packages"] = pulumi.Output.from_input(given["base_packages"])
         self.ref = pulumi.Output.all(**self.parts).apply(lambda parts: cast("ImageRef", parts))
         self.contract = image.output("contract")
         self.lock = image.output("lock")

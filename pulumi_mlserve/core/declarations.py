@@ -70,6 +70,8 @@ class ImageRef(TypedDict, total=False):
     """What of the runtime it holds beyond scoring."""
     device: str
     """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
+    base_packages: Sequence[str]
+    """Packages that its base brings."""
     contract: Any
     """What a service of the image accepts and returns."""
 
@@ -190,6 +192,8 @@ class ImageInputs(TypedDict, total=False):
     """Requests that are answered before a service reports ready: ``{"input": …, "output": …}`` or bare inputs."""
     trial: str
     """``auto``, ``required`` or ``off``: whether preview runs the script once in a throw-away process."""
+    base_packages: Sequence[str]
+    """Packages and modules that the base image brings: not installed, not looked for, not tried."""
     features: Sequence[str]
     """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``."""
     upgrade: Sequence[str]

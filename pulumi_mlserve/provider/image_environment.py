@@ -123,4 +123,5 @@ def _spec(inputs: Mapping[str, Any], file: EnvironmentFile | None, lock: Committ
         variables=inputs.get("environment_variables"),
         standins=inputs.get("standins") is not False,
         extras=tuple(inputs.get("extras") or ()),
+        base_packages=tuple(inputs.get("base_packages") or ()),
     )

@@ -61,6 +61,7 @@ def _inputs(  # noqa: PLR0913, PLR0917  each is one thing that goes in
         features=tuple(sorted({*(news.get("features") or ())})),
         base=base_digest(news),
         device=device_of(news),
+        base_packages=tuple(sorted({*(news.get("base_packages") or ())})),
     )
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi_mlserve.clients.environments.resolver import modules
+from pulumi_mlserve.clients.environments.resolver import Lock, modules
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
 from pulumi_mlserve.core.images.destination import destination_problems
 from pulumi_mlserve.core.images.image import check_image
 from pulumi_mlserve.core.pickles.library_fit import Libraries
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.scripts.entry_script import check_entry_script
+from pulumi_mlserve.core.scripts.module_names import modules_of
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_environment import Environment
 from pulumi_mlserve.provider.image_given import (
@@ -63,8 +64,7 @@ def script_problems(call: Call, environment: Environment | None) -> list[Problem
         return []
     importable, lock = None, environment.lock if environment is not None else None
     if lock is not None:
-        resolver = workplace(call.settings).resolver
-        importable = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
+        importable = _importable(call, lock)
     digests = digests_of(call)
     names = [name for name, _ in digests]
     problems = check_entry_script(
@@ -79,14 +79,20 @@ def script_problems(call: Call, environment: Environment | None) -> list[Problem
     return problems if environment is None else problems + _library_problems(call, environment, Path(source))
 
 
+def _importable(call: Call, lock: Lock) -> frozenset[str]:
+    """Return the modules that an image's own packages bring, and those that its base is said to bring."""
+    resolver = workplace(call.settings).resolver
+    own = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
+    return own.union(*(modules_of(str(package)) for package in call.news.get("base_packages") or ()))
+
+
 def _library_problems(call: Call, environment: Environment, source: Path | None) -> list[Problem]:
     """Return what keeps the models from being loaded with the locked packages."""
     lock, models = environment.lock, models_of(call)
     same = is_alone(call) and lock is not None and call.olds.get("lock") == lock.text and has_same_models(call)
     if lock is None or same or has_unknown(digests_of(call)):
         return []
-    resolver = workplace(call.settings).resolver
-    importable = modules(resolver.install(lock, progress=call.status, cancelled=call.cancelled))
+    importable = _importable(call, lock)
     local = frozenset() if source is None else frozenset(importable_names(source))
     file = packages_file(call)
     problems = missing_packages(call, models, lock, file) if is_alone(call) else []

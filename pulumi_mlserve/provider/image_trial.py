@@ -69,6 +69,9 @@ def _end_of(output: str) -> str:
 
 
 def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
+    if plan.inputs.base_packages:
+        brought = ", ".join(plan.inputs.base_packages)
+        raise OperationError(f"its base image brings {brought}, which this machine does not have")
     place = workplace(call.settings)
     seen = place.trials.known(plan.recipe)
     if seen is not None:

@@ -31,7 +31,7 @@ def surroundings_problems(call: Call, settings: Mapping[str, Any], wrong: Collec
         wrong: Names of settings that were refused already.
     """
     found = [*_certificate_problems(call, settings, wrong), *_feature_problems(call, settings, wrong)]
-    return [*found, *_image_problems(call)]
+    return [*found, *_image_problems(call), *_base_problems(call)]
 
 
 def other_platform(platform: str) -> str | None:
@@ -95,6 +95,15 @@ def _image_problems(call: Call) -> Iterator[Problem]:
             yield Problem("image", problem)
         else:  # the service may run on another machine, whose stack is only reviewed here
             call.warn(f"image: {problem}")
+
+
+def _base_problems(call: Call) -> Iterator[Problem]:
+    image = call.news.get("image")
+    packages = image.get("base_packages") if isinstance(image, Mapping) else None
+    if packages and not has_unknown(packages):
+        names = ", ".join(map(str, packages))
+        text = f"needs what only its base image brings, {names}, and a local service runs without the base; run it in a"
+        yield Problem("image", f"{text} container")
 
 
 def _digest(image: Any) -> Any:

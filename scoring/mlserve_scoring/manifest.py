@@ -68,6 +68,7 @@ class Manifest:
         contract: What the trial found; ``None`` without one.
         limits: Body size and scoring time.
         features: What of the runtime the image holds beyond scoring, such as ``telemetry``.
+        base_packages: Packages that the base image brings; with any, all that its Python has can be imported.
     """
 
     image: str
@@ -83,6 +84,7 @@ class Manifest:
     contract: Contract | None = None
     limits: Limits = field(default_factory=Limits)
     features: tuple[str, ...] = ()
+    base_packages: tuple[str, ...] = ()
 
 
 def load(root: Path | str) -> Manifest:
@@ -159,6 +161,7 @@ def to_json(manifest: Manifest) -> JsonObject:
         "limits": dict(vars(manifest.limits)),
         # Absent rather than empty: an image without any stays the image that it was before there were features.
         **({"features": list(manifest.features)} if manifest.features else {}),
+        **({"base_packages": list(manifest.base_packages)} if manifest.base_packages else {}),
     }
 
 
@@ -179,6 +182,7 @@ def _manifest(value: JsonObject) -> Manifest:
         contract=None if contract is None else Contract.from_json(contract),
         limits=Limits(**{key: _count(entry, key) for key, entry in _object(value.get("limits", {})).items()}),
         features=tuple(map(str, _list(value.get("features", [])))),
+        base_packages=tuple(map(str, _list(value.get("base_packages", [])))),
     )
 
 

@@ -58,7 +58,7 @@ def asking(*requirements: str, python="3.11", **given):
 
 
 AT = "requirements_file: requirements.txt"
-OTHERS = "it is published for other Pythons or platforms, or as source; use another package"
+OTHERS = "it is published for other Pythons or platforms, or as source; use another package, or a base image that has it and base_packages"
 
 
 def problems_of(call, *arguments, **given) -> list[str]:
@@ -446,3 +446,13 @@ def test_constraints_limit_without_asking(resolver):
     )
 
     assert resolver.lock(spec).packages == (("alpha", "1.0"), ("beta", "1.0"))
+
+
+def test_what_the_base_brings_is_left_out_of_every_lock(resolver, wheels):
+    """Also where another package needs it, or a ready lock names it."""
+    make_wheel(wheels, "maps", "1.0", needs=["sourceonly", "beta"])
+    spec = environment_from(requirements_text="maps\nsourceonly\n", base_packages=["SourceOnly"])
+    lock = resolver.lock(spec)
+
+    assert lock.packages == (("beta", "2.0"), ("maps", "1.0"))
+    assert resolver.lock(environment_from(lock_text=lock.text, base_packages=["beta"])).packages == (("maps", "1.0"),)

@@ -312,3 +312,13 @@ def test_what_an_exported_environment_lists_of_condas_own_python_is_left_out():
 
     assert spec.requirements == ("numpy==1.26.*",)
     assert spec.notes == ("libgcc-mutex, openssl: left out, the image's Python and its wheels bring their own",)
+
+
+def test_packages_that_the_base_brings_are_not_asked_for():
+    """Nor refused where the package index has none; that they are left out is part of the question."""
+    text = "dependencies:\n- python=3.11\n- gdal=3.8=py311_0\n- pytorch\n- numpy=1.26\n- pip: [Torch==2.3, joblib]\n"
+    spec = environment_from(conda_text=text, base_packages=["GDAL", "pytorch", "torch"])
+
+    assert spec.requirements == ("joblib", "numpy==1.26.*")
+    assert spec.of_base == ("gdal", "pytorch", "torch")
+    assert spec.beside == ("of the base gdal", "of the base pytorch", "of the base torch")

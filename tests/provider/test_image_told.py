@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pulumi_mlserve.clients.environments.resolver import OfflineError
+from pulumi_mlserve.clients.images.image_build import ImageContent
+from pulumi_mlserve.core.images.image import ImageInputs
+from pulumi_mlserve.core.images.layers import plan_layers
+from pulumi_mlserve.core.scripts.module_names import modules_of
 from pulumi_mlserve.provider import image_environment
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers import image
@@ -12,6 +16,8 @@ from pulumi_mlserve.provider.handlers.image import ImageHandler
 from pulumi_mlserve.provider.image_changes import say_what_changes, say_what_is_newer
 from pulumi_mlserve.provider.image_environment import has_committed_lock, read_environment
 from pulumi_mlserve.provider.image_samples import samples_of
+from pulumi_mlserve.provider.image_trial import try_image
+from pulumi_mlserve.provider.service_surroundings import surroundings_problems
 from pulumi_mlserve.provider.values import UNKNOWN
 
 URN = "urn:pulumi:dev::shop::mlserve:index:ScoringImage$mlserve:index:Image::price"
@@ -173,3 +179,29 @@ def test_without_stand_ins_the_real_packages_are_asked_for(resolver, source, sta
     assert real == any(text.startswith("azureml-defaults") for text in asked.spec.requirements)
     assert ({"MLSERVE_REAL_PACKAGES": "1"} if real else {}) == asked.spec.variables
     assert real != any("stand-ins" in line for line in heard.lines)
+
+
+def test_what_the_base_brings_is_not_looked_for_and_not_tried(source):
+    """The trial would lack it; what it is said to bring is told."""
+    heard = Heard()
+    call = Call(URN, news={"name": "price", "base_packages": ["opencv-python-headless", "osgeo"]}, say=heard)
+    plan = plan_layers(
+        ImageInputs("price", "3.11", None, "sha256:r", base_packages=("opencv-python-headless", "osgeo"))
+    )
+
+    assert try_image(call, plan, ImageContent()) is None
+    assert heard.lines == [
+        "warning: the entry script was not tried: its base image brings opencv-python-headless, osgeo, which this machine"
+        " does not have"
+    ]
+    assert {"cv2", "osgeo"} < modules_of("opencv-python-headless") | modules_of("osgeo")
+
+
+def test_a_local_service_refuses_an_image_that_needs_its_base():
+    """It has no base: the first preview says so."""
+    image = {"name": "price", "digest": UNKNOWN, "reference": UNKNOWN, "base_packages": ["gdal"]}
+    (problem,) = surroundings_problems(Call(URN, news={"image": image}), {}, ())
+
+    assert str(problem).startswith(
+        "image: needs what only its base image brings, gdal, and a local service runs without"
+    )

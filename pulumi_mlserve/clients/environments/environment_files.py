@@ -101,6 +101,7 @@ def spec_of(  # noqa: PLR0913 -- a file, and what a program sets beside it
     variables: Mapping[str, str] | None = None,
     standins: bool = True,
     extras: Sequence[str] = (),
+    base_packages: Sequence[str] = (),
 ) -> EnvironmentSpec:
     """Return the environment that a file asks for, with what a program sets beside it.
 
@@ -120,6 +121,7 @@ def spec_of(  # noqa: PLR0913 -- a file, and what a program sets beside it
         variables={**(variables or {}), **more},
         standins=standins,
         extras=extras,
+        base_packages=base_packages,
         environ=os.environ,
         **({} if file is None else {"read": file.read}),
     )

@@ -35,7 +35,7 @@ PLATFORMS: Final = {
     "linux/arm64": "aarch64-manylinux_2_28",
 }
 _MOST_PROBLEMS: Final = 10
-_NO_WHEEL_ADVICE: Final = "it is published for other Pythons or platforms, or as source; use another package"
+_NO_WHEEL_ADVICE: Final = "it is published for other Pythons or platforms, or as source; use another package, or a base image that has it and base_packages"
 
 
 class OfflineError(OperationError):
@@ -71,7 +71,7 @@ class Question:
         self._cache = cache
         self._progress = progress
         self._cancelled = cancelled
-        self._left_out: list[str] = []
+        self._left_out = list(spec.of_base)
         self._requirements = list(spec.requirements if requirements is None else requirements)
         self.asked = asked_hash([*self._requirements, *spec.beside], spec.python, platform)
 

@@ -148,6 +148,7 @@ class Resolver:
         """Return a committed lock, completed by what the runtime needs, in the versions of the last time."""
         spec = question.spec
         pins = without_replaced(question.read(spec.lock), spec.standins)
+        pins = tuple(pin for pin in pins if pin.name not in spec.of_base)
         absent, contradicted = unmet(spec.requirements, pins)
         contradicted += unmet(spec.constraints, pins)[1]
         if contradicted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,12 +46,13 @@ class CondaFile:
     left_out: list[str] = field(default_factory=list)
 
 
-def read_conda(text: str, files: RequirementFiles | None = None) -> CondaFile:
+def read_conda(text: str, files: RequirementFiles | None = None, of_base: Collection[str] = ()) -> CondaFile:
     """Return what a conda environment file asks for.
 
     Args:
         text: The file.
         files: Reads the lines of its pip section, and then knows what they say of indexes and constraints.
+        of_base: Packages that the base image brings, by conda's names or pip's; they are passed over.
     """
     found, files = CondaFile(), files or RequirementFiles()
     try:
@@ -69,7 +71,7 @@ def read_conda(text: str, files: RequirementFiles | None = None) -> CondaFile:
                 Refused(f"unknown key {key.value!r}{hint or '; keys are ' + ', '.join(_KEYS)}", _line(key))
             )
         sections[str(key.value)] = value
-    _read_dependencies(sections.get("dependencies"), found, files)
+    _read_dependencies(sections.get("dependencies"), found, files, of_base)
     _read_variables(sections.get("variables"), found)
     found.asked += [asked for asked in files.asked if canonicalize_name(asked.requirement.name) not in IGNORED]
     found.refused += files.refused
@@ -79,7 +81,9 @@ def read_conda(text: str, files: RequirementFiles | None = None) -> CondaFile:
     return found
 
 
-def _read_dependencies(node: yaml.Node | None, found: CondaFile, files: RequirementFiles) -> None:
+def _read_dependencies(
+    node: yaml.Node | None, found: CondaFile, files: RequirementFiles, of_base: Collection[str]
+) -> None:
     """Read the list under ``dependencies``."""
     if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
         found.refused.append(Refused("no dependencies; add a list with at least python=3.11", 1))
@@ -91,7 +95,8 @@ def _read_dependencies(node: yaml.Node | None, found: CondaFile, files: Requirem
         if isinstance(item, yaml.MappingNode):
             _read_nested(item, found, files)
         elif isinstance(item, yaml.ScalarNode):
-            _read_conda_line(item, found)
+            if conda_name(item.value) not in of_base:
+                _read_conda_line(item, found)
         else:
             found.refused.append(Refused("not a package; write NAME=VERSION", _line(item)))
 

@@ -59,7 +59,7 @@ OF_PYTHON: Final = frozenset(
     }
 )
 
-_DOCKER_ADVICE: Final = "use a base image that has it, or build with Docker (mlserve dockerfile --steps)"
+_DOCKER_ADVICE: Final = "use a base image that has it, and name it in base_packages"
 _NO_PYTHON_PACKAGE: Final = f"it is no Python package; {_DOCKER_ADVICE}"
 _OWN_BLAS: Final = "it belongs to conda's own builds; take the line out, wheels bring their own BLAS"
 _GPU: Final = "take the line out, GPU wheels bring what they need"

@@ -41,6 +41,7 @@ class EnvironmentSpec:
         origins: Each requirement to where it was asked for, ``env.yml:7``; for messages only.
         constraints: What limits versions without asking for a package.
         indexes: Where the file itself says that packages come from; may hold passwords, so it is never shown.
+        of_base: Canonical names of the packages that the base image brings, sorted.
     """
 
     python: str
@@ -53,11 +54,15 @@ class EnvironmentSpec:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     constraints: tuple[str, ...] = ()
     indexes: Indexes = field(default_factory=Indexes, repr=False)
+    of_base: tuple[str, ...] = ()
 
     @property
     def beside(self) -> tuple[str, ...]:
         """What decides on a lock beside the requirements, without any address; empty where nothing does."""
-        limits = tuple(f"constraint {text}" for text in self.constraints)
+        limits = (
+            *(f"constraint {text}" for text in self.constraints),
+            *(f"of the base {name}" for name in self.of_base),
+        )
         return (*limits, f"indexes {self.indexes.identity}") if self.indexes.identity else limits
 
 
@@ -72,6 +77,7 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
     variables: Mapping[str, str] | None = None,
     standins: bool = True,
     extras: Sequence[str] = (),
+    base_packages: Sequence[str] = (),
     read: ReadBeside = no_files,
     environ: Mapping[str, str] | None = None,
 ) -> EnvironmentSpec:
@@ -90,6 +96,7 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
         variables: Environment variables, on top of the file's.
         standins: Whether the packages of Azure ML v1 are replaced by the runtime's stand-ins.
         extras: Names of extras and dependency groups of a pyproject file that go in, too.
+        base_packages: Packages that the base image brings, which are therefore not asked for.
         read: Reads the files that a file names.
         environ: The variables that addresses of package indexes may hold.
 
@@ -103,7 +110,7 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
     if wrong is not None:
         raise InvalidInputError([Problem(source, wrong)])
     kind = kind_of(conda_text, requirements_text, lock_text, file_name or "")
-    reading = EnvironmentReading(source, file_name or kind.name, read, environ)
+    reading = EnvironmentReading(source, file_name or kind.name, read, environ, base_packages)
     minor = reading.read(kind, conda_text if conda_text is not None else requirements_text, python, extras)
     if lock_text is not None:
         reading.lock(lock_text, lock_name or "requirements.lock", alone=kind is LOCK)
@@ -126,6 +133,7 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
         origins=reading.origins,
         constraints=tuple(sorted({normalised(asked.requirement) for asked in reading.files.constraints})),
         indexes=reading.files.indexes,
+        of_base=reading.of_base,
     )
 
 

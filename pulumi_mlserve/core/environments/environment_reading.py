@@ -39,9 +39,18 @@ class EnvironmentReading:
         replaced: The packages that the runtime stands in for.
         lock_text: The committed lock, without any address.
         files: What the lines that are pip's say beside packages.
+        of_base: Canonical names of the packages that the base image brings.
     """
 
-    def __init__(self, source: str, name: str, read: ReadBeside, environ: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        source: str,
+        name: str,
+        read: ReadBeside,
+        environ: Mapping[str, str] | None,
+        of_base: Sequence[str] = (),
+    ) -> None:
+        self.of_base = tuple(sorted({canonicalize_name(package) for package in of_base}))
         self.source = source
         self.name = name
         self.asked: list[Asked] = []
@@ -114,7 +123,7 @@ class EnvironmentReading:
         self._found.append(("", 0, Problem(path, message)))
 
     def _conda(self, text: str, python: str | None) -> None:
-        found = read_conda(text, self.files)
+        found = read_conda(text, self.files, self.of_base)
         self.asked, self.variables, self.notes = found.asked, found.variables, found.notes
         self.refuse(found.refused)
         self._python = found.python
@@ -155,6 +164,8 @@ class EnvironmentReading:
         """Return what remains to be asked for once the stand-ins have taken their place."""
         kept: list[Asked] = []
         for asked in self.asked:
+            if canonicalize_name(asked.requirement.name) in self.of_base:
+                continue
             if standins and is_replaced(asked.requirement.name):
                 self.replaced.add(canonicalize_name(asked.requirement.name))
                 left = left_to_ask(asked.requirement)

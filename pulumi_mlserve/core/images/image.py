@@ -46,6 +46,7 @@ SCORING_TIMEOUT_MS: Final = 60_000
 _IMAGE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SECRET: Final = frozenset({"environment_variables", "base_image_registry"})
+_PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
@@ -102,6 +103,7 @@ class ImageInputs:
         scoring_timeout_ms: How long one request may take unless the service says otherwise.
         base: Digest of the base image; none for an image without one.
         features: What of the runtime goes in beyond scoring, sorted.
+        base_packages: Packages that the base brings, sorted.
         compiler: The exact version of the Python that compiles the Python files, ``3.11.7``; none leaves them as they
             are.
         device: ``cpu``, or ``cuda`` for an image that is for NVIDIA's GPUs.
@@ -121,6 +123,7 @@ class ImageInputs:
     scoring_timeout_ms: int = SCORING_TIMEOUT_MS
     base: str | None = None
     features: tuple[str, ...] = ()
+    base_packages: tuple[str, ...] = ()
     compiler: str | None = None
     device: str = CPU
 
@@ -250,6 +253,12 @@ def _feature(value: str) -> str:
     return value
 
 
+def _package(value: str) -> str:
+    if not _PACKAGE.fullmatch(value):
+        raise refused(f"not the name of a package, got {value!r}; write the name alone, without a version")
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -289,6 +298,7 @@ class ImageSpec(_Strict):
     trial: Literal["auto", "required", "off"] = "auto"
     features: tuple[Annotated[str, AfterValidator(_feature)], ...] = Field(default=(), strict=False)
     upgrade: tuple[Literal["lock", "runtime", "base_image"], ...] = Field(default=(), strict=False)
+    base_packages: tuple[Annotated[str, AfterValidator(_package)], ...] = Field(default=(), strict=False)
     standins: bool = True
     registry: str | None = None
     repository: str | None = None

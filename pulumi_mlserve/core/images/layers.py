@@ -98,6 +98,8 @@ def recipe(inputs: ImageInputs, layers: list[LayerKey]) -> str:
         content["features"] = list(inputs.features)
     if inputs.device != CPU:
         content["device"] = inputs.device
+    if inputs.base_packages:
+        content["base_packages"] = list(inputs.base_packages)
     return "sha256:" + hashlib.sha256(("mlserve-recipe-v1\n" + canonical(content)).encode()).hexdigest()
 
 

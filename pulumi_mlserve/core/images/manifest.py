@@ -51,6 +51,7 @@ def manifest_of(plan: LayerPlan, contract: Mapping[str, Any] | None) -> Manifest
         contract=None if contract is None else Contract.from_json(contract),
         limits=Limits(inputs.max_body_bytes, inputs.scoring_timeout_ms),
         features=inputs.features,
+        base_packages=inputs.base_packages,
     )
 
 

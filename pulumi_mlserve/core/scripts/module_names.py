@@ -6,6 +6,8 @@ import sys
 from collections.abc import Collection
 from typing import Final
 
+from packaging.utils import canonicalize_name
+
 from pulumi_mlserve.core.suggest import did_you_mean
 
 # Modules whose distribution is called otherwise; the rest share their name.
@@ -61,6 +63,13 @@ _ADDED: Final[dict[str, int]] = {"tomllib": 11, "annotationlib": 14, "compressio
 def distribution_of(module: str) -> str:
     """Return what to ask pip for to get a top-level module, the module's own name where nothing else is known."""
     return _DISTRIBUTIONS.get(module, module)
+
+
+def modules_of(package: str) -> frozenset[str]:
+    """Return the modules that a package is known or likely to bring."""
+    name = canonicalize_name(package)
+    known = {module for module, brought in _DISTRIBUTIONS.items() if canonicalize_name(brought) == name}
+    return frozenset({package, package.replace("-", "_"), name.replace("-", "_"), *known})
 
 
 def missing_module(module: str, *, modules: Collection[str], packages_file: str) -> str:

@@ -34,6 +34,7 @@ from pulumi_mlserve.provider.workplace import workplace
 # What decides on the bytes of an image: while one of them is not known, nothing about the image is.
 _DECIDES: Final = (
     "base_image",
+    "base_packages",
     "conda_file",
     "cuda_version",
     "enable_gpu",
@@ -61,6 +62,7 @@ class ImageHandler:
         "recipe",
         "entry_script",
         "environment_variables",
+        "base_packages",
         "features",
         "platform",
         "samples",

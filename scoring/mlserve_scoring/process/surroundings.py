@@ -30,6 +30,7 @@ MODELS_FOLDER: Final = "azureml-models"
 def find_packages(root: Path, manifest: Manifest) -> None:
     """Put the image's own packages on the import path; the host's become invisible when the image brings any.
 
+    In a container whose base is to bring packages, those stay, behind the image's own.
     Reports that a package would send home are switched off before the package can be imported.
     """
     for name, value in NO_REPORTS.items():
@@ -43,8 +44,10 @@ def find_packages(root: Path, manifest: Manifest) -> None:
         for entry in sys.path
         if Path(entry).name not in {"site-packages", "dist-packages"} or str(Path(entry).resolve()) == runtime
     ]
+    brought = [entry for entry in sys.path if entry not in kept] if manifest.base_packages and root == Path("/") else []
     sys.path[:] = kept
     site.addsitedir(str(folder))
+    sys.path += brought
 
 
 def enter(root: Path, manifest: Manifest, *, service: str, variables: Mapping[str, str]) -> Path:
