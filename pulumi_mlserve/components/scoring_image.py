@@ -122,7 +122,7 @@ class ScoringImage(pulumi.ComponentResource):
     size: pulumi.Output[int]
     """Bytes of all layers together."""
 
-    rules = Rules(check=_check)
+    rules = Rules(why_not=why_not_image, check=_check)
 
     def __init__(
         self,

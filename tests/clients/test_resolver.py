@@ -58,7 +58,10 @@ def asking(*requirements: str, python="3.11", **given):
 
 
 AT = "requirements_file: requirements.txt"
-OTHERS = "it is published for other Pythons or platforms, or as source; use another package, or a base image that has it and base_packages"
+OTHERS = (
+    "it is published for other Pythons or platforms, or as source; use another package, or a base image that has it and"
+    " base_packages"
+)
 
 
 def problems_of(call, *arguments, **given) -> list[str]:

@@ -190,10 +190,10 @@ def test_what_the_base_brings_is_not_looked_for_and_not_tried(source):
     )
 
     assert try_image(call, plan, ImageContent()) is None
-    assert heard.lines == [
-        "warning: the entry script was not tried: its base image brings opencv-python-headless, osgeo, which this machine"
-        " does not have"
-    ]
+    (line,) = heard.lines
+    assert line.startswith(
+        "warning: the entry script was not tried: its base image brings opencv-python-headless, osgeo"
+    )
     assert {"cv2", "osgeo"} < modules_of("opencv-python-headless") | modules_of("osgeo")
 
 

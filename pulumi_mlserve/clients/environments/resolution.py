@@ -35,7 +35,10 @@ PLATFORMS: Final = {
     "linux/arm64": "aarch64-manylinux_2_28",
 }
 _MOST_PROBLEMS: Final = 10
-_NO_WHEEL_ADVICE: Final = "it is published for other Pythons or platforms, or as source; use another package, or a base image that has it and base_packages"
+_NO_WHEEL_ADVICE: Final = (
+    "it is published for other Pythons or platforms, or as source; use another package, or a base image that has it and"
+    " base_packages"
+)
 
 
 class OfflineError(OperationError):

@@ -63,6 +63,7 @@ def dockerfile(parts: DockerfileParts) -> str:
     Raises:
         ValueError: A variable or label cannot be said in a Dockerfile.
     """
+    python = parts.config["Entrypoint"][0]
     copied = [name for name in FOLDERS if name in parts.folders]
     lines = [
         f"{MARK} for {parts.image} ({parts.platform})",
@@ -73,13 +74,13 @@ def dockerfile(parts: DockerfileParts) -> str:
         "",
     ]
     if "site-packages" not in copied:
-        lines += _packages_stage()
+        lines += _packages_stage(python)
     lines += ["FROM base"]
     if "site-packages" not in copied:
         lines.append(f"COPY --from=packages /{SITE_PACKAGES}/ /{SITE_PACKAGES}/")
     lines += [f"COPY {name}/ /{FOLDERS[name]}/" for name in copied]
     lines.append(f"COPY {LAYOUT}/ /")
-    lines.append(f"RUN python3 -m compileall -q --invalidation-mode unchecked-hash /{RUNTIME}")
+    lines.append(f"RUN {python} -m compileall -q --invalidation-mode unchecked-hash /{RUNTIME}")
     return "\n".join([*lines, *_config_lines(parts.config)]) + "\n"
 
 
@@ -100,14 +101,14 @@ def step_problems(text: str, path: str) -> list[Problem]:
     return problems
 
 
-def _packages_stage() -> list[str]:
+def _packages_stage(python: str) -> list[str]:
     # What is given as ARG here leaves no trace in the image, which copies only the result.
     return [
         "FROM base AS packages",
         "ARG PIP_INDEX_URL",
         "ARG PIP_EXTRA_INDEX_URL",
         f"COPY {LOCK} {_INSTALLER}/{LOCK}",
-        f"RUN python3 -m venv {_INSTALLER}/venv \\",
+        f"RUN {python} -m venv {_INSTALLER}/venv \\",
         f" && {_INSTALLER}/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps \\",
         f"    --require-hashes --only-binary :all: --target /{SITE_PACKAGES} --requirement {_INSTALLER}/{LOCK}",
         "",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.environments.runtime_packages import feature_problem
-from pulumi_mlserve.core.images.base_image import base_problems
+from pulumi_mlserve.core.images.base_image import SCRATCH, base_problems
 from pulumi_mlserve.core.images.cuda import CPU
 from pulumi_mlserve.core.images.platforms import PLATFORMS
 from pulumi_mlserve.core.images.refusals import why_not_image
@@ -334,6 +334,8 @@ def _conflicts(raw: Mapping[str, Any]) -> list[Problem]:
     if raw.get("entry_script") is not None and raw.get("source_directory") is None:
         text = "is required when there is an entry script; give the folder the script lies in"
         problems.append(Problem("source_directory", text))
+    if raw.get("base_packages") and raw.get("base_image") in {None, SCRATCH}:
+        problems.append(Problem("base_image", "is required beside base_packages; give the image that has them"))
     if raw.get("conda_file") is not None and raw.get("requirements_file") is not None:
         problems.append(Problem("requirements_file", "given beside conda_file; give one of the two"))
     return problems + base_problems(raw)
