@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
@@ -20,8 +21,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._cloud = Cloud(folder)
 
     def GetPluginInfo(self, request, context):  # noqa: N802 -- the protocol names them
-        """Return a version."""
-        return plugin_pb2.PluginInfo(version="3.0.0")
+        """Return the version of the SDK that it was made for."""
+        return plugin_pb2.PluginInfo(version=version("pulumi-azure-native"))
 
     def CheckConfig(self, request, context):  # noqa: N802
         """Take every configuration."""

@@ -327,7 +327,7 @@ def test_the_network_is_closed_for_an_ordinary_user_too():
             code = reach.replace("ADDRESS", repr(server.getsockname()))
             listen, report = os.pipe()
             plan = {"command": ["/usr/bin/python3", "-c", code], "environment": {}, "folder": "/", "limits": {}}
-            plan |= {"processes": 256, "writable": [], "hidden": []}
+            plan |= {"processes": 256, "memory": 1 << 40, "writable": [], "hidden": []}
             (folder / "plan.json").write_text(json.dumps(plan | {"report": report}))
             answer = subprocess.Popen(
                 ["/usr/bin/python3", "-I", "-S", folder / "confined.py", folder / "plan.json"],
@@ -563,6 +563,39 @@ def test_a_script_that_starts_processes_without_end_is_ended(trial, root):
     assert verdict.problems[0].message.startswith("init and the samples started more processes than a trial may")
     assert time.monotonic() - started < 30
     assert trial.known("k") is None
+
+
+@LINUX
+def test_memory_is_limited_for_all_processes_together(trial, root):
+    """Each of them alone stays below."""
+    program = """
+    for _ in range(3):
+        if os.fork() == 0:
+            held = b'x' * 200_000_000
+            time.sleep(60)
+    time.sleep(60)
+    """
+    verdict = trial.run(root(program), PYTHON, "k", TrialLimits(memory_bytes=400_000_000))
+
+    assert verdict.problems[0].message.startswith(
+        "init and the samples took more than 0.4 GB of memory in all their processes; take less"
+    )
+
+
+@LINUX
+def test_memory_that_processes_share_is_counted_once(trial, root):
+    """As workers do that are forked after the model was loaded."""
+    program = f"""
+    held = b'x' * 200_000_000
+    for _ in range(3):
+        if os.fork() == 0:
+            time.sleep(1)
+            os._exit(0)
+    for _ in range(3):
+        os.wait()
+    write({GOOD!r})
+    """
+    assert trial.run(root(program), PYTHON, "k", TrialLimits(memory_bytes=400_000_000)).ok
 
 
 @LINUX

@@ -25,7 +25,10 @@ import struct
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CLONE_NEWIPC: Final = 0x08000000
 _CLONE_NEWNET: Final = 0x40000000
@@ -101,14 +104,14 @@ def _follow(plan: dict[str, Any]) -> None:
     alone = os.getpid() == 1
     if not alone:
         _report(plan, {"pid": child})
-    status = _wait(child, reading, plan["processes"] if alone else None)
+    status = _wait(child, reading, _excess(plan) if alone else lambda: None)
     _report(plan, {"status": status} if not isinstance(status, str) else {"status": None, "ended": status})
     if not alone:
         _sweep(child)
 
 
-def _wait(child: int, woken: int, most: int | None) -> int | str | None:
-    """Return the child's exit status, negative for a signal; a text if it broke a rule, None if an end was wanted."""
+def _wait(child: int, woken: int, excess: Callable[[], str | None]) -> int | str | None:
+    """Return the child's exit status, negative for a signal; what there is too much of, None if an end was wanted."""
     while True:
         try:
             while True:
@@ -119,9 +122,9 @@ def _wait(child: int, woken: int, most: int | None) -> int | str | None:
                     break
         except ChildProcessError:
             return None
-        if most is not None and len(_processes()) > most:
-            return "processes"
-        ready, _, _ = select.select([0, woken], [], [], None if most is None else _LOOK_SECONDS)
+        if (found := excess()) is not None:
+            return found
+        ready, _, _ = select.select([0, woken], [], [], _LOOK_SECONDS)
         if 0 in ready:
             if not os.read(0, 1):
                 return None
@@ -129,6 +132,39 @@ def _wait(child: int, woken: int, most: int | None) -> int | str | None:
                 os.kill(child, signal.SIGABRT)  # Python then prints where each of its threads is
         if woken in ready:
             os.read(woken, 512)
+
+
+def _excess(plan: dict[str, Any]) -> Callable[[], str | None]:
+    """Return what says which limit all processes together exceed: their number, or their memory."""
+
+    def look() -> str | None:
+        seen = _processes()
+        if len(seen) > plan["processes"]:
+            return "processes"
+        pages = sum(_number(f"/proc/{pid}/statm", 1) for pid in seen)
+        if pages * os.sysconf("SC_PAGE_SIZE") <= plan["memory"]:
+            return None
+        # Pages that processes share were counted for each of them; now each is counted by its part.
+        parts = (_proportional_kib(pid) for pid in seen)
+        return "memory" if sum(parts) * 1024 > plan["memory"] else None
+
+    return look
+
+
+def _number(file: str, place: int) -> int:
+    """Return one of the numbers that a file holds; 0 when the process is gone."""
+    try:
+        return int(Path(file).read_text(encoding="ascii").split()[place])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _proportional_kib(pid: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    except (OSError, StopIteration, ValueError):
+        return 0
 
 
 def _become(plan: dict[str, Any]) -> None:

@@ -37,14 +37,14 @@ class ConfinedEnd:
         output: The last 64 KiB of what it printed.
         network_closed: Whether it ran without network.
         walled: Whether it saw none of the user's processes, and wrote and read only where it was allowed to.
-        too_many: Whether it was ended since it had started too many processes.
+        excess: What all its processes together had too much of, for which it was ended: ``processes`` or ``memory``.
     """
 
     status: int | None
     output: str
     network_closed: bool
     walled: bool = False
-    too_many: bool = False
+    excess: str = ""
 
 
 @dataclass
@@ -106,6 +106,7 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
             "folder": str(folder / "work"),
             "limits": dict(limits),
             "processes": _MOST_PROCESSES,
+            "memory": limits.get("RLIMIT_DATA", sys.maxsize),
             "writable": [str(folder), *map(str, writable)],
             "hidden": [str(path) for path in hidden],
             "report": report,
@@ -154,7 +155,7 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
         output=_text(watch.output),
         network_closed=bool(said.get("network")),
         walled=bool(said.get("walls")),
-        too_many=said.get("ended") == "processes",
+        excess=said.get("ended", ""),
     )
 
 

@@ -43,6 +43,10 @@ _NETWORK_SIGNS: Final = (
 _NO_VARIABLE: Final = re.compile(r"(?P<file>[^:]+\.py):(?P<line>\d+): .*?KeyError: '(?P<name>[A-Za-z_]\w*)'")
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>\S+)$', re.MULTILINE)
 _ABORTED: Final = "Fatal Python error: Aborted"
+_EXCESSES: Final = {
+    "memory": "took more than {:.1f} GB of memory in all their processes",
+    "processes": "started more processes than a trial may",
+}
 _NOT_FINAL: Final = ("MemoryError", "Cannot allocate memory", "No space left on device", "Too many open files")
 _RUNTIME_REFUSED: Final = 2  # the runtime's exit status for a manifest or samples that it cannot read
 
@@ -187,9 +191,10 @@ def _notes(end: ConfinedEnd) -> tuple[str, ...]:
 def _judge(file: Path, end: ConfinedEnd, limits: TrialLimits, code: Path) -> tuple[TrialVerdict, bool]:
     """Return the verdict, and whether the same content would get it again."""
     verdict = read_verdict(file, end.output)
-    if end.too_many:
-        message = f"init and the samples started more processes than a trial may{_stage(verdict)}"
-        return _failed(f"{message}; start fewer, or switch the trial off with trial='off'", end, 0.0), False
+    if end.excess:
+        message = f"init and the samples {_EXCESSES[end.excess].format(limits.resources()['RLIMIT_DATA'] / 1e9)}"
+        advice = "take less, or switch the trial off with trial='off'"
+        return _failed(f"{message}{_stage(verdict)}; {advice}", end, 0.0), False
     if end.status is None:
         message = f"init and the samples took more than {limits.seconds:g} s{_stage(verdict)}{_where(end.output, code)}"
         advice = "make them faster, or switch the trial off with trial='off'"
