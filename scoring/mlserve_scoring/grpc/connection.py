@@ -26,8 +26,8 @@ from mlserve_scoring.transport.message import Reply, Request, message_reply
 from mlserve_scoring.transport.recoding import decode_body
 
 if TYPE_CHECKING:
-    from mlserve_scoring.transport.connection import Answering, Connections
     from mlserve_scoring.transport.limits import Limits
+    from mlserve_scoring.transport.parties import Answering, Connections
 
 _log = logging.getLogger("mlserve.grpc")
 _MOST_CALLS: Final = 1_000  # at a time on one connection

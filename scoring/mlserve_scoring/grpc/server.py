@@ -8,8 +8,8 @@ from mlserve_scoring.grpc.connection import GrpcConnection
 from mlserve_scoring.transport.listener import Served, Server
 
 if TYPE_CHECKING:
-    from mlserve_scoring.transport.connection import Answering
     from mlserve_scoring.transport.limits import Limits
+    from mlserve_scoring.transport.parties import Answering
 
 PROTOCOL: Final = "h2"
 """What TLS calls it."""

@@ -6,23 +6,23 @@ Reading is the reader's, deciding the dispatcher's, and when to end the server's
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final
 
 from mlserve_scoring.transport.codings import LEAST_COMPRESSED
+from mlserve_scoring.transport.exchange import Exchange
 from mlserve_scoring.transport.express import Express
 from mlserve_scoring.transport.heads import Head, Heads
 from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import BODILESS, Reply, Request, encode, message_reply
-from mlserve_scoring.transport.reader import Exchange, Reader
+from mlserve_scoring.transport.parties import Answering, Connections
+from mlserve_scoring.transport.patience import Patience
+from mlserve_scoring.transport.reader import Reader
 from mlserve_scoring.transport.recoding import compress_body, decode_body
 from mlserve_scoring.transport.room import LARGE, Hold, no_room
-from mlserve_scoring.transport.streaming import StreamedBody
+from mlserve_scoring.transport.streaming import StreamedBody, reset
 from mlserve_scoring.transport.tls import HalfClosing
 
 _MAX_PIPELINED: Final = 64
@@ -32,36 +32,6 @@ _LINGER_S: Final = 2.0
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _IN_EXPRESS: Final = Exchange(Request("", ""), keep_alive=True)  # stands for whatever the express lane answers
-
-
-class Answering(Protocol):
-    """Decides about requests; see ``routes.dispatch.Dispatcher``."""
-
-    def screen(self, request: Request) -> Reply | None:
-        """Return a refusal that the head alone deserves."""
-
-    def express(self, request: Request) -> Express | None:
-        """Return what answers requests with the head of this one, which passed the screen, in the express way."""
-
-    def answer(self, request: Request, send: Callable[[Reply], None]) -> None:
-        """Answer a request."""
-
-    def finish(self, reply: Reply, request: Request) -> Reply:
-        """Return a reply with what every reply carries; called once for each."""
-
-
-class Connections(Protocol):
-    """Knows the open connections of a server; see ``listener.Server``."""
-
-    @property
-    def draining(self) -> bool:
-        """Return whether every reply must be its connection's last."""
-
-    def opened(self, connection: Any) -> None:
-        """Take note of a new connection."""
-
-    def closed(self, connection: Any) -> None:
-        """Forget a connection."""
 
 
 class Connection(asyncio.Protocol):
@@ -88,11 +58,7 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._paused = False
         self._streamed: StreamedBody | None = None
-        self._free_since = self._loop.time()  # when it was opened, or last answered
-        self._begun_at = self._free_since  # when the request that is read began
-        self._stuck_at = self._free_since  # when the client was last behind with reading, and by how much
-        self._stuck_by = 0
-        self._closed_at: float | None = None
+        self._patience = Patience(limits, self._loop.time())
         self.screened = answering.screen
         self.express = answering.express
         self.peer = ""
@@ -147,7 +113,7 @@ class Connection(asyncio.Protocol):
             self._in_turn = False
         if reader.begun and reader.fresh:
             reader.fresh = False
-            self._begun_at = self._loop.time()
+            self._patience.begun_at = self._loop.time()
         if self._out:
             self._flush()
 
@@ -162,8 +128,8 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Stop answering until the client has read what it was sent."""
         self._writable = False
-        self._stuck_at = self._loop.time()
-        self._stuck_by = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        unread = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        self._patience.falls_behind(self._loop.time(), unread)
         if self._streamed is not None:
             self._streamed.pause()
 
@@ -184,21 +150,20 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close when the client has taken too long; ``now`` is by the loop's clock."""
-        transport, limits = self._transport, self._limits
+        transport, patience = self._transport, self._patience
         if transport is None:
             return
         if not self._writable:
-            taken = max(self._stuck_by - transport.get_write_buffer_size(), 0)
-            if limits.is_late(now - self._stuck_at, taken):
+            if patience.reads_too_slowly(now, transport.get_write_buffer_size()):
                 transport.abort()
-        elif self._closed_at is not None:
-            if now - self._closed_at > limits.read_s:
+        elif patience.closed_at is not None:
+            if patience.stays_too_long(now):
                 transport.abort()
         elif self.is_reading:
-            if not self._reader.fresh and limits.is_late(now - self._begun_at, self._reader.body_size):
+            if not self._reader.fresh and patience.sends_too_slowly(now, self._reader.body_size):
                 self._reader.refuse(message_reply(408, "The request did not arrive in time."))
                 self._take_turn()
-        elif self.is_idle and now - self._free_since > limits.idle_s:
+        elif self.is_idle and patience.asks_nothing(now):
             self._end(transport)
 
     def abort(self) -> None:
@@ -214,7 +179,7 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing() or self._is_last():
             return False
         self._current = None
-        self._free_since = now
+        self._patience.free_since = now
         transport.write(reply)
         if self._waiting:
             self._take_turn()
@@ -297,7 +262,7 @@ class Connection(asyncio.Protocol):
         ):
             return
         self._current = None
-        self._free_since = self._loop.time()
+        self._patience.free_since = self._loop.time()
         last = not exchange.keep_alive or self._is_last()
         data = encode(
             self._answering.finish(reply, exchange.request),
@@ -352,13 +317,13 @@ class Connection(asyncio.Protocol):
         if transport is None or self._current is not exchange:
             return
         self._current = None
-        self._free_since = self._loop.time()
+        self._patience.free_since = self._loop.time()
         if not complete:
             # Without the last chunk the client sees that something is missing; HTTP/1.0 sees only a reset.
             self._reader.ended = True
             self._waiting.clear()
             if exchange.legacy:
-                _reset(transport)
+                reset(transport)
             else:
                 self._end(transport)
         elif not keep_alive or self._is_last():  # the client may have ended its half meanwhile
@@ -394,13 +359,13 @@ class Connection(asyncio.Protocol):
         if not transport.can_write_eof():  # TLS, which says itself that no more comes
             self._end(transport)
             return
-        self._closed_at = self._loop.time()
+        self._patience.closed_at = self._loop.time()
         transport.write_eof()
         self._resume()
         self._loop.call_later(_LINGER_S, transport.close)
 
     def _end(self, transport: asyncio.Transport) -> None:
-        self._closed_at = self._loop.time()
+        self._patience.closed_at = self._loop.time()
         transport.close()
 
     def _flush(self) -> None:
@@ -424,15 +389,5 @@ class Connection(asyncio.Protocol):
     def _resume(self) -> None:
         if self._paused and self._transport is not None:
             self._paused = False
-            self._begun_at = self._loop.time()  # what it could not send meanwhile is not its fault
+            self._patience.begun_at = self._loop.time()  # what it could not send meanwhile is not its fault
             self._transport.resume_reading()
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """End a connection so that the client takes it for broken, not for complete."""
-    sock = transport.get_extra_info("socket")
-    try:
-        with socket.socket(fileno=os.dup(sock.fileno())) as same:  # the loop's own has no options
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    finally:
-        transport.abort()

@@ -10,9 +10,10 @@ import socket
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from mlserve_scoring.transport.connection import Answering, Connection
+from mlserve_scoring.transport.connection import Connection
 from mlserve_scoring.transport.heads import Heads
 from mlserve_scoring.transport.limits import LAST_STANDARD, Limits, fill_standard, most_connections
+from mlserve_scoring.transport.parties import Answering
 from mlserve_scoring.transport.sharing import TurnTaking
 
 if TYPE_CHECKING:

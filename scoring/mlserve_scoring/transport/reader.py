@@ -3,69 +3,31 @@
 from __future__ import annotations
 
 import time
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import unquote
 
 import httptools
 
 from mlserve_scoring.transport.codings import coding_of, unknown_coding
-from mlserve_scoring.transport.express import Express
+from mlserve_scoring.transport.exchange import Exchange, Receiver
+from mlserve_scoring.transport.head_rules import (
+    MAX_HEAD,
+    MAX_HEADERS,
+    head_too_large,
+    options_of_all,
+    path_of,
+    without_upgrade,
+    wrong_head,
+)
 from mlserve_scoring.transport.heads import Head, Heads, remember
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 from mlserve_scoring.transport.room import LARGE, Hold, Room, no_room
 
-_MAX_HEAD: Final = 65_536
-_MAX_HEADERS: Final = 200
 _FIELD_SIGNS: Final = 4  # colon, blank and line end of each header
 _SMALL_BODY: Final = 65_536
 _HEAD_END: Final = b"\r\n\r\n"
 _HEAD_END_SIZE: Final = len(_HEAD_END)
 _MANY_PARTS: Final = 1_024
-_VERSIONS: Final = ("1.1", "1.0")
-
-
-class Exchange:
-    """A request that was read, or the refusal that it or its connection deserves.
-
-    Attributes:
-        request: With its body, unless refused.
-        keep_alive: Whether the connection may stay open afterwards.
-        legacy: Whether the client speaks HTTP/1.0.
-        refusal: Sent instead of asking the dispatcher.
-        coding: How the body is compressed; empty when it is not.
-    """
-
-    __slots__ = ("coding", "keep_alive", "legacy", "refusal", "request")
-
-    def __init__(self, request: Request, *, keep_alive: bool, legacy: bool = False) -> None:
-        self.request = request
-        self.keep_alive = keep_alive
-        self.legacy = legacy
-        self.refusal: Reply | None = None
-        self.coding = ""
-
-
-class Receiver(Protocol):
-    """Takes what was read; see ``connection.Connection``."""
-
-    @property
-    def peer(self) -> str:
-        """Return the client's address."""
-
-    def screened(self, request: Request) -> Reply | None:
-        """Return a refusal that the head alone deserves."""
-
-    def express(self, request: Request) -> Express | None:
-        """Return what answers requests with the head of this one in the express way."""
-
-    def took(self, lane: Express, head: Head, body: bytes) -> bool:
-        """Take the body of a request for the express lane; return whether it could be taken."""
-
-    def received(self, exchange: Exchange) -> None:
-        """Take a request or a refusal, in the order of arrival."""
-
-    def awaited(self) -> None:
-        """Tell the client, which waits with its body, to go on, when that is possible now."""
 
 
 class Reader:
@@ -126,8 +88,8 @@ class Reader:
         if self._in_head:
             self._unread_head += len(data)
         self._parse(data)
-        if self._in_head and self._unread_head > _MAX_HEAD and not self.ended:
-            self.refuse(_head_too_large())
+        if self._in_head and self._unread_head > MAX_HEAD and not self.ended:
+            self.refuse(head_too_large())
 
     def refuse(self, reply: Reply, exchange: Exchange | None = None) -> None:
         """Read nothing more; give a refusal to the receiver."""
@@ -202,12 +164,12 @@ class Reader:
         request = self._request()
         version = self._parser.get_http_version()
         exchange = Exchange(request, keep_alive=self._parser.should_keep_alive(), legacy=version == "1.0")
-        wrong = self._wrong_head(version)
+        wrong = wrong_head(self._parser.get_method(), self._url, version, self._headers)
         if wrong is not None:
             self.refuse(wrong, exchange)
             return
         if self._url == b"*":
-            exchange.refusal = _options()
+            exchange.refusal = options_of_all()
         else:
             exchange.refusal = self._receiver.screened(request)
         self._exchange = exchange
@@ -274,7 +236,7 @@ class Reader:
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _HeadTooLargeError):
                 raise
-            self.refuse(_head_too_large())
+            self.refuse(head_too_large())
         except httptools.HttpParserError as error:
             if not self.ended:
                 self.refuse(message_reply(400, f"The request is no HTTP/1.1: {error}"))
@@ -290,27 +252,7 @@ class Reader:
         if method == b"CONNECT":
             self.refuse(message_reply(405, "CONNECT is not allowed here."))
             return None
-        closing = b"close" in self._headers.get(b"connection", b"").lower()
-        kept = {name: value for name, value in self._headers.items() if name not in {b"upgrade", b"connection"}}
-        lines = [b"%s %s HTTP/1.1" % (method, self._url), *(b"%s: %s" % header for header in kept.items())]
-        return b"\r\n".join(lines) + (b"\r\nconnection: close" if closing else b"") + b"\r\n\r\n" + rest
-
-    def _wrong_head(self, version: str) -> Reply | None:
-        """Return the refusal of a head that two readers could understand differently."""
-        headers = self._headers
-        if version not in _VERSIONS:
-            return message_reply(505, f"HTTP/{version} is not spoken here; use HTTP/1.1.")
-        host = headers.get(b"host")
-        if (host is None and version == "1.1") or (host is not None and b"," in host):
-            return message_reply(400, "A request needs exactly one Host header.")
-        transfer = headers.get(b"transfer-encoding")
-        if transfer is not None and version == "1.0":
-            return message_reply(400, "Transfer-Encoding is not part of HTTP/1.0.")
-        if transfer is not None and transfer.lower() != b"chunked":
-            return message_reply(501, "The only Transfer-Encoding that is read is chunked.")
-        if self._url == b"*" and self._parser.get_method() != b"OPTIONS":
-            return message_reply(400, "The target * is for OPTIONS alone.")
-        return None
+        return without_upgrade(method, self._url, self._headers) + rest
 
     def _note_coding(self, exchange: Exchange, value: bytes) -> None:
         coding = coding_of(value)
@@ -324,9 +266,7 @@ class Reader:
 
     def _request(self) -> Request:
         path, _, query = self._url.partition(b"?")
-        if not path.startswith(b"/"):
-            path = _path_of(path)
-        text = path.decode("latin-1")
+        text = path_of(path).decode("latin-1")
         if "%" in text:
             text = unquote(text)
         return Request(
@@ -340,7 +280,7 @@ class Reader:
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > _MAX_HEAD or self._fields > _MAX_HEADERS:
+        if self._head_bytes > MAX_HEAD or self._fields > MAX_HEADERS:
             raise _HeadTooLargeError
 
     def _has_room(self, request: Request, size: int) -> bool:
@@ -354,18 +294,3 @@ class Reader:
 
 class _HeadTooLargeError(Exception):
     pass
-
-
-def _options() -> Reply:
-    """Return the answer to ``OPTIONS *``, which asks about the server as a whole."""
-    return Reply(204, b"", None, ((b"allow", b"GET, HEAD, POST, OPTIONS"),))
-
-
-def _head_too_large() -> Reply:
-    return message_reply(431, f"The head of a request must not exceed {_MAX_HEAD} bytes or {_MAX_HEADERS} headers.")
-
-
-def _path_of(target: bytes) -> bytes:
-    """Return the path of a target in absolute form, as proxies send it."""
-    _, separator, rest = target.partition(b"://")
-    return b"/" + rest.partition(b"/")[2] if separator else target

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING
 
 from mlserve_scoring.transport.message import BodyStream
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -63,3 +70,13 @@ class StreamedBody:
         if self._stream.ended and self._open:
             self._open = False
             self._ended(complete)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection so that the client takes it for broken, not for complete."""
+    sock = transport.get_extra_info("socket")
+    try:
+        with socket.socket(fileno=os.dup(sock.fileno())) as same:  # the loop's own has no options
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    finally:
+        transport.abort()
