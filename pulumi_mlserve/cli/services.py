@@ -43,6 +43,7 @@ class Row:
     models: str = ""
     image: str = ""
     scoring_uri: str = ""
+    grpc_address: str = ""
     since: str = ""
     revision: str = ""
     detail: str = ""
@@ -111,6 +112,7 @@ def show_service(options: Namespace) -> int:
             "models": row.models,
             "image": row.image,
             "scoring URL": row.scoring_uri,
+            "gRPC": row.grpc_address,
             "since": when(row.since),
             "revision": row.revision,
             "tags": pairs(row.tags),
@@ -127,7 +129,13 @@ def merged(records: Iterable[ServiceRecord], statuses: Iterable[ProcessStatus]) 
         same = [known for known, row in rows.items() if (row.service, row.scoring_uri) == _address(status)]
         key = status.service_id if status.service_id in same else next(iter(same), f"process {status.service_id}")
         row = rows.get(key, Row(service=status.service, target="local", scoring_uri=status.scoring_uri))
-        rows[key] = replace(row, state=state_of(status), revision=status.revision or "", detail=status.detail)
+        rows[key] = replace(
+            row,
+            state=state_of(status),
+            revision=status.revision or "",
+            detail=status.detail,
+            grpc_address=status.grpc_address,
+        )
     return sorted(rows.values(), key=lambda row: (row.service, row.stack, row.target))
 
 

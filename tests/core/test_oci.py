@@ -8,6 +8,7 @@ import pytest
 
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.images.image import ImageInputs, ImageLayer, ImageModel
+from pulumi_mlserve.core.images.manifest import container_settings
 from pulumi_mlserve.core.images.oci import (
     MAX_LABEL_BYTES,
     TAR_GZIP_TYPE,
@@ -48,6 +49,15 @@ def test_the_config_says_how_to_run():
     assert ["python3", "-m", "mlserve_scoring", "serve"] == found["Entrypoint"]
     assert ["--settings", "/opt/mlserve/settings.json"] == found["Cmd"]
     assert ("1000", "/var/azureml-app", {"5001/tcp": {}}) == (found["User"], found["WorkingDir"], found["ExposedPorts"])
+
+
+def test_an_image_that_speaks_grpc_says_so():
+    """Its container listens at a second port, which the config names; others are as they were."""
+    speaking = replace(INPUTS, features=("grpc",))
+
+    assert {"5001/tcp": {}, "8081/tcp": {}} == config(speaking)["config"]["ExposedPorts"]
+    assert (5001, 8081) == tuple(container_settings(speaking)[name] for name in ("port", "grpc_port"))
+    assert "grpc_port" not in container_settings(INPUTS)
 
 
 def test_the_config_names_the_layers_by_their_tars():

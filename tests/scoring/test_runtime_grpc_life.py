@@ -446,6 +446,41 @@ def test_whatever_comes_ends_at_most_its_connection(served, data, preface, call)
     assert service.process.poll() is None
 
 
+def frame(kind, flags, stream, payload):
+    """Returns a frame, whatever it may mean."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+FRAMES = st.lists(
+    st.builds(
+        frame,
+        st.integers(0, 10),
+        st.sampled_from([0, 1, 4, 5, 8, 0x20, 0xFF]),
+        st.integers(0, 9),
+        st.one_of(st.binary(max_size=40), st.sampled_from([b"\0" * 4, b"\0" * 8, EMPTY, b"\x83\x86\x44\x01/"])),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(frames=FRAMES)
+def test_whatever_frames_come_end_at_most_their_connection(served, frames):
+    """In any order, with any flags, on any stream; another connection is served meanwhile."""
+    service, port = served
+    with contextlib.closing(Wire(port)) as other, contextlib.closing(Wire(port)) as wire:
+        begun = wire.begin()
+        with contextlib.suppress(OSError):
+            wire.socket.sendall(frame(0, 1, begun, EMPTY) + b"".join(frames))
+            wire.socket.shutdown(socket.SHUT_WR)
+            read_all(wire.socket)
+        number = other.begin()
+        other.send(number, EMPTY)
+
+        assert (0, "") == other.status(number)
+    assert "Traceback" not in service.log
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200))
 def test_whatever_a_message_holds_is_refused_as_such(served, data):

@@ -164,7 +164,7 @@ print(sorted({"uvloop", "httptools", "orjson", "numpy", "onnxruntime", "asyncio"
 
 def test_a_text_script_starts_without_numpy(start, image):
     """What a script does not need is not loaded."""
-    heavy = "('numpy', 'pandas', 'onnxruntime')"
+    heavy = "('numpy', 'pandas', 'onnxruntime', 'h2', 'google.protobuf')"
     script = f"import sys\ndef init(): pass\ndef run(data): return [n for n in {heavy} if n in sys.modules]"
 
     assert ask(start(image({"score.py": script})), "x") == []

@@ -34,6 +34,7 @@ class ProcessStatus:
         certificate: The PEM file that it speaks HTTPS with; empty where it does not.
         holder: The resource that it is, by its URN; empty when that was not written down.
         grpc_port: Where it speaks gRPC; 0 where it does not.
+        grpc_address: The same as clients want it; empty where it does not.
     """
 
     service_id: str
@@ -49,6 +50,7 @@ class ProcessStatus:
     certificate: str = ""
     holder: str = ""
     grpc_port: int = 0
+    grpc_address: str = ""
 
 
 def status_of(service_id: str, folder: Path) -> ProcessStatus:
@@ -83,6 +85,7 @@ def status_of(service_id: str, folder: Path) -> ProcessStatus:
         certificate=process.certificate,
         holder=state.holder,
         grpc_port=process.grpc_port,
+        grpc_address=process.grpc_address,
     )
 
 

@@ -97,6 +97,11 @@ class Process:
         host = self.server_name or LOOPBACK
         return ServiceAddress(host, self.port, self.path_prefix, tls=bool(self.certificate)).scoring_uri
 
+    @property
+    def grpc_address(self) -> str:
+        """Return where it speaks gRPC; empty where it does not."""
+        return ServiceAddress(self.server_name or LOOPBACK, self.grpc_port).authority if self.grpc_port else ""
+
     def running(self, folder: Path) -> Running:
         """Return the process as what serves; `folder` is the service's."""
         return Running(

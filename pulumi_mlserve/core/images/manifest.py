@@ -19,7 +19,7 @@ from pulumi_mlserve.core.images.image import (
     ImageModel,
 )
 from pulumi_mlserve.core.images.layer_files import LayerEntry
-from pulumi_mlserve.core.images.oci import PORT
+from pulumi_mlserve.core.images.oci import PORT, ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,8 @@ def manifest_of(plan: LayerPlan, contract: Mapping[str, Any] | None) -> Manifest
 
 def container_settings(inputs: ImageInputs) -> dict[str, Any]:
     """Return the settings with which a container serves when its target brings no others."""
+    _, *grpc_ports = ports(inputs)
+    grpc = {"grpc_port": grpc_ports[0]} if grpc_ports else {}
     providers = {"onnx_providers": ["cuda", "cpu"]} if inputs.device == CUDA else {}
     return {
         "schema": 1,
@@ -78,6 +80,7 @@ def container_settings(inputs: ImageInputs) -> dict[str, Any]:
         "variables": {},
         "cors_origins": [],
         **providers,
+        **grpc,
     }
 
 

@@ -31,6 +31,8 @@ TAR_GZIP_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 PORT: Final = 5001
 """The port v1's containers listen on."""
+GRPC_PORT: Final = 8081
+"""The port at which containers of this field speak gRPC, those of KServe and MLServer."""
 USER: Final = "1000"
 """A number, since Kubernetes cannot tell from a name that it is not root."""
 MAX_LABEL_BYTES: Final = 32 * 1024
@@ -89,6 +91,11 @@ def digest_of(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
+def ports(inputs: ImageInputs) -> tuple[int, ...]:
+    """Return where a container of the image listens: for HTTP, and for gRPC with its feature."""
+    return (PORT, GRPC_PORT) if "grpc" in inputs.features else (PORT,)
+
+
 def config_json(  # noqa: PLR0913  each is one thing that it tells
     inputs: ImageInputs,
     *,
@@ -107,7 +114,7 @@ def config_json(  # noqa: PLR0913  each is one thing that it tells
             "Cmd": ["--settings", f"/{SETTINGS}"],
             "Entrypoint": [base.python if base else "python3", "-m", "mlserve_scoring", "serve"],
             "Env": [f"{name}={value}" for name, value in sorted(environment(inputs, base).items())],
-            "ExposedPorts": {f"{PORT}/tcp": {}},
+            "ExposedPorts": {f"{port}/tcp": {} for port in ports(inputs)},
             "Labels": _inherited(base)
             | labels(inputs, recipe=recipe, contract=contract)
             | origin_annotations(inputs.name, base, origin),
