@@ -10,6 +10,7 @@ from pulumi_mlserve.cli.output import end_progress, progress, show_json, show_li
 from pulumi_mlserve.clients.images.build_folder import folders_of, write_build_folder
 from pulumi_mlserve.clients.images.image_store import ImageStore
 from pulumi_mlserve.clients.places import image_folder
+from pulumi_mlserve.core.images.base_image import default_base
 from pulumi_mlserve.core.images.dockerfile import DockerfileParts, dockerfile, step_problems
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
@@ -40,6 +41,8 @@ def show_dockerfile(options: Namespace) -> int:
     folders = folders_of(root, copied=copied)
     base = options.base or _base(store, image)
     config = json.loads(store.config(image.digest))["config"]
+    if options.base:  # it may call its Python otherwise than the image's own base
+        config = {**config, "Entrypoint": ["python3", *config["Entrypoint"][1:]]}
     try:
         text = dockerfile(DockerfileParts(image.reference, base, config, folders, image.platform, steps))
     except ValueError as error:
@@ -59,14 +62,11 @@ def _printed(text: str) -> int:
 
 
 def _base(store: ImageStore, image: BuiltImage) -> str:
-    """Return the reference of what the image stands on."""
+    """Return the reference of what the image stands on, or would stand on in a registry."""
     annotations = json.loads(store.manifest(image.digest)).get("annotations", {})
     name, digest = annotations.get(f"{_BASE}.name"), annotations.get(f"{_BASE}.digest")
     if not name:
-        raise OperationError(
-            f"image {image.reference}: it has no base image, which Docker needs; name one that has Python"
-            f" {image.python}, with --base"
-        )
+        return default_base(image.python)
     return name if digest is None or "@" in name else f"{name}@{digest}"
 
 

@@ -42,7 +42,7 @@ def settle_base(call: Call, environment: Environment) -> Any:
         InvalidInputError: It is not there, or does not fit what goes on it.
     """
     lock = environment.lock
-    if lock is None or has_unknown(call.news.get("registry")):
+    if lock is None:
         return UNKNOWN
     packages = environment.lock.packages if environment.lock else ()
     gpu, version = call.news.get("enable_gpu"), call.news.get("cuda_version")

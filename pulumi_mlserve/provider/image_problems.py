@@ -42,7 +42,9 @@ def spec_problems_of(given: Mapping[str, Any], call: Call) -> list[Problem]:
         Problem(name, "holds a secret, which everyone who has the image could read; give it to the service instead")
         for name in sorted((call.secrets & set(call.news)) - _KEPT_SECRET)
     ]
-    problems += [p for p in check_image({**given, "models": complete}) if p.path not in call.news or p.path in given]
+    later = {"base_image"} if has_unknown(call.news.get("base_image_registry")) else set()
+    found = check_image({**given, "models": complete})
+    problems += [p for p in found if (p.path not in call.news or p.path in given) and p.path not in later]
     if not has_unknown([call.news.get(name) for name in ("registry", "repository", "name")]):
         problems += [p for p in destination_problems(given) if p.path not in {problem.path for problem in problems}]
     if is_alone(call) and not has_unknown([given["models"], digests_of(call)]) and not has_same_models(call):

@@ -159,10 +159,16 @@ def test_the_text_alone_is_printed(store, capsys):
     assert 'ENTRYPOINT ["python3", "-m", "mlserve_scoring", "serve"]' in lines
 
 
+def test_without_a_base_it_stands_on_the_default(store, capsys):
+    """That of its Python's version, as in a registry."""
+    assert main(["dockerfile", "words"]) == 0
+
+    assert f"python:{PYTHON}-slim" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        (["words"], f"it has no base image, which Docker needs; name one that has Python {PYTHON}, with --base"),
         (["nosuch", "--base", BASE], "image nosuch: is not in"),
         (["words", "--base", BASE, "--output", "full"], "is not empty, and no folder that `mlserve dockerfile` wrote"),
         (["words", "--base", BASE, "--steps", "steps"], "line 3: COPY has no place among the steps"),

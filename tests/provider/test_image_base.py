@@ -6,16 +6,17 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from base_kit import debian, push_base
+from base_kit import debian, push_base, push_index
 from registry_kit import registry
 
 from pulumi_mlserve.clients.environments.resolver import Lock
+from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec
 from pulumi_mlserve.core.images.image import ImageInputs
 from pulumi_mlserve.core.images.oci import config_json, environment
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
-from pulumi_mlserve.provider import image_base, image_registry, service_surroundings
+from pulumi_mlserve.provider import image_base, image_forecast, image_registry, service_surroundings
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_base import base_content, base_digest, base_reference, device_of, settle_base
 from pulumi_mlserve.provider.image_environment import Environment
@@ -121,6 +122,51 @@ def test_other_packages_on_a_kept_base_are_compared_with_it(said, where):
     assert base == settled(said, dataclasses.replace(locked(), lock=other), before={"base": base}, **given)
     (found,) = refused(said, locked("3.12"), before={"base": base}, **given)
     assert "has Python 3.11, and the packages are locked for 3.12" in found[1]
+
+
+def test_the_platforms_own_image_of_an_index_is_the_base(said, where):
+    """And the lock says which platform that is."""
+    parts = [
+        push_base(where, debian(machine=machine), name=f"both:{machine}", platform=f"linux/{machine}")
+        for machine in ("amd64", "arm64")
+    ]
+    index = push_index(where, *parts, name="both:1")
+
+    base = settled(said, locked(platform="linux/arm64"), base_image=str(index.reference))
+
+    assert (parts[1].digest, index.digest) == (base["digest"], base["index"])
+
+
+def test_a_run_stands_for_the_image_in_which_it_ran(said, where, monkeypatch):
+    """What it named is kept; MLflow is not asked again."""
+    pushed = push_base(where, debian(), name="train:1")
+    monkeypatch.setattr(image_base, "run_image", lambda run, address: {("abc", ""): pushed.reference}[run, address])
+    base = settled(said, base_image="runs:/abc")
+    monkeypatch.setattr(image_base, "run_image", None)
+
+    assert (pushed.digest, str(pushed.reference)) == (base["digest"], base["reference"])
+    assert base == settled(said, before={"base": base}, base_image="runs:/abc")
+
+
+def test_a_preview_tells_what_of_a_base_is_sent(said, where, monkeypatch, tmp_path):
+    """Its layers go to another registry; in its own they are mounted."""
+    pushed = push_base(where, debian(), name="sent:1")
+    call = asked(said, base_image=str(pushed.reference))
+    call = dataclasses.replace(call, news={**call.news, "base": settle_base(call, locked())})
+    content = ImageContent(base=base_content(call))
+    images = SimpleNamespace(forecast=lambda *_: [])
+    monkeypatch.setattr(image_forecast, "workplace", lambda _: SimpleNamespace(images=images))
+
+    def told(host):
+        said.clear()
+        news = {**call.news, "registry": f"{host}/ml"}
+        image_forecast.say_what_is_built(dataclasses.replace(call, news=news), None, content)
+        return "\n".join(said)
+
+    with registry(tmp_path / "other") as other:
+        assert f"{other.host}/ml/diabetes: gets base, layout" in told(other.host)
+    assert "layers: base " in told(where.host)
+    assert f"{where.host}/ml/diabetes: gets layout" in told(where.host)
 
 
 def test_a_base_on_another_registry_is_another(said, where):
