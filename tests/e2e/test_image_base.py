@@ -157,6 +157,30 @@ def test_what_does_not_fit_a_base_is_told_in_preview(workspace, where):
     assert "has glibc 2.12, and wheels need a newer one" in failed.output
 
 
+def test_mistakes_about_a_base_are_told_before_anybody_is_asked(workspace):
+    """Those of v1 among them; all in one run, each at its property."""
+    old = "mcr.microsoft.com/azureml/onnxruntime:v0.4.0-cuda10.0-cudnn7"
+    access = '{"address": "other.example", "password": "hunter2"}'
+    arguments = (
+        f'base_image="{old}", base_image_registry={access}, enable_gpu=True, cuda_version="9.1", runtime="python"'
+    )
+    stack = workspace.stack(image_program(workspace.folder / "program", arguments))
+
+    failed = stack.preview_text()
+
+    assert failed.code != 0
+    problems = {
+        "baseImage": "is one of Microsoft's images of ONNX Runtime 0.4 of 2019",
+        "baseImageRegistry.username": "is required beside password",
+        "baseImageRegistry.address": "base_image lies in mcr.microsoft.com",
+        "cudaVersion": "no package for Python 3.10 or newer is built for CUDA 9.1",
+    }
+    for path, text in problems.items():
+        assert f"property {path} value" in failed.output or f"{path}: {text}" in failed.output, path
+        assert text in failed.output
+    assert "hunter2" not in failed.output
+
+
 def test_a_private_base_hides_its_login(workspace, tmp_path):
     """Neither in the state nor in anything that is said."""
     with registry(tmp_path / "private", auth=htpasswd_auth(tmp_path / "auth")) as private:

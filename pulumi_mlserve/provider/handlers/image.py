@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from pulumi_mlserve.clients.images.image_records import ImageWords
@@ -50,6 +50,8 @@ _DECIDES: Final = (
     "standins",
     "upgrade",
 )
+_BASED: Final = frozenset({"base_image", "base_image_registry", "cuda_version", "enable_gpu", "registry"})
+"""What decides on the base."""
 _COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime", "compiler", "base"})
 
 
@@ -100,7 +102,7 @@ class ImageHandler:
                 problems += invalid.problems
             problems += script_problems(call, environment)
             try:
-                inputs |= _base(call, environment)
+                inputs |= _base(call, environment, wrong)
             except InvalidInputError as invalid:
                 problems += invalid.problems
         if problems or environment is None:
@@ -224,8 +226,8 @@ def _words(news: Mapping[str, Any]) -> ImageWords:
     return ImageWords(dict(news.get("tags") or {}), dict(news.get("properties") or {}), news.get("description") or "")
 
 
-def _base(call: Call, environment: Environment | None) -> dict[str, Any]:
-    if environment is None:
+def _base(call: Call, environment: Environment | None, wrong: Collection[str]) -> dict[str, Any]:
+    if environment is None or not _BASED.isdisjoint(wrong):
         return {}
     base = settle_base(call, environment)
     return {} if base is None else {"base": base}
