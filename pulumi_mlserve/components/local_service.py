@@ -78,6 +78,8 @@ class LocalServiceArgs(TypedDict, total=False):
     """How many processors one run of a model without a script may use; 1 by default."""
     onnx_providers: pulumi.Input[Sequence[pulumi.Input[str]]]
     """What runs ONNX models, best first: ``cpu``, ``cuda``, ``tensorrt`` …; ``cpu`` by default."""
+    onnx_provider_options: pulumi.Input[Mapping[str, pulumi.Input[Mapping[str, pulumi.Input[str]]]]]
+    """What onnxruntime is told of a provider, by its name, such as ``{"cuda": {"gpu_mem_limit": "2147483648"}}``."""
     path_prefix: pulumi.Input[str]
     """What comes before ``/score`` in the service's URLs, such as ``/api/v1/service/diabetes``; empty by default."""
     log_level: pulumi.Input[str]

@@ -112,6 +112,7 @@ class ServiceSpec(BaseModel):
         workers: Processes that share the port.
         model_threads: Processors for one run of a model without a script.
         onnx_providers: What runs ONNX models, best first.
+        onnx_provider_options: What onnxruntime is told of them.
         path_prefix: What comes before ``/score`` in its URL.
         log_level: Least level that is logged.
         log_format: Text or JSON.
@@ -160,6 +161,7 @@ class ServiceSpec(BaseModel):
         Field(strict=False, min_length=1),
         AfterValidator(_providers),
     ] = ("cpu",)
+    onnx_provider_options: dict[Annotated[str, AfterValidator(_provider)], _Texts] = Field(default_factory=dict)
     path_prefix: Annotated[str, AfterValidator(_prefix)] = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["text", "json"] = "text"

@@ -91,6 +91,8 @@ class ServiceSettings(TypedDict, total=False):
     """How many processors one run of a model without a script may use; 1 by default."""
     onnx_providers: Sequence[str]
     """What runs ONNX models, best first: ``cpu``, ``cuda``, ``tensorrt`` …; ``cpu`` by default."""
+    onnx_provider_options: Mapping[str, Mapping[str, str]]
+    """What onnxruntime is told of a provider, by its name, such as ``{"cuda": {"gpu_mem_limit": "2147483648"}}``."""
     path_prefix: str
     """What comes before ``/score`` in the service's URLs, such as ``/api/v1/service/diabetes``; empty by default."""
     log_level: str

@@ -14,6 +14,7 @@ from mlserve_scoring.setting_rules import (
     is_object_store,
     telemetry_problems,
 )
+from mlserve_scoring.settings import options_problem
 from pydantic import ValidationError
 
 from pulumi_mlserve.core.problems import Problem
@@ -65,6 +66,10 @@ def check_together(given: Mapping[str, Any], later: Collection[str] = ()) -> lis
         problems.append(Problem("telemetry", "goes nowhere; give enable_app_insights or otlp_endpoint"))
     if given.get("grpc_port") is not None and given["grpc_port"] == given.get("port"):
         problems.append(Problem("grpc_port", f"is the port of HTTP, got {given['grpc_port']!r}; choose another"))
+    options, providers = given.get("onnx_provider_options"), given.get("onnx_providers", ["cpu"])
+    if isinstance(options, Mapping) and isinstance(providers, (list, tuple)) and "onnx_providers" not in later:
+        problem = options_problem(options, providers)
+        problems += [Problem("onnx_provider_options", problem)] if problem else []
     return [*problems, *_features(given)]
 
 

@@ -6,7 +6,7 @@ What they mean is decided where they are used; here only their form is checked, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -113,6 +113,7 @@ class Settings:
         workers: Processes that share the port, each with a script or model of its own.
         model_threads: Processors that one run of a model without a script may use.
         onnx_providers: What runs ONNX models, best first: ``cpu``, ``cuda``, ``tensorrt`` …
+        onnx_provider_options: What onnxruntime is told of them, such as ``{"cuda": {"gpu_mem_limit": "2147483648"}}``.
         tls_certificate, tls_key: PEM files; both or none. Read again when they change.
         health: ``open``, or ``protected`` where a key is needed elsewhere.
         metrics: ``open``, ``protected`` where a key is needed elsewhere, or ``off``.
@@ -150,6 +151,7 @@ class Settings:
     workers: int = 1
     model_threads: int = 1
     onnx_providers: tuple[str, ...] = ("cpu",)
+    onnx_provider_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tls_certificate: str | None = None
     tls_key: str | None = None
     health: str = "open"
@@ -264,6 +266,10 @@ def _problems(value: Mapping[str, object]) -> list[str]:
         found.append(f"grpc_port: is the port of HTTP, got {value['grpc_port']!r}; choose another")
     if (value.get("tls_certificate") is None) != (value.get("tls_key") is None):
         found.append("tls_key: is needed together with tls_certificate, give both or none")
+    options, providers = value.get("onnx_provider_options"), value.get("onnx_providers", Settings.onnx_providers)
+    if isinstance(options, dict) and isinstance(providers, (list, tuple)):
+        problem = options_problem(options, providers)
+        found += [f"onnx_provider_options: {problem}"] if problem else []
     telemetry = value.get("telemetry")
     if isinstance(telemetry, Mapping) and not telemetry.get("connection_string") and not telemetry.get("otlp_endpoint"):
         found.append("telemetry: goes nowhere; give connection_string or otlp_endpoint")
@@ -305,12 +311,24 @@ def _wrong(name: str, kind: str, value: object) -> str:
         "Path": (isinstance(value, str), "must be a text"),
         "tuple[str, ...]": (texts, "must be a list of texts"),
         "Mapping[str, str]": (pairs, "must be an object of texts"),
+        "Mapping[str, Mapping[str, str]]": (_are_options(value), "must be objects of texts by name"),
     }
     fits, text = fitting.get(kind, (True, ""))
     if fits and name == "onnx_providers" and isinstance(value, list):
         text = provider_problem(value)
         fits = not text
     return "" if fits else text
+
+
+def _are_options(value: object) -> bool:
+    entries = list(value.values()) if isinstance(value, dict) else [value]
+    return all(isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values()) for entry in entries)
+
+
+def options_problem(names: Iterable[str], providers: Sequence[str]) -> str:
+    """Return what is wrong with giving options to providers of these names; empty when nothing is."""
+    strange = [name for name in names if name not in providers]
+    return f"is for {strange[0]!r}, which is not among onnx_providers" if strange else ""
 
 
 def provider_problem(value: Sequence[str]) -> str:

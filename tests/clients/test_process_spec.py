@@ -34,6 +34,7 @@ CHANGES = {
     "workers": 2,
     "model_threads": 2,
     "onnx_providers": ("cuda", "cpu"),
+    "onnx_provider_options": {"cpu": {"a": "b"}},
     "metrics": "off",
     "health": "protected",
     "docs": False,

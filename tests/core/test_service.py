@@ -39,6 +39,7 @@ WHOLE = {
     "workers": 2,
     "model_threads": 2,
     "onnx_providers": ["cuda", "cpu"],
+    "onnx_provider_options": {"cuda": {"gpu_mem_limit": "2147483648"}},
     "path_prefix": "/api/v1/service/diabetes",
     "log_level": "DEBUG",
     "log_format": "json",
@@ -250,6 +251,9 @@ def test_v1s_switch_alone_collects_as_v1_did():
         ({"telemetry": {}, "otlp_endpoint": "http://127.0.0.1:4318"}, set()),
         ({"ssl_cname": "https://x"}, {"ssl_cname"}),
         ({"onnx_providers": []}, {"onnx_providers"}),
+        ({"onnx_providers": ["cpu", "cuda"]}, {"onnx_providers"}),
+        ({"onnx_provider_options": {"cuda": {"a": "b"}}}, {"onnx_provider_options"}),
+        ({"onnx_provider_options": {"cpu": {"a": 1}}}, {"onnx_provider_options.cpu.a"}),
         ({"onnx_providers": ["cpu", "CUDAExecutionProvider"]}, {"onnx_providers[1]"}),
         (
             {"entra": {"tenant_id": "contoso", "audiences": [], "authority": "http://x"}},

@@ -274,6 +274,7 @@ WHOLE = {
     "memory_gb": 1,
     "metrics": "open",
     "model_threads": 2,
+    "onnx_provider_options": {"cpu": {"a": "b"}},
     "onnx_providers": ["cuda"],
     "otlp_endpoint": "http://127.0.0.1:4318",
     "path_prefix": "/api",

@@ -42,7 +42,7 @@ def loaded(path, content=None, write=joblib.dump):
     """The model in a file, which is written first if its content is given."""
     if content is not None:
         write(content, path)
-    return load_model(root(), manifest_of(path), threads=1, providers=("cpu",))
+    return load_model(root(), manifest_of(path), threads=1, providers={"cpu": {}})
 
 
 def answer(model, body):
@@ -187,7 +187,7 @@ def test_skops_files_hold_only_what_is_trusted(tmp_path):
 def test_forests_use_the_processors_they_are_given(tmp_path):
     """As many as asked for at training would fight over them, and add up in an order that changes."""
     joblib.dump(RandomForestRegressor(3, n_jobs=-1).fit(X, Y), tmp_path / "m.joblib")
-    model = load_model(root(), manifest_of(tmp_path / "m.joblib"), threads=2, providers=())
+    model = load_model(root(), manifest_of(tmp_path / "m.joblib"), threads=2, providers={})
 
     assert model._estimator.n_jobs == 2
 

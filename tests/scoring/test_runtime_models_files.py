@@ -114,7 +114,7 @@ def test_external_data_lies_beside_the_model(tmp_path):
         weights={"w": np.array([1, 2, 3], np.float32)},
         external=True,
     )
-    model = load_model(root(), manifest_of(tmp_path / "m"), threads=1, providers=("cpu",))
+    model = load_model(root(), manifest_of(tmp_path / "m"), threads=1, providers={"cpu": {}})
 
     assert (tmp_path / "m/weights.bin").exists()
     assert model.run({"x": np.zeros((1, 3), np.float32)})[0].tolist() == [[1, 2, 3]]
@@ -124,7 +124,7 @@ def test_a_pickle_that_needs_a_package_names_it(tmp_path):
     """The error of the import alone helps nobody."""
     (tmp_path / "m.pkl").write_bytes(b"cabsent_library.models\nThing\n.")
     with pytest.raises(StartError, match=r"m.pkl needs 'absent_library'.*add 'absent_library' to the environment"):
-        load_model(root(), manifest_of(tmp_path / "m.pkl"), threads=1, providers=())
+        load_model(root(), manifest_of(tmp_path / "m.pkl"), threads=1, providers={})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_pickle_that_is_no_model_is_refused(tmp_path, content, message):
     """Whatever is in it."""
     (tmp_path / "m.pkl").write_bytes(content)
     with pytest.raises(StartError, match=message):
-        load_model(root(), manifest_of(tmp_path / "m.pkl"), threads=1, providers=())
+        load_model(root(), manifest_of(tmp_path / "m.pkl"), threads=1, providers={})
 
 
 @pytest.mark.parametrize(("name", "library"), [("m.txt", "LightGBM"), ("m.ubj", "XGBoost"), ("m.onnx", "ONNX")])
@@ -147,4 +147,4 @@ def test_a_broken_model_is_refused(tmp_path, name, library):
     """In the words of the library."""
     (tmp_path / name).write_bytes(b"tree\nbroken" if name == "m.txt" else b"broken")
     with pytest.raises(StartError, match=f"{name} cannot be loaded, .*complete {library} model"):
-        load_model(root(), manifest_of(tmp_path / name), threads=1, providers=("cpu",))
+        load_model(root(), manifest_of(tmp_path / name), threads=1, providers={"cpu": {}})

@@ -58,7 +58,7 @@ def folder(path, flavor, model_file, *, inputs=None, params=None, **more):
 
 def loaded(path):
     """The model in a folder."""
-    return load_model(root(), manifest_of(path), threads=1, providers=("cpu",))
+    return load_model(root(), manifest_of(path), threads=1, providers={"cpu": {}})
 
 
 def answer(model, body):

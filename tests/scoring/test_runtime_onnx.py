@@ -6,6 +6,7 @@ import json
 import logging
 
 import numpy as np
+import onnxruntime
 import pytest
 from learned_kit import BOOL, FLOAT, INT64, LOCAL, STRING, far_ends, write_onnx
 from mlserve_scoring.errors import InvalidRequestError, StartError
@@ -334,7 +335,48 @@ def test_a_provider_that_the_wheel_lacks_is_a_problem(tmp_path, provider, advice
     with pytest.raises(
         StartError, match=f"onnx_providers: this onnxruntime has no '{provider}', it has .*cpu.*{advice}"
     ):
-        load_onnx(path, threads=1, providers=(provider, "cpu"))
+        load_onnx(path, threads=1, providers={provider: {}, "cpu": {}})
+
+
+def test_options_reach_their_provider(tmp_path, monkeypatch):
+    """In the order asked for; with libraries that came as packages looked for, where onnxruntime can do that."""
+    told = []
+    names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, path, options, providers):
+            told.append(providers)
+            super().__init__(path, options, providers=names[2:])
+
+        def get_providers(self):
+            return names
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: told.append("looked"), raising=False)
+    path = write_onnx(
+        tmp_path / "m.onnx", [helper.make_node("Abs", ["x"], ["y"])], [("x", FLOAT, [1])], [("y", FLOAT, [1])]
+    )
+    load_onnx(path, threads=1, providers={"tensorrt": {"trt_fp16_enable": "1"}, "cuda": {"device_id": "1"}, "cpu": {}})
+    load_onnx(path, threads=1)
+
+    assert "looked" == told[0]
+    assert list(zip(names, [{"trt_fp16_enable": "1"}, {"device_id": "1"}, {}], strict=True)) == told[1]
+    assert [[("CPUExecutionProvider", {})]] == told[2:]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cuda": {"a": "b"}}, "is for 'cuda', which is not among onnx_providers"),
+        ({"cpu": {"a": 1}}, "must be objects of texts by name"),
+        ([], "must be objects of texts by name"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_by_the_settings(options, said):
+    """Those of a provider that is not asked for, too: nobody would ever read them."""
+    with pytest.raises(SettingsError, match=f"onnx_provider_options: {said}"):
+        parse(json.dumps({"schema": 1, "root": "/", "onnx_provider_options": options}))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ class ProcessSpec:
         workers: Processes that share the port.
         model_threads: Processors for one run of a model without a script.
         onnx_providers: What runs ONNX models, best first.
+        onnx_provider_options: What onnxruntime is told of them.
         metrics, health, docs: Which routes there are, and for whom.
         strict_v1: Whether to answer as v1's server did where ours differs on purpose.
         entra: Tokens that open it.
@@ -115,6 +116,7 @@ class ProcessSpec:
     workers: int = 1
     model_threads: int = 1
     onnx_providers: tuple[str, ...] = ("cpu",)
+    onnx_provider_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     metrics: str = "protected"
     health: str = "open"
     docs: bool = True
@@ -201,6 +203,7 @@ def settings_text(spec: ProcessSpec, listeners: Listeners, *, control: Path, key
         workers=spec.workers,
         model_threads=spec.model_threads,
         onnx_providers=spec.onnx_providers,
+        onnx_provider_options=spec.onnx_provider_options,
         tls_certificate=None if spec.certificate is None else str(spec.certificate),
         tls_key=None if spec.certificate_key is None else str(spec.certificate_key),
         metrics=spec.metrics,

@@ -9,11 +9,10 @@ from mlserve_scoring.errors import StartError
 from mlserve_scoring.models import formats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from mlserve_scoring.manifest import Manifest, ModelEntry
-    from mlserve_scoring.models.loaded import LoadedModel
+    from mlserve_scoring.models.loaded import LoadedModel, Providers
 
 _SHOWN: Final = 5
 
@@ -30,7 +29,7 @@ class Found(NamedTuple):
     kind: str
 
 
-def load_model(root: Path, manifest: Manifest, *, threads: int, providers: Sequence[str]) -> LoadedModel:
+def load_model(root: Path, manifest: Manifest, *, threads: int, providers: Providers) -> LoadedModel:
     """Return the model of an image without an entry script.
 
     Raises:
@@ -107,43 +106,43 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix()
 
 
-def _onnx(path: Path, threads: int, providers: Sequence[str]) -> LoadedModel:
+def _onnx(path: Path, threads: int, providers: Providers) -> LoadedModel:
     from mlserve_scoring.models.onnx_model import load_onnx  # noqa: PLC0415  # an image has one kind
 
     return load_onnx(path, threads=threads, providers=providers)
 
 
-def _pickle(path: Path, threads: int, _providers: Sequence[str]) -> LoadedModel:
+def _pickle(path: Path, threads: int, _providers: Providers) -> LoadedModel:
     from mlserve_scoring.models.pickles import load_pickle  # noqa: PLC0415  # the same
 
     return load_pickle(path, threads=threads)
 
 
-def _skops(path: Path, threads: int, _providers: Sequence[str]) -> LoadedModel:
+def _skops(path: Path, threads: int, _providers: Providers) -> LoadedModel:
     from mlserve_scoring.models.pickles import load_skops  # noqa: PLC0415  # the same
 
     return load_skops(path, threads=threads)
 
 
-def _lightgbm(path: Path, threads: int, _providers: Sequence[str]) -> LoadedModel:
+def _lightgbm(path: Path, threads: int, _providers: Providers) -> LoadedModel:
     from mlserve_scoring.models.lightgbm_model import load_lightgbm  # noqa: PLC0415  # the same
 
     return load_lightgbm(path, threads=threads)
 
 
-def _xgboost(path: Path, threads: int, _providers: Sequence[str]) -> LoadedModel:
+def _xgboost(path: Path, threads: int, _providers: Providers) -> LoadedModel:
     from mlserve_scoring.models.xgboost_model import load_xgboost  # noqa: PLC0415  # the same
 
     return load_xgboost(path, threads=threads)
 
 
-def _mlflow(path: Path, threads: int, providers: Sequence[str]) -> LoadedModel:
+def _mlflow(path: Path, threads: int, providers: Providers) -> LoadedModel:
     from mlserve_scoring.models.mlflow_model import load_mlflow  # noqa: PLC0415  # the same
 
     return load_mlflow(path, threads=threads, providers=providers)
 
 
-_LOADERS: Final[dict[str, Callable[[Path, int, Sequence[str]], LoadedModel]]] = {
+_LOADERS: Final[dict[str, Callable[[Path, int, Providers], LoadedModel]]] = {
     formats.ONNX: _onnx,
     formats.SKLEARN: _pickle,
     formats.SKOPS: _skops,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.generic]
+
+Providers = Mapping[str, Mapping[str, str]]
+"""What runs ONNX models, best first, each with its options."""
+
+CPU: Final[Providers] = MappingProxyType({"cpu": {}})
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mlserve_scoring.models.formats import MLFLOW_FILE
 from mlserve_scoring.models.frames import Frames, writable
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.libraries import library, missing
-from mlserve_scoring.models.loaded import LoadedModel, Port
+from mlserve_scoring.models.loaded import CPU, LoadedModel, Port, Providers
 from mlserve_scoring.models.mlflow_flavors import KNOWN, data_of, names_of, object_of, predict_of
 from mlserve_scoring.models.mlflow_signature import PREFIX, Signature, read_signature
 from mlserve_scoring.models.outputs import as_array, described
@@ -38,7 +38,7 @@ _REFUSALS: Final = (ValueError, TypeError)
 Predict = Callable[[Any, "dict[str, object]"], Any]
 
 
-def load_mlflow(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) -> LoadedModel:
+def load_mlflow(path: Path, *, threads: int, providers: Providers = CPU) -> LoadedModel:
     """Return the model in a folder.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.errors import InvalidRequestError, StartError
 from mlserve_scoring.models.inputs import read_inputs
-from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.models.loaded import CPU, Port, Providers
 from mlserve_scoring.models.port_schema import zero_sample
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ PROVIDERS: Final = {
 }
 
 
-def load_onnx(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) -> OnnxModel:
+def load_onnx(path: Path, *, threads: int, providers: Providers = CPU) -> OnnxModel:
     """Load a model.
 
     Args:
         path: Of the file.
         threads: Processors that one run may use.
-        providers: What runs it, best first; words of ``PROVIDERS``.
+        providers: What runs it, best first: words of ``PROVIDERS``, each with the options that onnxruntime takes.
 
     Raises:
         StartError: It cannot be loaded, it has inputs that no JSON stands for, or a provider is not to be had.
@@ -66,7 +66,7 @@ def load_onnx(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) 
             f"onnxruntime cannot be imported, {error}", stage="import", todo="add 'onnxruntime' to the environment"
         ) from error
     onnxruntime.disable_telemetry_events()
-    asked = [PROVIDERS[name] for name in providers]
+    asked = [(PROVIDERS[name], dict(options)) for name, options in providers.items()]
     _check_providers(onnxruntime, providers)
     if not _NVIDIA.isdisjoint(providers) and hasattr(onnxruntime, "preload_dlls"):
         # CUDA and cuDNN may come as packages, where no loader looks; onnxruntime 1.21 and later does.
@@ -78,9 +78,10 @@ def load_onnx(path: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) 
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=asked)
     except Exception as error:
-        raise StartError(
-            f"{path.name} cannot be loaded, {error}", stage="init", todo="check that the file is a complete ONNX model"
-        ) from error
+        todo = "check that the file is a complete ONNX model"
+        if any(providers.values()):
+            todo += ", and onnx_provider_options"
+        raise StartError(f"{path.name} cannot be loaded, {error}", stage="init", todo=todo) from error
     _check_used(session, providers)
     given, defaults = session.get_inputs(), session.get_overridable_initializers()
     inputs = [_port(entry) for entry in given] + [replace(_port(entry), is_optional=True) for entry in defaults]
@@ -139,7 +140,7 @@ class OnnxModel:
         return outputs
 
 
-def _check_providers(onnxruntime: Any, providers: Sequence[str]) -> None:
+def _check_providers(onnxruntime: Any, providers: Providers) -> None:
     there = onnxruntime.get_available_providers()
     for name in providers:
         if PROVIDERS[name] not in there:
@@ -151,7 +152,7 @@ def _check_providers(onnxruntime: Any, providers: Sequence[str]) -> None:
             )
 
 
-def _check_used(session: Any, providers: Sequence[str]) -> None:
+def _check_used(session: Any, providers: Providers) -> None:
     """Refuse a session that fell back to the processor: onnxruntime only prints that a device is missing."""
     used = session.get_providers()
     missing = [name for name in providers if PROVIDERS[name] not in used]

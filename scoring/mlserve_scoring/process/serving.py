@@ -120,7 +120,7 @@ class Service:
             settings.max_queue,
             settings.scoring_timeout_ms / 1000,
             settings.model_threads,
-            settings.onnx_providers,
+            {name: settings.onnx_provider_options.get(name, {}) for name in settings.onnx_providers},
             1 if self._worker is None else self._worker.of,
             settings.strict_v1,
         )

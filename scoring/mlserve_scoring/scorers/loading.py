@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +33,7 @@ class Load:
         waiting: How many more may wait.
         timeout_s: Longest run, and longest wait.
         model_threads: Processors that one run of a model without a script may use.
-        onnx_providers: What runs ONNX models, best first.
+        onnx_providers: What runs ONNX models, best first, each with its options.
         workers: Processes that share the processors.
         strict_v1: Give scripts what v1's server gave them where ours is better but differs.
     """
@@ -41,7 +42,7 @@ class Load:
     waiting: int = 1000
     timeout_s: float = 60
     model_threads: int = 1
-    onnx_providers: tuple[str, ...] = ("cpu",)
+    onnx_providers: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"cpu": {}})
     workers: int = 1
     strict_v1: bool = False
 
