@@ -17,7 +17,9 @@ from collection_kit import settings as collecting
 from grpc_kit import asked, client, outputs_of
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -200,9 +202,10 @@ def test_collected_data_is_that_of_rest(start, image, tmp_path):
     assert "0.25" == found[0]["seconds"]
 
 
-def test_requests_are_accepted_until_the_delay_of_the_drain_is_over(start, image):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_requests_are_accepted_until_the_delay_of_the_drain_is_over(start, image, workers):
     """Once told to stop the service says that it is not ready, and answers on until clients had time to notice."""
-    service = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=1.5)
+    service = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=1.5, workers=workers)
     port = service.wait("ready")["grpc_port"]
     begun = time.monotonic()
     service.process.terminate()
@@ -386,6 +389,19 @@ def test_a_message_that_does_not_arrive_ends_its_call(wire):
 
     assert (0, "") == wire.status(other)
     assert (4, "The request did not arrive in time.") == wire.status(slow)
+
+
+def test_an_answer_that_is_not_taken_ends_its_call(wire):
+    """A client that opens no window gets the head and then a reset; other calls on the connection are answered."""
+    wire.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    number = wire.begin("ServerMetadata")
+    wire.send(number, EMPTY)
+
+    assert ErrorCodes.CANCEL == wire.until(StreamReset, number).error_code
+    wire.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 65_535})
+    again = wire.begin()
+    wire.send(again, EMPTY)
+    assert (0, "") == wire.status(again)
 
 
 def test_a_deadline_is_kept_by_the_service_too(wire):
