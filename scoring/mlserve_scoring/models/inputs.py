@@ -41,9 +41,9 @@ def read_inputs(body: object, ports: Sequence[Port], *, plain: bool = False) -> 
         rows = body
         if type(body) is dict and len(body) == 1:
             rows = body.get(port.name) or body.get("data")
-        packed = _packed(rows, port)
-        if packed is not None:
-            return {port.name: packed}
+        array = packed(rows, port)
+        if array is not None:
+            return {port.name: array}
     return {entry.port.name: _array(entry, plain=plain) for entry in entries_of(body, ports)}
 
 
@@ -51,9 +51,9 @@ def _array(entry: Entry, *, plain: bool) -> Array:
     value, port, spot = entry.value, entry.port, entry.spot
     if port.shape[:1] == (None,) and value == []:
         raise InvalidRequestError(f"{spot(())}: holds no rows; send at least one")
-    packed = _packed(value, port) if plain else None
-    if packed is not None:
-        return packed
+    array = packed(value, port) if plain else None
+    if array is not None:
+        return array
     found = _found(value, port, spot)
     fits, kinds = _FITTING[np.dtype(port.dtype).kind if port.dtype else "any"]
     if found.dtype.kind not in kinds or (not plain and port.dtype != "bool"):
@@ -100,7 +100,7 @@ def _cells(value: object, port: Port, spot: Spot) -> Array:
     return found.reshape(shape)
 
 
-def _packed(value: object, port: Port) -> Array | None:
+def packed(value: object, port: Port) -> Array | None:
     """Return the array of nested lists of just the numbers that a port takes; nothing for anything else.
 
     Twice as fast as numpy's own way from lists to arrays, and as exact. Would take ``true`` for 1.
@@ -121,10 +121,10 @@ def _packed(value: object, port: Port) -> Array | None:
         return None
     rows = level if len(shape) > 1 else [level]
     try:
-        packed = b"".join(starmap(struct.Struct(f"<{shape[-1]}{code}").pack, rows))
+        data = b"".join(starmap(struct.Struct(f"<{shape[-1]}{code}").pack, rows))
     except (struct.error, OverflowError):
         return None
-    return np.frombuffer(packed, dtype=np.dtype(port.dtype).newbyteorder("<")).reshape(shape)
+    return np.frombuffer(data, dtype=np.dtype(port.dtype).newbyteorder("<")).reshape(shape)
 
 
 def _whole(value: object, port: Port, spot: Spot) -> Array:

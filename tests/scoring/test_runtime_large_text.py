@@ -1,0 +1,127 @@
+"""Large bodies that are read piece by piece give the arrays that they give when they are read at once."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import threading
+import time
+
+import numpy as np
+import orjson
+import pytest
+from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.models import large_text
+from mlserve_scoring.models.inputs import read_inputs
+from mlserve_scoring.models.large_text import read_large
+from mlserve_scoring.models.loaded import Port
+from served_kinds import write_kind
+
+draw = np.random.default_rng(5)
+SHAPES = [(400,), (400, 1), (200, 7), (1, 900), (60, 3, 4), (7, 2, 3, 20), (1, 3, 8, 40)]
+FORMS = {
+    "rows": lambda text: text,
+    "data": lambda text: '{"data":' + text + "}",
+    "by name": lambda text: ' {"a.b" : ' + text + " } ",
+    "another": lambda text: '{"inputs": ' + text + "}",
+}
+SEPARATORS = {"tight": (",", ":"), "Python's": (", ", ": "), "wide": (" , ", " : ")}
+
+
+def at_once(body, port):
+    """What a body gives when it is read at once; nothing when it is refused."""
+    try:
+        return read_inputs(orjson.loads(body), [port], plain=True)[port.name]
+    except (orjson.JSONDecodeError, InvalidRequestError):
+        return None
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    """Make the tests quick."""
+    monkeypatch.setattr(large_text, "PIECE", 100)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("separators", SEPARATORS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_pieces_give_the_same_array(dtype, shape, separators, form):
+    """Every number of it, whatever its size; a form that is not known here is left to the other way."""
+    values = draw.normal(size=shape) * 10.0 ** draw.integers(-9, 9, size=shape)
+    values = values.astype("int64" if dtype == "int64" else "float64").tolist()
+    body = FORMS[form](json.dumps(values, separators=SEPARATORS[separators])).encode()
+    port = Port("a.b", dtype, (None, *shape[1:]))
+    found = read_large(body, port)
+
+    assert (form == "another") == (found is None)
+    assert found is None or (found == at_once(body, port)).all()
+    assert found is None or (found.dtype, found.shape) == (np.dtype(dtype), shape)
+
+
+ROWS = json.dumps([[number, 2.5, -1] for number in range(100)])
+
+
+@pytest.mark.parametrize("place", [0.05, 0.5, 0.95])
+@pytest.mark.parametrize(
+    "put",
+    [
+        *(",", "]", "[", "]]", "[[", "],[", "], [", "],", ",[1,2,3]", "],[1,2,3", "],[1,2", "],[1,2,3],", "],[],["),
+        *("]],[[", "],[[1,2,3]],[", "}", '},{"data":[[', ' ], "data": [ ', '"', "{}", "null", "1", "-", "e5", "1e999"),
+        *("\n", "\x00"),
+    ],
+)
+@pytest.mark.parametrize("form", ["rows", "data"])
+def test_what_is_no_such_array_is_never_read_as_one(form, put, place):
+    """Anything anywhere in a body: the same array as at once, or nothing."""
+    text = FORMS[form](ROWS)
+    at = int(len(text) * place)
+    port = Port("x", "float32", (None, 3))
+    for cut in range(at, at + 30):
+        body = (text[:cut] + put + text[cut:]).encode()
+        found, expected = read_large(body, port), at_once(body, port)
+
+        assert found is None or (expected is not None and (found == expected).all()), body
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"data":[]}', b"[[]]", b"[1,2,3]", b'{"data":5}', b"[[1,2,3]", b"]["]
+)
+def test_other_bodies_are_left_to_the_other_way(body):
+    """It says what is wrong with them."""
+    assert read_large(body, Port("x", "float32", (None, 3))) is None
+
+
+def test_inputs_of_other_kinds_are_left_to_the_other_way():
+    """Without a free first axis, of texts, of no axis."""
+    body = b"[[1,2,3]]"
+
+    assert read_large(body, Port("x", "float32", (1, 3))) is None
+    assert read_large(body, Port("x", "object", (None, 3))) is None
+    assert read_large(body, Port("x", "float32", ())) is None
+
+
+def test_health_does_not_wait_for_a_large_body(start_shared, tmp_path):
+    """Others get their turn between the pieces, not after seconds."""
+    service = start_shared(write_kind(tmp_path, "model"))
+    rows = 1_500_000
+    body = b'{"x": [' + b",".join([b"[0.123456, 1.654321, 2.5]"] * rows) + b"]}"
+    waits, answers = [], []
+    client = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+
+    def ask():
+        answers.append(service.request("POST", "/score", body, {"Content-Type": "application/json"}, timeout=60))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while thread.is_alive():
+        begun = time.perf_counter()
+        client.request("GET", "/healthz")
+        client.getresponse().read()
+        waits.append(time.perf_counter() - begun)
+    client.close()
+
+    assert 200 == answers[0].status
+    assert rows == answers[0].body.count(b"0.246912")
+    assert statistics.median(sorted(waits)[-3:]) < 0.5
