@@ -164,6 +164,7 @@ def _found(
         gpu=call.news.get("enable_gpu"),
         cuda_version=call.news.get("cuda_version"),
         source=_source(call),
+        of_base=tuple(call.news.get("base_packages") or ()),
     )
     problems = [*problems, *base_fit.fit_problems(system, load), *cuda.base_problems(system.libraries, load)]
     if problems:
@@ -206,7 +207,8 @@ def _kept(call: Call, choice: BaseChoice, platform: str) -> dict[str, str] | Non
 
 def _is_checked(call: Call, base: Mapping[str, str] | None, environment: Environment) -> bool:
     """Return whether the last run found that these packages fit this base."""
-    same = all(call.olds.get(name) == call.news.get(name) for name in ("enable_gpu", "cuda_version"))
+    settings = ("base_packages", "cuda_version", "enable_gpu")
+    same = all(call.olds.get(name) == call.news.get(name) for name in settings)
     lock = environment.lock.text if environment.lock is not None else ""
     locked = (call.olds.get("lock"), call.olds.get("requirements")) == (lock, environment.requirements)
     return same and locked and isinstance(call.olds.get("recipe"), str) and call.olds.get("base") == base

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.core.images.base_files import LayerFinding, Probe, is_probed, is_wanted_file, is_wanted_link, merged
+from pulumi_mlserve.core.images.base_files import (
+    LayerFinding,
+    Probe,
+    is_probed,
+    is_wanted_file,
+    is_wanted_link,
+    merged,
+    package_name,
+)
 from pulumi_mlserve.core.images.base_system import Interpreter, system_of
 
 GLIBC = Probe("amd64", "", "2.36")
@@ -168,6 +176,35 @@ def test_cuda_is_told_by_its_libraries():
 def test_few_files_are_looked_for(path, wanted):
     """Everything else of an image streams by."""
     assert wanted is is_wanted_file(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("usr/lib/python3/dist-packages/numpy-1.24.2.egg-info/PKG-INFO", "numpy"),
+        ("usr/lib/python3/dist-packages/six-1.16.0.egg-info", "six"),
+        ("opt/conda/lib/python3.11/site-packages/scikit_learn-1.5.0.dist-info/METADATA", "scikit_learn"),
+        ("opt/conda/lib/python3.11/site-packages/old-1.0-py3.11.egg-info/PKG-INFO", "old"),
+        ("opt/conda/pkgs/old-1.0/lib/python3.11/site-packages/old/__init__.py", None),
+        ("a/site-packages/cv2/__init__.py", "cv2"),
+        ("a/site-packages/six.py", "six"),
+        ("a/site-packages/_cffi_backend.cpython-311-x86_64-linux-gnu.so", "_cffi_backend"),
+        ("a/site-packages/cv2/gapi/__init__.py", None),
+        ("a/site-packages/numpy-1.0.dist-info/RECORD", None),
+        ("usr/lib/python3.11/json/__init__.py", None),
+    ],
+)
+def test_packages_are_told_by_their_marks(path, name):
+    """By the names of distributions and of modules."""
+    assert name == package_name(path)
+
+
+def test_a_base_knows_its_packages():
+    """In one spelling."""
+    place = "usr/lib/python3.11/site-packages"
+    found = of(DEBIAN, LayerFinding(files={f"{place}/Scikit_Learn-1.5.dist-info/METADATA": Probe()}))
+
+    assert {"scikit-learn"} == found.packages
 
 
 def test_links_on_the_way_are_kept():

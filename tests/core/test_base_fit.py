@@ -63,6 +63,16 @@ def test_a_mismatch_names_both_sides(system, said):
     assert said in found[1]
 
 
+def test_packages_that_the_base_lacks_are_told():
+    """By the names of packages or modules, whatever their spelling; unless something was not looked into."""
+    system = replace(SYSTEM, packages=frozenset({"opencv-python", "cv2"}))
+
+    assert [] == wrong(system, of_base=["OpenCV_Python", "cv2"])
+    ((path, text),) = wrong(system, of_base=["cv2", "ROOT"])
+    assert ("base_packages", True) == (path, "example.com/base:1 has no ROOT" in text)
+    assert [] == wrong(replace(system, unread=("sha256:x",)), of_base=["ROOT"])
+
+
 def test_all_mismatches_come_at_once():
     """Another Python and an older C library."""
     assert 2 == len(wrong(replace(SYSTEM, pythons=(), glibc="2.17")))

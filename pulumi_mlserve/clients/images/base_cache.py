@@ -21,7 +21,7 @@ from pulumi_mlserve.core.images.layers import canonical
 from pulumi_mlserve.core.images.reference import is_digest
 from pulumi_mlserve.core.problems import OperationError
 
-_FORM: Final = 1
+_FORM: Final = 2
 """What is looked for in a layer; a change needs a new number."""
 
 

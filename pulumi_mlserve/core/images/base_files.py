@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-MOST_ENTRIES: Final = 20_000
+MOST_ENTRIES: Final = 50_000
 """Of one layer; a layer with more of what is looked for is no base for Python."""
 OUR_FOLDERS: Final = ("opt/mlserve", "var/azureml-app")
 """Where an image's own layers write."""
@@ -25,6 +25,10 @@ _LIBRARIES: Final = re.compile(r"(?:libcudart|libcudnn|libnvinfer)\.so\.\d[\d.]*
 _LIBC: Final = re.compile(r"libc\.so\.6|libc-2\.\d+\.so|ld-musl-[\w-]+\.so\.1")
 _LIBPYTHON: Final = re.compile(r"libpython3\.\d{1,2}\.so\.1\.0")
 _STANDARD: Final = re.compile(r"(?:.*/)?lib(?:64)?/python3\.\d{1,2}/(?:http|asyncio)/__init__\.pyc?")
+_PACKAGE: Final = re.compile(
+    r"(?:.*/)?(?:site|dist)-packages/(?:([^/]+?)-[^/-]+(?:-py3[^/]*)?\.(?:dist-info/METADATA|egg-info/PKG-INFO|egg-info)"
+    r"|([A-Za-z_]\w*)(?:/__init__\.pyc?|\.pyc?|(?:\.[\w-]+)?\.so))"
+)
 _RELEASES: Final = frozenset({"etc/os-release", "usr/lib/os-release"})
 _PRIVATE: Final = ("/site-packages/", "/dist-packages/", "/pkgs/", "/sysroot/")
 """Parts of paths whose files belong to a package and are found by nobody else."""
@@ -80,7 +84,13 @@ class LayerFinding:
 
 def is_wanted_file(path: str) -> bool:
     """Tell whether a file says something about an image by being there, or by its bytes."""
-    return is_probed(path) or _is_library(path) or bool(_STANDARD.fullmatch(path))
+    return is_probed(path) or _is_library(path) or bool(_STANDARD.fullmatch(path)) or package_name(path) is not None
+
+
+def package_name(path: str) -> str | None:
+    """Return the Python package or module that a file belongs to as its mark, or None for any other file."""
+    found = _PACKAGE.fullmatch(path) if "-packages/" in path and "/pkgs/" not in path else None
+    return None if found is None else found[1] or found[2]
 
 
 def folder_of_ours(path: str) -> str | None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from packaging.utils import canonicalize_name
+
 from pulumi_mlserve.core.environments.wheel_floors import SUPPORTED_PYTHONS
 from pulumi_mlserve.core.images.base_system import BaseSystem, Interpreter, Load, numbers
 from pulumi_mlserve.core.problems import Problem
@@ -47,7 +49,12 @@ def fit_problems(system: BaseSystem, load: Load) -> list[Problem]:
             f"{load.base}: its Python is for {found.machine}, and the image for {load.platform}; push the base for "
             "its own platform"
         )
-    return [Problem(at, text) for text in (*texts, *_library(system, found, load))]
+    absent = [] if system.unread else [name for name in load.of_base if canonicalize_name(name) not in system.packages]
+    problems = [Problem(at, text) for text in (*texts, *_library(system, found, load))]
+    if absent:
+        text = f"{load.base} has no {_listed(absent)}; correct the names, or give a base_image that has them"
+        problems.append(Problem("base_packages", text))
+    return problems
 
 
 def _no_python(system: BaseSystem, name: str, python: str) -> str:

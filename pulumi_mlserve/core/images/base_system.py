@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pulumi_mlserve.core.images.base_files import OUR_FOLDERS, BaseFiles
+from packaging.utils import canonicalize_name
+
+from pulumi_mlserve.core.images.base_files import OUR_FOLDERS, BaseFiles, package_name
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for when an image does not say it."""
@@ -58,6 +60,7 @@ class Load:
         gpu: Whether the image is for a GPU; None where the program does not say.
         cuda_version: The version that was asked for, if any.
         source: The property that names the packages' file.
+        of_base: The packages that the base itself is to bring.
     """
 
     base: str
@@ -69,6 +72,7 @@ class Load:
     gpu: bool | None = None
     cuda_version: str | None = None
     source: str = "requirements_file"
+    of_base: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class BaseSystem:
         ours: Folders of ours in which it has files already.
         linked: Folders of ours that are links there.
         unread: The layers that were not looked into.
+        packages: Canonical names of the Python packages, and of the modules, that it has.
     """
 
     name: str = ""
@@ -94,6 +99,7 @@ class BaseSystem:
     ours: tuple[str, ...] = ()
     linked: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    packages: frozenset[str] = frozenset()
 
     def python(self, minor: str) -> Interpreter | None:
         """Return the first Python of a minor version, one with its standard library if there is one."""
@@ -121,6 +127,7 @@ def system_of(files: BaseFiles, env: Sequence[str], unread: Sequence[str] = ()) 
         ours=tuple(f for f in OUR_FOLDERS if any(path.startswith(f"{f}/") for path in files.files)),
         linked=tuple(sorted({part for f in OUR_FOLDERS for part in _parents(f) if part in files.links})),
         unread=tuple(unread),
+        packages=frozenset(canonicalize_name(name) for path in files.files if (name := package_name(path))),
     )
 
 
