@@ -161,6 +161,18 @@ def hides(field: Field, value: Any, opaque: Callable[[Any], bool] = lambda _valu
     )
 
 
+def secret_parts(field: Field | None, value: Any) -> Any:
+    """Return what of a secret property must not be shown: of an object that declares its secrets, these alone.
+
+    Else a message about such an object could not even name the registry that it is about.
+    """
+    shape = None if field is None else field.kind.shape
+    if shape is None or field is None or field.secret or not isinstance(value, Mapping):
+        return value
+    declared = {name: one for one in shape.fields if one.secret for name in (one.name, one.wire)}
+    return [value[name] for name in declared if name in value] if declared else value
+
+
 def from_wire(
     values: Mapping[str, Any],
     shape: Shape,

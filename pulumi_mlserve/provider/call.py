@@ -26,6 +26,7 @@ class Call:
         olds: The inputs of the last run, with what check computed then.
         state: The outputs of the last run.
         secrets: Names of the inputs that hide a secret.
+        hidden: What must stand in no message.
         settings: The provider's own configuration, such as ``store``.
         cancelled: Set when the person has asked to stop.
         say: See ``Say``.
@@ -39,6 +40,7 @@ class Call:
     olds: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    hidden: Sequence[Any] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     say: Say = lambda _text, _kind: None

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pulumi.runtime.proto import provider_pb2
 
 from pulumi_mlserve.core.problems import Problem
-from pulumi_mlserve.core.shapes import Shape
+from pulumi_mlserve.core.shapes import Shape, secret_parts
 from pulumi_mlserve.provider.values import Values, leaves
 
 _SHORTEST_SECRET: Final = 4  # masking every "1" of a message would hide the message
@@ -22,7 +22,7 @@ def check_failures(problems: Sequence[Problem], news: Values, shape: Shape) -> l
     The command line prints the value it finds at a top-level path, a secret's too, so that a secret property's
     failure carries its path in the text alone.
     """
-    hidden = [news.plain[name] for name in news.secrets]
+    hidden = [secret_parts(shape.by_wire.get(name), news.plain[name]) for name in news.secrets]
     failures = []
     for problem in problems:
         path = wire_path(problem.path, shape)

@@ -29,7 +29,7 @@ from pulumi_mlserve.clients.models.store_address import shown
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
 from pulumi_mlserve.core.images.reference import registry_problem
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
-from pulumi_mlserve.core.shapes import from_wire, hides, shape_of, to_wire
+from pulumi_mlserve.core.shapes import from_wire, hides, secret_parts, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
 from pulumi_mlserve.provider.differences import differences
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
@@ -251,7 +251,8 @@ class Servicer(ProviderServicer):
         news, olds = news or Values(), olds or Values()
         given, before = _python(news.plain, of.inputs), _python(olds.plain, of.inputs)
         secrets = _named(news.secrets | olds.secrets, of.inputs)
-        hidden = [values.get(name) for name in secrets for values in (given, before)]
+        fields = shape_of(of.inputs).by_name
+        hidden = [secret_parts(fields.get(name), values.get(name)) for name in secrets for values in (given, before)]
         return Call(
             urn=request.urn,
             id=getattr(request, "id", ""),
@@ -261,6 +262,7 @@ class Servicer(ProviderServicer):
             olds=before,
             state=_python(decode(state).plain, of.outputs),
             secrets=secrets,
+            hidden=tuple(hidden),
             settings=self._settings,
             stop=self._stop,
             say=self._say(request.urn, hidden),
@@ -414,4 +416,4 @@ def _partial(failure: PartialFailure, declaration: Declaration, call: Call) -> A
 
 
 def _masked(text: str, call: Call) -> str:
-    return masked(text, [value for name in call.secrets for value in (call.news.get(name), call.olds.get(name))])
+    return masked(text, call.hidden)

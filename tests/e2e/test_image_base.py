@@ -172,7 +172,7 @@ def test_mistakes_about_a_base_are_told_before_anybody_is_asked(workspace):
     problems = {
         "baseImage": "is one of Microsoft's images of ONNX Runtime 0.4 of 2019",
         "baseImageRegistry.username": "is required beside password",
-        "baseImageRegistry.address": "base_image lies in mcr.microsoft.com",
+        "baseImageRegistry.address": "base_image lies in mcr.microsoft.com, got 'other.example'",
         "cudaVersion": "no package for Python 3.10 or newer is built for CUDA 9.1",
     }
     for path, text in problems.items():
@@ -200,6 +200,7 @@ def test_a_private_base_hides_its_login(workspace, tmp_path):
     assert pushed.digest in state
     assert not [text for text in (said, refused, state, kept) if PASSWORD in text or "wrong one" in text]
     assert "401" in refused
+    assert f"base image: {private.host}/base@{pushed.digest}" in said
 
 
 def test_an_image_for_a_registry_has_a_base_by_default(workspace, where):

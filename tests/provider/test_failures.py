@@ -6,7 +6,7 @@ import pytest
 
 from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs
 from pulumi_mlserve.core.problems import Problem
-from pulumi_mlserve.core.shapes import shape_of
+from pulumi_mlserve.core.shapes import secret_parts, shape_of
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
 from pulumi_mlserve.provider.handlers.image import ImageHandler
@@ -65,3 +65,15 @@ def test_nothing_secret_goes_into_an_image():
     problems = {problem.path: problem.message for problem in ImageHandler().check(call).problems}
 
     assert problems["environment_variables"].startswith("holds a secret")
+
+
+def test_what_an_object_does_not_call_secret_may_be_shown():
+    """A registry's name beside its password; of an object that declares nothing all is hidden."""
+    access = {"address": "a.example", "username": "robot", "password": "hush-hush"}
+    news = Values({"baseImageRegistry": access, "name": "abc"}, frozenset({"baseImageRegistry"}))
+    problem = Problem("base_image_registry.address", "a.example refuses robot with hush-hush")
+
+    (failure,) = check_failures([problem], news, shape_of(ImageInputs))
+
+    assert "baseImageRegistry.address: a.example refuses robot with [secret]" == failure.reason
+    assert access == secret_parts(None, access)
