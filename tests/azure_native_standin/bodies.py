@@ -21,6 +21,11 @@ def problems(token, inputs):
     """Yield the path of each wrong property, and why: unknown, missing, of another type, no value of an enum."""
     _, module, kind = token.split(":")
     arguments = getattr(importlib.import_module(f"pulumi_azure_native.{module.replace('/', '.')}"), f"{kind}Args")
+    yield from problems_by(arguments, inputs)
+
+
+def problems_by(arguments, inputs):
+    """Yield the same by the SDK's class of a resource's arguments."""
     yield from _object(arguments, inputs, "")
 
 

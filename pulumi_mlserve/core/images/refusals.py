@@ -5,24 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 _DOCKER: Final = (
-    "images are made without Docker; give an image of your own with these steps as base_image, or let"
-    " `mlserve dockerfile NAME --steps FILE --output FOLDER` write what Docker builds, and give a service the pushed"
-    " image by its reference"
+    "only the base is made by Docker; give its steps as extra_docker_file_steps with builder='docker', or an image of"
+    " your own as base_image"
 )
-_BUILDER: Final = f"{_DOCKER}, in ACR too: az acr build FOLDER"
 _REFUSED: Final = {
     "base_dockerfile": _DOCKER,
-    "builder": _BUILDER,
     "dependencies": "the whole source directory goes in; put the files there",
     "docker_file": _DOCKER,
     "dockerfile": _DOCKER,
-    "extra_docker_file_steps": _DOCKER,
-    "extra_dockerfile_steps": _DOCKER,
     "schema_file": "the schema comes from the script's decorators or from samples; leave it out",
 }
 _SPELLED: Final = {
     "base_image_address": "base_image_registry",
     "environment": "conda_file",
+    "extra_dockerfile_steps": "extra_docker_file_steps",
     "env": "environment_variables",
     "execution_script": "entry_script",
     "gpu_enabled": "enable_gpu",
