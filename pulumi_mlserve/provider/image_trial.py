@@ -13,7 +13,7 @@ from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.clients.images.trial_root import assemble_trial_root
 from pulumi_mlserve.clients.places import cache_folder
-from pulumi_mlserve.clients.trials.surroundings import remove_all
+from pulumi_mlserve.clients.trials.surroundings import clear_abandoned, remove_all
 from pulumi_mlserve.clients.trials.trial import TrialVerdict
 from pulumi_mlserve.core.environments.locks import read_pins
 from pulumi_mlserve.core.images.layers import LayerPlan
@@ -78,6 +78,7 @@ def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
         return seen
     content = _content_here(call, plan, content)
     call.status("trying the image: init and samples")
+    clear_abandoned(cache_folder("trials"), "trial-*")
     folder = Path(tempfile.mkdtemp(prefix="trial-", dir=cache_folder("trials")))
     try:
         root = folder / "root"

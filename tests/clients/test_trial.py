@@ -327,7 +327,7 @@ def test_the_network_is_closed_for_an_ordinary_user_too():
             code = reach.replace("ADDRESS", repr(server.getsockname()))
             listen, report = os.pipe()
             plan = {"command": ["/usr/bin/python3", "-c", code], "environment": {}, "folder": "/", "limits": {}}
-            plan |= {"processes": 256, "memory": 1 << 40, "writable": [], "hidden": []}
+            plan |= {"processes": 256, "memory": 1 << 40, "writable": [], "private": {}, "hidden": []}
             (folder / "plan.json").write_text(json.dumps(plan | {"report": report}))
             answer = subprocess.Popen(
                 ["/usr/bin/python3", "-I", "-S", folder / "confined.py", folder / "plan.json"],
@@ -621,7 +621,8 @@ def test_a_script_sees_no_process_but_its_own(trial, root, monkeypatch):
 @LINUX
 def test_a_script_writes_only_where_it_may(tmp_path, trial, root, monkeypatch):
     """Beside itself, at home and in temporary folders; not into the models' own files, nor anywhere else."""
-    monkeypatch.setattr("pulumi_mlserve.clients.trials.trial.SHARED_TEMPORARY", (Path("/dev/shm"),))
+    for module in ("trial", "surroundings"):
+        monkeypatch.setattr(f"pulumi_mlserve.clients.trials.{module}.SHARED_TEMPORARY", (Path("/dev/shm"),))
     (tmp_path / "mine").write_text("kept")
     program = f"""
     import multiprocessing
@@ -642,6 +643,38 @@ def test_a_script_writes_only_where_it_may(tmp_path, trial, root, monkeypatch):
 
     assert ["Read-only file system"] * 2 + ["written"] * 3 == verdict.contract
     assert "kept" == (tmp_path / "mine").read_text()
+
+
+@LINUX
+def test_a_script_has_temporary_folders_of_its_own(tmp_path, trial, root, monkeypatch):
+    """It reads nothing that others left there, and leaves nothing; one that holds its own files is the shared one."""
+    shared, holding = tmp_path / "shared", tmp_path
+    shared.mkdir()
+    (shared / "others").write_text("hunter2")
+    for module in ("trial", "surroundings"):
+        monkeypatch.setattr(f"pulumi_mlserve.clients.trials.{module}.SHARED_TEMPORARY", (shared, holding))
+    program = f"""
+    seen = os.listdir({str(shared)!r})
+    Path({str(shared / "mine")!r}).write_text('x')
+    Path({str(holding / "mine")!r}).write_text('x')
+    write({GOOD!r} | {{'contract': seen}})
+    """
+    verdict = trial.run(root(program), PYTHON, "k")
+
+    assert [] == verdict.contract
+    assert ["others"] == [path.name for path in shared.iterdir()]
+    assert (holding / "mine").exists()
+
+
+def test_what_a_killed_trial_left_goes_a_day_later(tmp_path, trial, root):
+    """Nobody else would look after it."""
+    old, new = tmp_path / "cache" / "runs" / "run-old", tmp_path / "cache" / "runs" / "run-new"
+    for folder in (old, new):
+        (folder / "home").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    trial.run(root(f"write({GOOD!r})"), PYTHON, "k")
+
+    assert [new] == [*(tmp_path / "cache" / "runs").iterdir()]
 
 
 @LINUX

@@ -22,6 +22,8 @@ PIN = "pin the version that the script was written for"
         ("score.py:4: AttributeError: module 'numpy' has no attribute 'bool'.", f"numpy 2.1.0: {PIN}"),
         ("ModuleNotFoundError: No module named 'sklearn.linear_model._ridge'", f"scikit-learn 1.5.2: {PIN}"),
         ("ImportError: cannot import name 'scaled' from 'features' (/x/features.py)", ""),
+        ("AttributeError: Can't get attribute 'A' on <module 'sklearn.x' from '/y'>", f"scikit-learn 1.5.2: {PIN}"),
+        ("AttributeError: Can't get attribute 'A' on <module 'mlserve_scoring.__main__' from '/y'>", ""),
         ("ModuleNotFoundError: No module named 'yaml'", ""),
     ],
 )
@@ -46,3 +48,10 @@ def test_of_many_files_some_are_named():
     said = trial_hint("FileNotFoundError", packages={}, models={"m": [f"m/{n}" for n in range(9)]})
 
     assert "; model m holds m/0, m/1, m/2, m/3, m/4 and 4 more" == said
+
+
+def test_where_a_script_may_write_is_said():
+    """The error of the system does not."""
+    said = trial_hint("score.py:5: OSError: [Errno 30] Read-only file system: '/etc/x'", packages={}, models=MODELS)
+
+    assert said.startswith("; write beside the script, in HOME, in TMPDIR or in /tmp")

@@ -234,9 +234,10 @@ def _build_walls(plan: dict[str, Any]) -> None:
             _mount("none", path, "tmpfs", _MS_QUIET, "mode=0755,size=4k")
         elif place.exists():
             _mount(os.devnull, path, None, _MS_BIND_ALL)
-    writable = [os.path.realpath(path) for path in plan["writable"] if Path(path).is_dir()]
-    for place in writable:
-        _mount(place, place, None, _MS_BIND_ALL)
+    writable = {path: path for path in map(os.path.realpath, plan["writable"]) if Path(path).is_dir()}
+    writable |= plan["private"]
+    for place, source in writable.items():
+        _mount(source, place, None, _MS_BIND_ALL)
     _set_read_only("/", wanted=True)
     for place in writable:
         _set_read_only(place, wanted=False)

@@ -72,6 +72,7 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
     seconds: float,
     doing: str,
     writable: Sequence[Path] = (),
+    private: Mapping[Path, Path] | None = None,
     hidden: Sequence[Path] = (),
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
@@ -86,6 +87,7 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
         seconds: Wall-clock time.
         doing: What is done, for progress and messages.
         writable: The folders, beside its own, in which it may write where the system can forbid it elsewhere.
+        private: Folders that it sees in the place of others, and may write to, by these others.
         hidden: Files and folders that it cannot read where the system can hide them; what is not there is no error.
         progress: Told every few seconds how long it takes.
         cancelled: Asked ten times a second.
@@ -108,6 +110,7 @@ def run_confined(  # noqa: PLR0913 -- the command, its surroundings, and who wai
             "processes": _MOST_PROCESSES,
             "memory": limits.get("RLIMIT_DATA", sys.maxsize),
             "writable": [str(folder), *map(str, writable)],
+            "private": {str(place): str(source) for place, source in (private or {}).items()},
             "hidden": [str(path) for path in hidden],
             "report": report,
         }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 SHARED_TEMPORARY: Final = tuple(Path(path) for path in ("/tmp", "/var/tmp", "/dev/shm"))  # noqa: S108 -- scripts name them
-"""Where a script may write that does not ask for the temporary folder: an image has these too."""
+"""Where a script writes that does not ask for the temporary folder: an image has these too."""
+_ABANDONED_SECONDS: Final = 24 * 3600
 
 # Logins and keys of a person, relative to the home, as their tools keep them.
 _KEPT_AT_HOME: Final = (
@@ -42,7 +45,34 @@ def hidden_places(needed: Iterable[Path]) -> Sequence[Path]:
     found = dict.fromkeys(
         Path(os.path.realpath(p)) for p in (*(home / kept for kept in _KEPT_AT_HOME), *_SOCKETS, *named)
     )
-    return [path for path in found if not any(other == path or path in other.parents for other in needed)]
+    return [path for path in found if not _holds(path, needed)]
+
+
+def private_places(folder: Path, needed: Iterable[Path]) -> Mapping[Path, Path]:
+    """Return new folders, by the shared temporary ones whose place they take for a script.
+
+    One that holds something which the script needs is left out: there it sees what everybody sees.
+
+    Args:
+        folder: A private folder, in which they are made.
+        needed: Where its interpreter, packages, code and models lie.
+    """
+    needed = [Path(os.path.realpath(path)) for path in needed]
+    found: dict[Path, Path] = {}
+    for place in SHARED_TEMPORARY:
+        if place.is_dir() and not _holds(place, needed):
+            found[place] = folder / "shared" / str(len(found))
+            found[place].mkdir(parents=True)
+    return found
+
+
+def clear_abandoned(folder: Path, pattern: str) -> None:
+    """Remove the folders of trials whose process was killed, a day later."""
+    limit = time.time() - _ABANDONED_SECONDS
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):  # somebody else removes it
+            if path.stat().st_mtime < limit:
+                remove_all(path)
 
 
 def remove_all(folder: Path) -> None:
@@ -52,6 +82,10 @@ def remove_all(folder: Path) -> None:
         for name in names:
             _open_up(Path(parent, name))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _holds(place: Path, needed: Iterable[Path]) -> bool:
+    return any(other == place or place in other.parents for other in needed)
 
 
 def _open_up(folder: Path) -> None:

@@ -19,7 +19,13 @@ from typing import Final
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.trials.bytecode import kept_bytecode
 from pulumi_mlserve.clients.trials.confined_run import ConfinedEnd, run_confined
-from pulumi_mlserve.clients.trials.surroundings import SHARED_TEMPORARY, hidden_places, remove_all
+from pulumi_mlserve.clients.trials.surroundings import (
+    SHARED_TEMPORARY,
+    clear_abandoned,
+    hidden_places,
+    private_places,
+    remove_all,
+)
 from pulumi_mlserve.clients.trials.verdicts import TrialVerdict, Verdicts, read_verdict
 from pulumi_mlserve.core.problems import OperationError, Problem
 
@@ -88,6 +94,7 @@ class Trial:
     def __init__(self, cache: Path) -> None:
         self._verdicts = Verdicts(cache / "verdicts")
         self._bytecode = cache / "bytecode"
+        self._runs = cache / "runs"  # not in the folder for temporary files, which a trial sees another in place of
 
     def run(  # noqa: PLR0913 -- what is tried, by what, within what, and who waits
         self,
@@ -119,9 +126,13 @@ class Trial:
         if seen is not None:
             return seen
         limits = limits or TrialLimits()
-        folder = Path(tempfile.mkdtemp(prefix="mlserve-trial-")).resolve()
+        clear_abandoned(self._runs, "run-*")
+        self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._runs)).resolve()
         try:
             with kept_bytecode(self._bytecode, root.absolute(), PACKAGES_FOLDER) as bytecode:
+                needed = (root, folder, bytecode, python, *_needed(root))
+                private = private_places(folder, needed)
                 command = [str(python), "-X", f"pycache_prefix={bytecode}", *_arguments(root, folder, samples)]
                 end = run_confined(
                     command,
@@ -130,8 +141,13 @@ class Trial:
                     limits=limits.resources(),
                     seconds=limits.seconds,
                     doing="trying the entry script",
-                    writable=(root.absolute(), bytecode, *SHARED_TEMPORARY),
-                    hidden=hidden_places((root, folder, bytecode, python, *_needed(root))),
+                    writable=(
+                        root.absolute(),
+                        bytecode,
+                        *(place for place in SHARED_TEMPORARY if place not in private),
+                    ),
+                    private=private,
+                    hidden=hidden_places(needed),
                     progress=progress,
                     cancelled=cancelled,
                 )

@@ -14,8 +14,10 @@ from pulumi_mlserve.core.scripts.module_names import distribution_of
 _ANOTHER_VERSION: Final = re.compile(
     r"cannot import name '\w+' from (?:partially initialized module )?'(?P<imported>\w+)"
     r"|AttributeError: module '(?P<asked>\w+)[\w.]*' has no attribute"
+    r"|Can't get attribute '\w+' on <module '(?P<pickled>\w+)"
     r"|No module named '(?P<inner>\w+)\.\w+"
 )
+_READ_ONLY: Final = "[Errno 30] Read-only file system"
 _NO_SUCH_FILE: Final = re.compile(r"(?:FileNotFound|IsADirectory|NotADirectory)Error")
 _SHOWN: Final = 5
 
@@ -33,6 +35,8 @@ def trial_hint(message: str, *, packages: Mapping[str, str], models: Mapping[str
         name = canonicalize_name(distribution_of(next(group for group in found.groups() if group)))
         if name in packages:
             return f"; the environment has {name} {packages[name]}: pin the version that the script was written for"
+    if _READ_ONLY in message:
+        return "; write beside the script, in HOME, in TMPDIR or in /tmp: elsewhere nobody may in a container either"
     if _NO_SUCH_FILE.search(message) and models:
         return f"; {', '.join(f'model {name} holds {_listed(paths)}' for name, paths in models.items())}"
     return ""
