@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -89,14 +90,17 @@ class Load:
             thread.join()
 
 
-def test_a_hand_over_loses_no_call(start, image):
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_a_hand_over_loses_no_call(start, image, tmp_path, secure):
     """Two processes, eight clients, no failure; the second has both ports alone afterwards."""
-    first = start(image({"score.py": FIRST}), grpc_port=0)
+    certificate, key = make_pair(tmp_path, "one")
+    tls = {"tls_certificate": str(certificate), "tls_key": str(key)} if secure else {}
+    first = start(image({"score.py": FIRST}), grpc_port=0, **tls)
     port = first.wait("ready")["grpc_port"]
-    load = Load(port, 8)
+    load = Load(port, 8, certificate=certificate.read_bytes() if secure else None)
     load.until(1)
     answer, fds = first.hand_over()
-    second = start(image({"score.py": SECOND}), fd=fds[0], grpc_fd=fds[1], fds=tuple(fds))
+    second = start(image({"score.py": SECOND}), fd=fds[0], grpc_fd=fds[1], fds=tuple(fds), **tls)
     for fd in fds:
         os.close(fd)
     first.ask("drain")
@@ -152,6 +156,27 @@ def test_workers_share_the_port(start, image):
         assert first == {said(call.result()) for call in running}
     assert 2 == len(first)
     assert 0 == status
+
+
+def test_a_killed_worker_loses_only_its_own_calls(start, image):
+    """The other answers on; channels of the dead one find another, and its place is taken anew."""
+    service = start(image({"score.py": PROCESS}), grpc_port=0, workers=2, metrics="open")
+    port = service.wait("ready")["grpc_port"]
+    with client(port) as one, client(port) as two:
+        pids = [int(said(called.infer(wait_for(0)))) for called in (one, two)]
+        running = [called.start("ModelInfer", wait_for(1.0)) for called in (one, two)]
+        until(lambda: "mlserve_requests_in_flight 2" in service.get("/metrics").body.decode())
+        os.kill(pids[0], signal.SIGKILL)
+        errors = [call.exception() for call in running]
+        again = int(said(one.infer(wait_for(0), wait_for_ready=True)))
+        status = until(lambda: (told := service.ask("status"))["state"] == "ready" and told)
+
+    assert len(set(pids)) == 2
+    assert [grpc.StatusCode.UNAVAILABLE, None] == [error and error.code() for error in errors]
+    assert again != pids[0]
+    assert [1] == [
+        worker["restarts"] for worker in status["workers"] if worker["pid"] not in pids or worker["restarts"]
+    ]
 
 
 def test_certificates_are_those_of_https_and_are_read_again(start, image, tmp_path):
