@@ -174,6 +174,13 @@ def _answer(options: Namespace, target: Path, before: str, text: str) -> int:
 
 def _write(target: Path, text: str) -> None:
     """Put the lock where it belongs, whole or not at all."""
+    try:
+        _replace(target, text)
+    except OSError as error:
+        raise OperationError(f"{target}: cannot be written, {error.strerror or error}") from error
+
+
+def _replace(target: Path, text: str) -> None:
     number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:

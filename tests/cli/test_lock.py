@@ -142,3 +142,18 @@ def test_what_cannot_be_locked_is_refused_with_what_to_do(folder, capsys, files,
     assert main(["lock", *arguments]) == 1
     assert expected in said(capsys)[1]
     assert not list(folder.glob("*.lock"))
+
+
+def test_a_lock_that_cannot_be_written_is_told_and_the_old_one_stays(folder, capsys, monkeypatch):
+    """As on a full disk."""
+    main(["lock"])
+    before = (folder / "requirements.lock").read_text()
+    (folder / "more.txt").write_text("threadpoolctl==3.5.0\n")
+
+    def full(*_arguments, **_keywords):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pulumi_mlserve.cli.lock.tempfile.mkstemp", full)
+    assert main(["lock"]) == 1
+    assert "requirements.lock: cannot be written, No space left on device" in said(capsys)[1]
+    assert (folder / "requirements.lock").read_text() == before
