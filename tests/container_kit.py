@@ -182,5 +182,5 @@ def _answers(asked):
 def said(*command):
     """Return what a command prints."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
-    answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, env=environment)
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, env=environment)
     return answer.stdout.strip()

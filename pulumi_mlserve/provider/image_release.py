@@ -6,6 +6,7 @@ only where the registry allows it; else it stays, and one line says so.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -43,7 +44,8 @@ def release_image(call: Call) -> None:
     owner, images = str(call.state.get("owner", "")), place.images
     mine = [i.digest for i in images.list(name) if images.is_claimed(name, i.digest, call.claimant, owner=owner)]
     alone = [digest for digest in mine if set(images.claims(name, digest)) == {call.claimant}]
-    with registry_client(call, attempts=_ATTEMPTS) as client:
+    asked = dataclasses.replace(call, news=call.olds)  # what the program said of logins, too
+    with registry_client(asked, attempts=_ATTEMPTS) as client:
         pushed = [one for repository in call.state.get("pushed_to") or () for one in _pushed(call, client, repository)]
         doomed = {*alone, *(str(one.image.digest) for one in pushed if not one.kept)}
         users = sorted({user for digest in doomed for user in place.records.users_of_image(digest)})

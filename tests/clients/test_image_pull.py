@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import tarfile
 
 import pytest
@@ -126,6 +127,23 @@ def test_a_stopped_pull_leaves_no_image(tmp_path, real, there):
         pulled(there, reference, cancelled=lambda: next(asked, True))
 
     assert [] == list(there.list())
+
+
+def test_a_full_disk_is_told_and_the_next_pull_completes(tmp_path, real, there):
+    """What arrived is kept, what did not fit counts as nothing."""
+    here = Workshop(tmp_path / "here")
+    here.ridge = here.models.add("ridge", {"ridge.onnx": bytes(range(256)) * (3 * MIB // 256)})
+    reference = pushed(here, at(real, "a/full:1"), here.build())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * MIB, hard))
+    try:
+        with pytest.raises(OperationError, match="no space left"):
+            pulled(there, reference)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert [] == list(there.list())
+    assert () == there.verify(pulled(there, reference).digest)
 
 
 def test_an_image_of_somebody_else_is_no_image_of_ours(real):

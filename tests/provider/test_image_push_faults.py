@@ -128,6 +128,23 @@ def test_a_registry_that_dies_in_the_middle_of_an_upload_gets_the_rest_when_it_i
     assert is_whole(tmp_path / "new", real, second.state["digest"])
 
 
+def test_a_push_that_is_stopped_ends_at_once_and_the_next_sends_the_rest(bench, real, tmp_path):
+    """What is built is kept, what arrived whole is not sent again."""
+    with proxied(real) as proxy:
+        call = bench.call(registry=proxy.host)
+        proxy.fault("PUT", "digest=", after=2, before=call.stop.set)
+        with pytest.raises(PartialFailure, match="cancelled") as stopped:
+            HANDLER.create(call)
+        there = real.blobs()
+        proxy.seen.clear()
+        after = bench.up(before=bench.after(bench.call(registry=proxy.host), stopped.value.state), registry=proxy.host)
+        sent = proxy.count("PUT", "digest=", 201)
+
+    assert len(there) >= 2
+    assert sent <= len(real.blobs()) - len(there)
+    assert is_whole(tmp_path / "check", real, after.state["digest"])
+
+
 def test_two_builds_of_the_same_image_at_once_are_one_image(bench, real, tmp_path):
     """Two stacks, one store, one registry; both need it, and the last to go takes it along."""
     made, errors = {}, []

@@ -14,6 +14,7 @@ from pulumi_mlserve.core.images.destination import claim_tag
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import PartialFailure
+from pulumi_mlserve.provider.values import UNKNOWN
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +311,19 @@ def test_a_preview_tells_what_is_built_and_what_is_sent(bench, where):
     assert bench.heard.told(f"{name}: has dependencies, runtime, model:ridge; gets code, layout, at most ", "info")
     HANDLER.update(bench_call(bench, made, preview=True, registry=f"{where}/b"))
     assert bench.heard.told(f"{where}/b/diabetes: gets dependencies, runtime, code, model:ridge, layout", "info")
+
+
+def test_a_registry_that_is_not_known_yet_leaves_the_reference_unknown(bench):
+    """As one that the same program makes; nothing is asked, and pushed is known to become true."""
+    call = bench.call(registry=UNKNOWN, preview=True)
+    _, created = HANDLER.create(call)
+    made = bench.up()
+    moved = HANDLER.update(bench.call(before=made, registry=UNKNOWN, preview=True))
+
+    assert UNKNOWN is created["reference"] is moved["reference"]
+    assert made.state["digest"] == moved["digest"]
+    assert call.news["pushed"]
+    assert [] == bench.heard.told("", "warning")
 
 
 def test_a_registry_that_does_not_answer_a_preview_is_one_warning(bench, tmp_path):

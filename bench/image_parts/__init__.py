@@ -1,0 +1,1 @@
+"""What the measurement of images is made of."""
