@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pulumi
 
@@ -117,6 +117,10 @@ def get_service_output(
 def asked(function: str, given: Mapping[str, Any], kind: type[Found], opts: pulumi.InvokeOptions | None) -> Found:
     """Return what one of our functions says now."""
     answer = pulumi.runtime.invoke(token(function), _arguments(function, given), opts)
+    if not answer.value:
+        raise RuntimeError(
+            f"{function}: the model store cannot be asked now; the Output form is not known until it can"
+        )
     return _found(function, answer.value, kind)
 
 
@@ -125,7 +129,8 @@ def asked_later(
 ) -> pulumi.Output[Found]:
     """Return what one of our functions says when its arguments are known; unknown until then."""
     answer: pulumi.Output[Any] = pulumi.runtime.invoke_output(token(function), _arguments(function, given), opts)
-    return answer.apply(lambda value: _found(function, value, kind))
+    # Of a store that cannot be asked now a preview hears nothing.
+    return answer.apply(lambda value: _found(function, value, kind) if value else cast("Found", pulumi.UNKNOWN))
 
 
 def _arguments(function: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,9 +138,7 @@ def _arguments(function: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _found(function: str, answer: Any, kind: type[Found]) -> Found:
-    values, problems = from_wire(
-        _whole(answer or {}), shape_of(_BY_NAME[function].outputs), opaque=lambda _value: False
-    )
+    values, problems = from_wire(_whole(answer), shape_of(_BY_NAME[function].outputs), opaque=lambda _value: False)
     if problems:
         raise ValueError(f"{function}: {'; '.join(map(str, problems))}")
     return kind(**values)

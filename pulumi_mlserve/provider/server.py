@@ -25,6 +25,7 @@ from pulumi.provider import Provider
 from pulumi.provider.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
+from pulumi_mlserve.clients.models.object_json import StoreUnreachableError
 from pulumi_mlserve.clients.models.store_address import shown
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
 from pulumi_mlserve.core.images.reference import registry_problem
@@ -33,7 +34,7 @@ from pulumi_mlserve.core.shapes import from_wire, hides, secret_parts, shape_of,
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
 from pulumi_mlserve.provider.differences import differences
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
-from pulumi_mlserve.provider.values import UNKNOWN, Values, decode, encode, has_unknown, is_unknown
+from pulumi_mlserve.provider.values import Values, decode, encode, has_unknown, is_unknown
 
 _MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
 _SETTINGS: Final = ("registry", "store")
@@ -121,22 +122,19 @@ class Servicer(ProviderServicer):
         if problems:
             return provider_pb2.InvokeResponse(failures=check_failures(problems, given, inputs))
         if has_unknown(asked):
-            later = dict.fromkeys(outputs.by_name, UNKNOWN)
-            return provider_pb2.InvokeResponse(**{"return": encode(to_wire(later, outputs))})
+            return provider_pb2.InvokeResponse()  # the engine takes no answer with unknown values
         try:
-            found = await self._answered(context, answer, asked)
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, answer, asked, self._settings)
         except InvalidInputError as refused:
             return provider_pb2.InvokeResponse(failures=check_failures(refused.problems, given, inputs))
-        return provider_pb2.InvokeResponse(**{"return": encode(to_wire(found, outputs))})
-
-    async def _answered(
-        self, context: Any, answer: Callable[[Mapping[str, Any], Mapping[str, str]], T], asked: Mapping[str, Any]
-    ) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, answer, asked, self._settings)
+        except StoreUnreachableError as failure:
+            if request.preview:
+                self._say("", [])(f"{declaration.name} of {asked['name']} is not known now: {failure}", "warning")
+                return provider_pb2.InvokeResponse()
+            await context.abort(grpc.StatusCode.UNKNOWN, str(failure))
         except OperationError as failure:
             await context.abort(grpc.StatusCode.UNKNOWN, str(failure))
-        raise AssertionError("abort raises")
+        return provider_pb2.InvokeResponse(**{"return": encode(to_wire(found, outputs))})
 
     # Our own resources
 

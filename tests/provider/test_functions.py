@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -11,10 +12,11 @@ from pulumi.runtime.proto import provider_pb2
 from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_files import hash_model
 from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.models.object_json import StoreUnreachableError
 from pulumi_mlserve.clients.models.records import Records, ServiceRecord, UsedModel
 from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import InvalidInputError
-from pulumi_mlserve.provider.functions import get_model, get_service
+from pulumi_mlserve.provider.functions import ANSWERS, get_model, get_service
 from pulumi_mlserve.provider.main import handlers
 from pulumi_mlserve.provider.server import Servicer
 from pulumi_mlserve.provider.values import UNKNOWN, decode, encode
@@ -139,11 +141,8 @@ def invoked(token="mlserve:index:getModel", **given):
 
 
 def test_what_is_not_known_yet_has_no_answer_yet():
-    """A preview goes on with outputs that are not known."""
-    answer = decode(getattr(invoked(name=UNKNOWN), "return")).plain
-
-    assert {UNKNOWN} == set(answer.values())
-    assert {"name", "version", "modelId", "ref"} <= answer.keys()
+    """The engine takes no values that are not known from a function."""
+    assert {} == decode(getattr(invoked(name=UNKNOWN), "return")).plain
 
 
 def test_wrong_arguments_are_refused_together():
@@ -152,3 +151,28 @@ def test_wrong_arguments_are_refused_together():
 
     assert {"name", "version", "tag"} == failures.keys()
     assert "tags" in failures["tag"]
+
+
+@pytest.mark.parametrize(("preview", "answered"), [(True, True), (False, False)])
+def test_a_store_that_is_away_stops_no_preview(monkeypatch, preview, answered):
+    """What is asked is not known then; an update cannot go on without it."""
+
+    def away(_given, _settings):
+        raise StoreUnreachableError("az://models: no answer")
+
+    declaration, _ = ANSWERS["mlserve:index:getModel"]
+    monkeypatch.setitem(ANSWERS, "mlserve:index:getModel", (declaration, away))
+    servicer = Servicer(SimpleNamespace(), handlers(), "")
+    request = provider_pb2.InvokeRequest(tok="mlserve:index:getModel", args=encode({"name": "m"}), preview=preview)
+    told = []
+
+    async def abort(_status, text):
+        told.append(text)
+        raise ConnectionError
+
+    answer = None
+    with contextlib.suppress(ConnectionError):
+        answer = asyncio.run(servicer.Invoke(request, SimpleNamespace(abort=abort)))
+
+    assert answered == (answer is not None and {} == decode(getattr(answer, "return")).plain)
+    assert told == ([] if answered else ["az://models: no answer"])
