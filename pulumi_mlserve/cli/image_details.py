@@ -39,7 +39,7 @@ def show_image(options: Namespace) -> int:
             "description": words.description,
             "recipe": image.recipe,
             "size": size(image.size),
-            "environment": f"python {image.python}, {image.platform}",
+            "environment": f"python {image.python}, {image.platform}, {image.device}",
             "base": " ".join(filter(None, base.values())) or "none",
             "features": ", ".join(image.features) or "none",
             "models": models_text(image) or "none",

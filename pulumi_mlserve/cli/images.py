@@ -136,6 +136,7 @@ def plain_image(image: BuiltImage, words: ImageWords, users: Iterable[str]) -> d
         "python": image.python,
         "platform": image.platform,
         "features": list(image.features),
+        "device": image.device,
         "size": image.size,
         "created": image.created,
         "models": [{"name": name, "version": version, "digest": digest} for name, version, digest in image.models],

@@ -295,6 +295,8 @@ class PulledImageOutputs(TypedDict, total=False):
     """The models inside."""
     features: Required[Sequence[str]]
     """What of the runtime it holds beyond scoring."""
+    device: Required[str]
+    """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
     contract: Required[Any]
     """What a service of this image accepts and returns: JSON Schema and samples."""
     size: Required[int]

@@ -52,7 +52,7 @@ def settle_base(call: Call, environment: Environment) -> Any:
             raise InvalidInputError(problems)
         return None
     if not lock.platform.startswith("linux/"):
-        text = f"stands below packages for Linux, and these are locked for {lock.platform}; build the image on Linux"
+        text = f"stands below packages for Linux, and these are locked for {lock.platform}; give platform='linux/amd64'"
         raise InvalidInputError([Problem("base_image" if _is_given(call) else "registry", text)])
     choice = _choice(call, environment.spec.python)
     kept = _kept(call, choice, lock.platform)

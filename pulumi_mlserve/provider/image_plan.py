@@ -13,6 +13,7 @@ from pulumi_mlserve.clients.images.runtime_files import runtime_files
 from pulumi_mlserve.clients.images.source_date import origin_here
 from pulumi_mlserve.clients.images.source_files import SourceTree, scan_source
 from pulumi_mlserve.core.environments.index_options import has_credentials
+from pulumi_mlserve.core.images.cuda import CUDA
 from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
 from pulumi_mlserve.core.images.layers import LayerPlan, plan_layers
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
@@ -61,6 +62,7 @@ def _inputs(  # noqa: PLR0913, PLR0917  each is one thing that goes in
         features=tuple(sorted({*(news.get("features") or ())})),
         base=base_digest(news),
         device=device_of(news),
+        onnx_on_gpu=device_of(news) == CUDA and "onnxruntime-gpu" in dict(lock.packages),
         base_packages=tuple(sorted({*(news.get("base_packages") or ())})),
     )
 

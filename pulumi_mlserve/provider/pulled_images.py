@@ -76,6 +76,7 @@ def image_parts(built: BuiltImage, reference: Reference | str) -> dict[str, Any]
         "python": built.python,
         "models": [{"name": name, "version": version, "digest": digest} for name, version, digest in built.models],
         "features": list(built.features),
+        "device": built.device,
         "contract": built.contract or {"schema": 1, "source": "none"},
         "size": built.size,
     }

@@ -9,6 +9,8 @@ import pulumi
 import pytest
 
 import pulumi_mlserve
+from pulumi_mlserve.core.images.base_image import runtime_problem
+from pulumi_mlserve.core.images.refusals import why_not_image
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.shapes import camel
 
@@ -226,6 +228,21 @@ def test_features_go_into_the_image_and_are_told_to_the_service(run):
     assert ["telemetry"] == made["LocalProcess::diabetes"]["image"]["features"]
 
 
+def test_a_bases_settings_go_to_the_image_and_its_password_is_a_secret(run):
+    """v1's runtime chose between Python and Spark; there is nothing to choose any more."""
+    access = {"address": "a.example", "username": "robot", "password": "hush"}
+
+    def program():
+        settings = {"base_image": "base:1", "base_image_registry": access, "enable_gpu": True, "cuda_version": "12"}
+        pulumi_mlserve.ScoringImage("diabetes", runtime="python", **settings)
+
+    made = run(program)["Image::diabetes"]
+
+    assert ("base:1", True, "12") == (made["baseImage"], made["enableGpu"], made["cudaVersion"])
+    assert {"value": access} == {name: one for name, one in made["baseImageRegistry"].items() if name == "value"}
+    assert "runtime" not in made
+
+
 def test_an_image_made_elsewhere_is_a_child_that_says_what_it_holds(run):
     """Its contract and features come from itself."""
     reference = "x.io/team/price@sha256:" + "1" * 64
@@ -312,6 +329,13 @@ def test_outputs_are_what_the_service_says(run):
         (
             lambda: pulumi_mlserve.ScoringImage("s", models=pulumi.Output.from_input([])),
             "ScoringImage: 'models': decides on layers, so it must be a list itself; its items may be outputs",
+        ),
+        (
+            lambda: pulumi_mlserve.ScoringImage("s", runtime="spark-py", extra_docker_file_steps="x", docker_file="y"),
+            (
+                f"ScoringImage: 'extra_docker_file_steps': {why_not_image('extra_docker_file_steps')};"
+                f" 'docker_file': {why_not_image('docker_file')}; 'runtime': {runtime_problem('spark-py')}"
+            ),
         ),
     ],
 )

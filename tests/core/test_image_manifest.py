@@ -56,6 +56,18 @@ def test_the_runtime_reads_the_settings_of_a_container():
     assert settings.max_concurrent_requests is None
 
 
+def test_a_container_for_gpus_runs_onnx_models_there():
+    """Where its onnxruntime can; the runtime reads what is said of that, and the recipe tells the device."""
+    cpu, _ = layout()
+    gpu, found = layout(device="cuda", onnx_on_gpu=True)
+    settings = runtime_settings.parse(found["opt/mlserve/settings.json"].content.decode())
+
+    assert ("cuda", "cpu") == tuple(settings.onnx_providers)
+    assert cpu.recipe != gpu.recipe
+    _, plain = layout(device="cuda")
+    assert b"onnx_providers" not in plain["opt/mlserve/settings.json"].content
+
+
 def test_v1_names_lead_to_the_models():
     """The links are relative and point at the content."""
     _, found = layout()

@@ -164,3 +164,24 @@ def test_the_documents_have_the_same_bytes_for_ever():
 
     assert "f68fff404e947398cc8df048a912674b9b06bf4bbafa3a8922ca385275c85a4a" == hashlib.sha256(manifest).hexdigest()
     assert text == config_json(replace(INPUTS, variables=dict(INPUTS.variables)), recipe="sha256:recipe", layers=LAYERS)
+
+
+def test_an_image_for_gpus_says_so():
+    """To NVIDIA's container runtime by variables, to whoever pulls it by a label; one for the CPU has neither."""
+    found = config(replace(INPUTS, device="cuda"))["config"]
+
+    assert "cuda" == found["Labels"]["mlserve.device"]
+    assert {"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"} <= {*found["Env"]}
+    plain = config()["config"]
+    assert "mlserve.device" not in plain["Labels"]
+    assert not [text for text in plain["Env"] if text.startswith(("NVIDIA", "LD_LIBRARY_PATH"))]
+
+
+def test_a_base_says_how_its_python_is_called():
+    """And its labels stay, except those that are about the base itself."""
+    labels = {"maintainer": "x", "mlserve.recipe": "r", "org.opencontainers.image.version": "1"}
+    found = config(base=replace(BASE, python="/opt/conda/bin/python3.11", labels=labels))["config"]
+
+    assert ["/opt/conda/bin/python3.11", "-m", "mlserve_scoring", "serve"] == found["Entrypoint"]
+    assert ("x", "sha256:recipe") == (found["Labels"]["maintainer"], found["Labels"]["mlserve.recipe"])
+    assert "org.opencontainers.image.version" not in found["Labels"]

@@ -7,7 +7,7 @@ import pytest
 
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
-from pulumi_mlserve.core.images.oci import digest_of
+from pulumi_mlserve.core.images.oci import Base, digest_of
 from pulumi_mlserve.core.images.sbom import Package, artifact_json, licences_of, sbom_json
 
 MODEL = ImageModel("ridge", 4, "sha256:" + "a" * 64, (FileEntry("ridge.onnx", "1" * 64, 5),))
@@ -79,3 +79,24 @@ def test_a_package_that_tells_no_licence_has_none():
     (found, _) = listed(replace(ORJSON, licences=()))["components"]
 
     assert "licenses" not in found
+
+
+def test_the_base_is_listed_by_its_digest():
+    """With the address by which package URLs name images; one that no registry knows by its digest alone."""
+    digest = "sha256:" + "b" * 64
+    base = Base(digest, (), (), name="example.com/team/debian:12")
+
+    def listed(base):
+        (found,) = [
+            c
+            for c in json.loads(sbom_json(INPUTS, [], digest=DIGEST, base=base))["components"]
+            if c["bom-ref"] == "base"
+        ]
+        return found
+
+    assert ("container", "team/debian", digest) == tuple(listed(base)[name] for name in ("type", "name", "version"))
+    assert (
+        f"pkg:oci/debian@{digest.replace(':', '%3A')}?repository_url=example.com/team/debian&tag=12"
+        == listed(base)["purl"]
+    )
+    assert digest == listed(Base(digest, (), ()))["name"]

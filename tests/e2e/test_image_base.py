@@ -181,13 +181,15 @@ def test_mistakes_about_a_base_are_told_before_anybody_is_asked(workspace):
     assert "hunter2" not in failed.output
 
 
-def test_a_private_base_hides_its_login(workspace, tmp_path):
-    """Neither in the state nor in anything that is said."""
+def test_a_private_base_goes_along_to_another_registry(workspace, where, tmp_path):
+    """Its layers are passed on; its login stands neither in the state nor in anything that is said."""
     with registry(tmp_path / "private", auth=htpasswd_auth(tmp_path / "auth")) as private:
         login = Logins.usual({private.host: Login.by_password(USER, PASSWORD)}, environ={})
         pushed = push_base(private, debian(), asking=lambda: RegistryClient(login))
         access = f'{{"address": "{private.host}", "username": "{USER}", "password": "{PASSWORD}"}}'
-        arguments = f'base_image="base:1", base_image_registry={access}, python_version="3.11"'
+        arguments = (
+            f'base_image="base:1", base_image_registry={access}, registry="{where.host}/ml", python_version="3.11"'
+        )
         folder = image_program(workspace.folder / "program", arguments)
         stack = workspace.stack(folder)
         said = stack.up().ok().output
@@ -198,6 +200,7 @@ def test_a_private_base_hides_its_login(workspace, tmp_path):
     state = stack.pulumi("stack", "export").ok().output
     kept = "".join(path.read_text(errors="replace") for path in workspace.cache.joinpath("bases").rglob("*.json"))
     assert pushed.digest in state
+    assert {*pushed.blobs} <= where.blobs()
     assert not [text for text in (said, refused, state, kept) if PASSWORD in text or "wrong one" in text]
     assert "401" in refused
     assert f"base image: {private.host}/base@{pushed.digest}" in said

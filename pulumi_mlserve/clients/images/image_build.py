@@ -185,6 +185,7 @@ class ImageBuild:
             created=known.created if known else datetime.now(timezone.utc).isoformat(timespec="microseconds"),
             written=tuple(self.written),
             features=inputs.features,
+            device=inputs.device,
             sbom=sbom,
             lock=self.content.lock,
         )

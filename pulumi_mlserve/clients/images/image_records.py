@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, read_json
 from pulumi_mlserve.clients.images.layer_store import layer_document, layer_of
+from pulumi_mlserve.core.images.cuda import CPU
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.problems import OperationError
 
@@ -59,6 +60,7 @@ class ImageRecords:
                 "models": [list(model) for model in image.models],
                 "created": image.created,
                 "features": list(image.features),
+                "device": image.device,
                 "sbom": image.sbom,
                 **({"lock": image.lock} if image.lock else {}),
             },
@@ -148,6 +150,7 @@ def _image(document: dict[str, Any], path: Path) -> BuiltImage:
             created=document["created"],
             existed=True,
             features=tuple(document.get("features", ())),
+            device=document.get("device", CPU),
             sbom=document.get("sbom"),
             lock=str(document.get("lock", "")),
         )

@@ -107,6 +107,7 @@ class ImageInputs:
         compiler: The exact version of the Python that compiles the Python files, ``3.11.7``; none leaves them as they
             are.
         device: ``cpu``, or ``cuda`` for an image that is for NVIDIA's GPUs.
+        onnx_on_gpu: Whether its onnxruntime can run ONNX models on such a device.
     """
 
     name: str
@@ -126,6 +127,7 @@ class ImageInputs:
     base_packages: tuple[str, ...] = ()
     compiler: str | None = None
     device: str = CPU
+    onnx_on_gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ class BuiltImage:
         written: The layers that this build had to write; empty when read back.
         existed: Whether the image was there already.
         features: What of the runtime it holds beyond scoring.
+        device: ``cpu``, or ``cuda`` for an image that is for NVIDIA's GPUs.
         sbom: Digest of the OCI artifact that lists what is inside and refers to the image.
         lock: The packages with the hashes of their wheels, if known; no part of the image.
     """
@@ -189,6 +192,7 @@ class BuiltImage:
     existed: bool = False
     features: tuple[str, ...] = ()
     sbom: str | None = None
+    device: str = CPU
     lock: str = ""
 
     @property

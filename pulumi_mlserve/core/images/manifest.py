@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from mlserve_scoring.contract import Contract, samples_from_json
 from mlserve_scoring.manifest import MANIFEST_PATH, Limits, Manifest, ModelEntry, dump
 
-from pulumi_mlserve.core.images.cuda import CUDA
 from pulumi_mlserve.core.images.image import (
     APP_ROOT,
     MODEL_LINKS,
@@ -59,7 +58,7 @@ def container_settings(inputs: ImageInputs) -> dict[str, Any]:
     """Return the settings with which a container serves when its target brings no others."""
     _, *grpc_ports = ports(inputs)
     grpc = {"grpc_port": grpc_ports[0]} if grpc_ports else {}
-    providers = {"onnx_providers": ["cuda", "cpu"]} if inputs.device == CUDA else {}
+    providers = {"onnx_providers": ["cuda", "cpu"]} if inputs.onnx_on_gpu else {}
     return {
         "schema": 1,
         "root": "/",

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mlserve_scoring.manifest import Manifest, ManifestError, parse
 
+from pulumi_mlserve.core.images.cuda import CPU, CUDA
 from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer, is_image_name
 from pulumi_mlserve.core.images.layers import key_of
 from pulumi_mlserve.core.images.oci import TAR_GZIP_TYPE, TAR_TYPE
@@ -38,6 +39,7 @@ class OurImage:
         platform: Operating system and processor.
         layers: Ours, from the bottom up, without those of a base; their keys are made up.
         size: Bytes of all layers, those of the base among them, config and manifest aside.
+        device: ``cpu``, or ``cuda`` for an image that is for NVIDIA's GPUs.
     """
 
     name: str
@@ -45,6 +47,7 @@ class OurImage:
     platform: str
     layers: tuple[ImageLayer, ...]
     size: int
+    device: str = CPU
 
     @property
     def layout(self) -> ImageLayer:
@@ -73,7 +76,8 @@ def read_our_image(manifest: ImageManifest, config: bytes) -> OurImage:
         raise NotOursError("it has no layer that tells what is inside")
     system = [document.get("os"), document.get("architecture"), document.get("variant")]
     platform = "/".join(str(part) for part in system if part)
-    return OurImage(name, recipe, platform, tuple(layers), sum(part.size for part in manifest.layers))
+    size, device = sum(part.size for part in manifest.layers), CUDA if labels.get("mlserve.device") == CUDA else CPU
+    return OurImage(name, recipe, platform, tuple(layers), size, device)
 
 
 def complete(image: OurImage, manifest: Manifest, *, digest: str, config: Descriptor, size: int) -> BuiltImage:
@@ -99,6 +103,7 @@ def complete(image: OurImage, manifest: Manifest, *, digest: str, config: Descri
         models=tuple((model.name, model.version, model.digest) for model in manifest.models),
         created="",
         features=manifest.features,
+        device=image.device,
     )
 
 
