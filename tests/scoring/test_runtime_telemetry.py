@@ -10,6 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from grpc_kit import asked, client
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.observing.telemetry import telemetry_for
 from mlserve_scoring.settings import Settings, SettingsError, Telemetry, parse
@@ -189,7 +190,8 @@ def test_an_answer_is_told_as_it_was_before_it_was_compressed(start, image, rece
     assert [json.dumps(["word"] * 500, separators=(",", ":")), "(non serializable or raw binary)"] == told
 
 
-def test_a_failure_behind_tensors_belongs_to_its_request(start, image, receiver):
+@pytest.mark.parametrize("way", ["REST", "gRPC"])
+def test_a_failure_behind_tensors_belongs_to_its_request(start, image, receiver, way):
     """The script is asked by a request of its own making, which is the same to whoever reads the trace."""
     script = """
         import numpy as np
@@ -205,16 +207,27 @@ def test_a_failure_behind_tensors_belongs_to_its_request(start, image, receiver)
                 raise ValueError("too large")
             return 1
     """
-    service = start(image({"score.py": script}), telemetry={"otlp_endpoint": receiver.address})
-    tensor = {"name": "data", "shape": [1], "datatype": "FP64", "data": [2]}
-    answer = service.request("POST", "/v2/models/diabetes/infer", json.dumps({"inputs": [tensor]}))
+    service = start(image({"score.py": script}), telemetry={"otlp_endpoint": receiver.address}, grpc_port=0)
+    port = service.ask("status")["grpc_port"]
+    if way == "REST":
+        tensor = {"name": "data", "shape": [1], "datatype": "FP64", "data": [2]}
+        body = json.dumps({"inputs": [tensor]})
+        answer = service.request("POST", "/v2/models/diabetes/infer", body, {"traceparent": PARENT})
+        own, route, port = answer.headers["x-request-id"], "/v2/models/diabetes/infer", service.port
+    else:
+        with client(port) as called:
+            message = asked({"data": ("FP64", [1], [2.0])})
+            error = called.failure("ModelInfer", message, metadata=[("traceparent", PARENT)])
+        own = dict(error.trailing_metadata())["x-request-id"]
+        route = "/inference.GRPCInferenceService/ModelInfer"
 
     assert service.stop() == 0
-    span = next(iter(receiver.spans()))
+    (span,) = receiver.spans()
     told = next(entry for _, entry in receiver.records() if "exception.type" in attributes_of(entry))
-    assert 500 == answer.status
+    assert (f"POST {route}", TRACE) == (span.name, span.trace_id.hex())
+    assert (500, port) == tuple(attributes_of(span)[name] for name in ("http.response.status_code", "server.port"))
     assert (span.trace_id, span.span_id) == (told.trace_id, told.span_id)
-    assert answer.headers["x-request-id"] == attributes_of(told)["Request Id"]
+    assert own == attributes_of(told)["Request Id"]
 
 
 def test_prints_and_exceptions_reach_a_collector(start, image, receiver):

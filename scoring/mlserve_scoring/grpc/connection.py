@@ -195,6 +195,7 @@ class GrpcConnection(asyncio.Protocol):
         if pseudo[b":method"] != b"POST" or not headers.get(b"content-type", b"").startswith(b"application/grpc"):
             self._refuse_http(number, 405 if pseudo[b":method"] != b"POST" else 415)
             return
+        headers.setdefault(b"host", pseudo[b":authority"])  # where HTTP/1.1 has it
         path = pseudo[b":path"].decode("latin-1")
         request = Request("POST", path, headers=headers, arrived=time.perf_counter(), peer=self._peer)
         self._calls[number] = call = Call(number, request, self._limits, self._loop.time())
