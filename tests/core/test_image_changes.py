@@ -30,6 +30,11 @@ OLD = {
         ({"models": [{"name": "ridge", "digest": "sha256:b", "version": 4}]}, ["model ridge 3 → 4"]),
         ({"models": [{"name": "lasso", "digest": "sha256:b"}]}, ["model lasso (new)", "model ridge (gone)"]),
         ({"models": [{"name": "ridge", "digest": "sha256:a", "framework": "Onnx"}]}, ["framework of model ridge"]),
+        (
+            {"base": {"reference": "a.example/b:1", "digest": "sha256:" + "1" * 64}},
+            ["base image none → a.example/b:1@111111111111"],
+        ),
+        ({"enable_gpu": True, "base_packages": ["cv2"]}, ["base_packages", "enable_gpu"]),
         ({"samples": None, "entry_script": "main.py"}, ["entry_script", "samples"]),
         ({"features": ["entra"], "environment_variables": {"A": "1"}}, ["environment_variables", "features"]),
     ],

@@ -12,7 +12,7 @@ import time
 import pytest
 from base_kit import debian, push_base
 from container_kit import Docker, base_image, install_engines
-from programs import program, replaced
+from programs import free_port, program, replaced
 from registry_kit import PASSWORD, USER, get, htpasswd_auth, registry
 
 from pulumi_mlserve.clients.registries.login_kinds import Login
@@ -50,6 +50,7 @@ def image_program(folder, arguments):
     with (folder / "__main__.py").open("a", encoding="utf-8") as file:
         file.write('pulumi.export("reference", image.reference)\n')
     (folder / "src").mkdir(exist_ok=True)
+    (folder / "request.json").write_text('{"data": 1}', encoding="utf-8")
     (folder / "src" / "score.py").write_text(SCRIPT, encoding="utf-8")
     return folder
 
@@ -120,6 +121,8 @@ def test_a_base_is_kept_until_an_upgrade_is_asked_for(workspace, where):
     """A moved tag is told and not followed; without the registry the kept digest is enough."""
     first = push_base(where, debian(), name="kept:1")
     folder = image_program(workspace.folder / "program", f'base_image="{first.reference}", python_version="3.11"')
+    with (folder / "__main__.py").open("a", encoding="utf-8") as file:
+        file.write(f'LocalService("based", image=image, port={free_port()})\n')
     stack = workspace.stack(folder)
     stack.up().ok()
     state = stack.pulumi("stack", "export").ok().output
@@ -141,7 +144,9 @@ def test_a_base_is_kept_until_an_upgrade_is_asked_for(workspace, where):
         where.start()
     replaced(folder / "__main__.py", 'python_version="3.11"', 'python_version="3.11", upgrade=["base_image"]')
     shutil.rmtree(workspace.cache / "bases" / "tags")
-    assert f"{second.digest[7:19]}" in stack.up().ok().output
+    said = stack.up().ok().output
+    assert f"base image {first.reference}@{first.digest[7:19]} → {first.reference}@{second.digest[7:19]}" in said
+    assert 0 == workspace.run("mlserve", "call", "based", str(folder / "request.json")).code
 
 
 def test_what_does_not_fit_a_base_is_told_in_preview(workspace, where):

@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-_PLAIN: Final = ("entry_script", "environment_variables", "features", "platform", "samples")
+_PLAIN: Final = (
+    "base_packages",
+    "enable_gpu",
+    "entry_script",
+    "environment_variables",
+    "features",
+    "platform",
+    "samples",
+)
+_SHORT: Final = 12
 _PYTHON: Final = re.compile(r"python==(\d+\.\d+)\.\*")
 
 
@@ -31,6 +40,9 @@ def _reasons(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
         yield f"Python {pythons[0]} → {pythons[1]}"
     elif olds.get("lock") != news.get("lock"):
         yield "packages"
+    bases = [_base(inputs.get("base")) for inputs in (olds, news)]
+    if bases[0] != bases[1]:
+        yield f"base image {bases[0] or 'none'} → {bases[1] or 'none'}"
     if olds.get("runtime") != news.get("runtime"):
         yield "runtime"
     if pythons[0] == pythons[1] and compilers[0] != compilers[1]:
@@ -53,6 +65,13 @@ def _models(olds: Any, news: Any) -> Iterator[str]:
             yield f"model {name}" + (f" {numbers[0]} → {numbers[1]}" if known else "")
         elif old.get("framework") != new.get("framework"):
             yield f"framework of model {name}"
+
+
+def _base(base: Any) -> str:
+    """Return a base image as a person knows it: its name, and the first digits of its digest."""
+    if not isinstance(base, Mapping):
+        return ""
+    return f"{base.get('reference', '')}@{str(base.get('digest', '')).removeprefix('sha256:')[:_SHORT]}"
 
 
 def _by_name(models: Any) -> dict[str, Mapping[str, Any]]:
