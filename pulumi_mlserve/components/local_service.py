@@ -225,7 +225,8 @@ class LocalService(pulumi.ComponentResource):
         self.openapi_uri = self.scoring_uri.apply(lambda uri: beside(uri, "openapi.json"))
         self.docs_uri = _route(self.scoring_uri, "docs", given.get("docs", True))
         self.metrics_uri = _route(self.scoring_uri, "metrics", given.get("metrics", "protected"))
-        self.grpc_address = process.output("grpc_address")
+        # A release before this one left none in the state.
+        self.grpc_address = process.output("grpc_address").apply(lambda address: address or "")
         self.register_outputs(
             {
                 "scoringUri": self.scoring_uri,

@@ -111,7 +111,9 @@ class ServiceChange:
         return replace(state, owner=self.spec.owner, holder=self.spec.holder)
 
     def _is_as_wanted(self, process: Process, wanted: str) -> bool:
-        moves = self.spec.port not in {None, process.port} or self.spec.grpc_port not in {None, process.grpc_port}
+        spec = self.spec
+        moves = spec.port not in {None, process.port}
+        moves |= spec.grpc_enabled and spec.grpc_port not in {None, process.grpc_port}
         if process.fingerprint != wanted or moves:
             return False
         deadline = time.monotonic() + _PATIENCE_SECONDS
