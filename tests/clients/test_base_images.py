@@ -314,3 +314,12 @@ def test_a_bomb_fills_no_memory():
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
 
     assert 0 == look_through(iter([bomb]), TAR_GZIP_TYPE).count
+
+
+def test_a_cache_that_cannot_be_written_is_told(made, where):
+    """With where it is; as where the disk is full."""
+    pushed = push_base(where, debian(), name="full:1")
+    (made.folder / "images").write_text("")
+
+    with pytest.raises(OperationError, match=r"bases: cannot be written, .*XDG_CACHE_HOME"):
+        made.images().find(pushed.reference, PLATFORM)

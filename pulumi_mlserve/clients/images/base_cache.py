@@ -81,11 +81,12 @@ class BaseCache:
         path = self._folder / "locks" / digest.removeprefix("sha256:")
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            with path.open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
+            lock = path.open("w")
         except OSError as error:
             raise _not_writable(self._folder, error) from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _read(self, kind: str, digest: str) -> Mapping[str, Any]:
         try:
