@@ -116,7 +116,7 @@ class Server:
         self._taking: set[asyncio.Future[Any]] = set()
         self._limits = limits
         self._certificates = certificates
-        self._most = most_connections()
+        self._most = 0
         self._crowded_at = -_CROWDED_S
         self._accepted = 0
         self._accepted_before = 0  # the last look
@@ -137,6 +137,7 @@ class Server:
     async def start(self, answering: Answering) -> None:
         """Begin to accept; connections that waited are answered too."""
         self._answering = answering
+        self._most = most_connections()  # only now: a script may change how many files there are
         loop = asyncio.get_running_loop()
         await self._listen()
         self._sweeper = loop.call_later(self._limits.look_s, self._sweep)
