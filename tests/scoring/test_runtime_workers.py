@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import http.client
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
+from mlserve_scoring.transport.sharing import Counts, TurnTaking, shared_counts
 
 WHO = """
     import os
@@ -196,3 +199,48 @@ def test_connections_are_shared_evenly(start, image):
 
     assert 20 == sum(counts)
     assert min(counts) >= 5
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "may_take"),
+    [(0, [0], True), (1, [0], True), (2, [0], False), (40, [37], True), (41, [37], False), (9, [None, None], True)],
+)
+def test_a_worker_leaves_connections_to_those_that_have_clearly_fewer(own, others, may_take):
+    """One more, or a sixteenth more, is no reason to wake the others; who is absent does not count."""
+    fd = shared_counts(1 + len(others))
+    try:
+        for number, connections in enumerate([own, *others]):
+            if connections is not None:
+                Counts(fd, number, 1 + len(others)).tell(connections)
+
+        assert may_take == Counts(fd, 0, 1 + len(others)).may_take()
+    finally:
+        os.close(fd)
+
+
+def test_a_worker_that_came_too_late_leaves_the_next_to_others():
+    """It is not woken for a millisecond; then it looks again, whoever has fewer."""
+    taken = []
+
+    async def run():
+        fd = shared_counts(1)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            counts = Counts(fd, 0, 1)
+            counts.tell(0)
+            turns = TurnTaking(server.dup(), counts, taken.append)
+            turns._ready()  # woken, and there is nobody any more
+            was_away = turns._timer is not None
+            client = socket.create_connection(server.getsockname())
+            while not taken:
+                await asyncio.sleep(0)
+            turns.close()
+            client.close()
+            taken[0].close()
+        os.close(fd)
+        return was_away
+
+    was_away = asyncio.run(asyncio.wait_for(run(), 20))
+
+    assert was_away
+    assert 1 == len(taken)

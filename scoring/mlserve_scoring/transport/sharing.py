@@ -1,6 +1,7 @@
-"""How workers that share a listening socket share the connections: the one with the fewest takes the next.
+"""How workers that share a listening socket share the connections: none takes more while another has clearly fewer.
 
-Left to the system, whoever wakes first takes all that wait, and one worker would have the work of all.
+Left to the system, whoever wakes first takes all that wait, and one worker would have the work of all. Kept to the
+last connection, the rule would wake every worker for each of them, to find most often that it is not its turn.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Final
 _INT: Final = 4
 _ABSENT: Final = 2**31 - 1  # nobody waits for a worker that is not there
 _WAIT_S: Final = 0.001
+_LEAST_SURPLUS: Final = 1
+_PART_SURPLUS: Final = 16
 
 
 def shared_counts(workers: int) -> int:
@@ -46,13 +49,16 @@ class Counts:
         """Take no more connections: the others need not wait for this worker."""
         self._all[self._number] = _ABSENT
 
-    def has_fewest(self) -> bool:
-        """Return whether no other worker has fewer."""
-        return self._all[self._number] <= min(self._all)
+    def may_take(self) -> bool:
+        """Return whether no other worker has clearly fewer."""
+        own = self._all[self._number]
+        return own - min(self._all) <= _LEAST_SURPLUS + own // _PART_SURPLUS
 
 
 class TurnTaking:
     """Accepts connections when it is this worker's turn, and after a millisecond when nobody else did.
+
+    A worker that came too late for one leaves the next to the others for a millisecond.
 
     Args:
         sock: Listens; taken over.
@@ -79,9 +85,7 @@ class TurnTaking:
             self._sock.close()
 
     def _ready(self) -> None:
-        if self._counts.has_fewest():
-            self._accept()
-        else:
+        if not self._counts.may_take() or not self._accept():
             self._loop.remove_reader(self._sock.fileno())
             self._timer = self._loop.call_later(_WAIT_S, self._waited)
 
@@ -90,10 +94,11 @@ class TurnTaking:
         self._loop.add_reader(self._sock.fileno(), self._ready)
         self._accept()
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
         try:
             client, _ = self._sock.accept()
         except OSError:  # another worker took it, or there is no room, which the sweep looks after
-            return
+            return False
         client.setblocking(False)
         self._take(client)
+        return True
