@@ -9,13 +9,12 @@ import pulumi
 from typing_extensions import TypedDict, Unpack
 
 from pulumi_mlserve.components.arguments import Rules, arguments
-from pulumi_mlserve.components.docker_base import base_of, docker_problems
+from pulumi_mlserve.components.built_base import base_of, built_base_problems
 from pulumi_mlserve.components.found import FoundModel
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.registered_model import RegisteredModel
 from pulumi_mlserve.core.declarations import ImageRef, ModelRef, RegistryAccess, token
 from pulumi_mlserve.core.images.base_image import runtime_problem
-from pulumi_mlserve.core.images.builders import DOCKER
 from pulumi_mlserve.core.images.refusals import why_not_image
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import PATH, shape_of
@@ -78,11 +77,13 @@ class ScoringImageArgs(TypedDict, total=False):
     cuda_version: pulumi.Input[str]
     """The version of CUDA that packages and base image must have, such as ``12``; needs ``enable_gpu``."""
     builder: str
-    """What makes the image: ``native`` (the default), or ``docker`` for one whose base has steps of its own; the rest
-    is written without Docker either way."""
+    """What makes the image: ``native`` (the default), or for one whose base has steps of its own ``docker`` here or
+    ``acr`` in a registry of Azure; the rest is written without Docker either way."""
+    acr_id: pulumi.Input[str]
+    """The ARM id of the container registry whose task builds, with ``builder="acr"``."""
     extra_docker_file_steps: str
     """A file of Dockerfile lines that Docker runs on the base as root, relative to the program; needs
-    ``builder="docker"`` and a registry."""
+    ``builder="docker"`` or ``"acr"``, and a registry."""
     runtime: str
     """v1's word: ``python``, which is the only one."""
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -102,7 +103,7 @@ def _check(given: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("runtime", "must be a plain text; write 'python' or leave it out"))
     elif runtime is not None and (text := runtime_problem(runtime)):
         problems.append(Problem("runtime", text))
-    return problems + docker_problems(given)
+    return problems + built_base_problems(given)
 
 
 def _part(model: Any) -> Any:
@@ -143,9 +144,9 @@ class ScoringImage(pulumi.ComponentResource):
         super().__init__(token("ScoringImage"), resource_name, None, opts)
         inputs = {**given, "name": given.get("name", resource_name)}
         inputs |= base_of(resource_name, given, inputs["name"], self)
-        for decided in ("builder", "extra_docker_file_steps", "runtime"):
+        for decided in ("acr_id", "builder", "extra_docker_file_steps", "runtime"):
             inputs.pop(decided, None)
-        if given.get("builder") == DOCKER:
+        if "extra_docker_file_steps" in given:  # the builder knew where its own base lies
             inputs.pop("base_image_registry", None)
         inputs["models"] = [_part(model) for model in given.get("models", [])]
         image = OwnResource("Image", resource_name, inputs, pulumi.ResourceOptions(parent=self))

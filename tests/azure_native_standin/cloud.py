@@ -10,13 +10,19 @@ from pathlib import Path
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{resourceGroupName}"
 _WORKSPACE = f"{_GROUP}/providers/Microsoft.MachineLearningServices/workspaces/{{workspaceName}}"
+_REGISTRY = f"{_GROUP}/providers/Microsoft.ContainerRegistry/registries/{{registryName}}"
 PATHS = {
+    "azure-native:containerregistry:TaskRun": f"{_REGISTRY}/taskRuns/{{taskRunName}}",
     "azure-native:machinelearningservices:ModelContainer": f"{_WORKSPACE}/models/{{name}}",
     "azure-native:machinelearningservices:ModelVersion": f"{_WORKSPACE}/models/{{name}}/versions/{{version}}",
     "azure-native:resources:ResourceGroup": _GROUP,
 }
 # Rules of names that ARM checks and the SDK does not know; of the published API descriptions.
 _NAMES = {
+    "azure-native:containerregistry:TaskRun": {
+        "taskRunName": r"[a-zA-Z0-9-]{5,50}",
+        "registryName": r"[a-zA-Z0-9]{5,50}",
+    },
     "azure-native:machinelearningservices:ModelContainer": {"name": r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}"},
     "azure-native:machinelearningservices:ModelVersion": {"name": r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}"},
 }

@@ -12,6 +12,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from azure_native_standin import bodies
 from azure_native_standin.cloud import Cloud, identifying, path_of, refusals
+from azure_native_standin.tasks import TaskError, run_task
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -66,16 +67,20 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         resource_id = path_of(token, inputs)
         if self._cloud.get(resource_id) is not None:
             context.abort(grpc.StatusCode.ALREADY_EXISTS, f"cannot create already existing resource '{resource_id}'")
+        made = _made(token, inputs, context)
         self._cloud.put(token, resource_id, inputs)
         return provider_pb2.CreateResponse(
-            id=resource_id, properties=_struct({**_values(request.properties), "id": resource_id})
+            id=resource_id, properties=_struct({**_values(request.properties), "id": resource_id, **made})
         )
 
     def Update(self, request, context):  # noqa: N802
         """Change it."""
-        if not request.preview:
-            self._cloud.put(_token(request.urn), request.id, bodies.plain(_values(request.news)))
-        return provider_pb2.UpdateResponse(properties=request.news)
+        if request.preview:
+            return provider_pb2.UpdateResponse(properties=request.news)
+        token, inputs = _token(request.urn), bodies.plain(_values(request.news))
+        made = _made(token, inputs, context)
+        self._cloud.put(token, request.id, inputs)
+        return provider_pb2.UpdateResponse(properties=_struct({**_values(request.news), **made}))
 
     def Read(self, request, context):  # noqa: N802
         """Return it, or nothing."""
@@ -106,6 +111,16 @@ def main(folder):
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     server.wait_for_termination()
+
+
+def _made(token, inputs, context):
+    """Return what a resource does when it is made or changed."""
+    if not token.endswith(":TaskRun"):
+        return {}
+    try:
+        return {"runResult": run_task(inputs["runRequest"])}
+    except TaskError as error:
+        context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
 
 def _token(urn):

@@ -331,9 +331,9 @@ def test_outputs_are_what_the_service_says(run):
             "ScoringImage: 'models': decides on layers, so it must be a list itself; its items may be outputs",
         ),
         (
-            lambda: pulumi_mlserve.ScoringImage("s", runtime="spark-py", extra_docker_file_steps="x", docker_file="y"),
+            lambda: pulumi_mlserve.ScoringImage("s", runtime="spark-py", dockerfile="x", docker_file="y"),
             (
-                f"ScoringImage: 'extra_docker_file_steps': {why_not_image('extra_docker_file_steps')};"
+                f"ScoringImage: 'dockerfile': {why_not_image('dockerfile')};"
                 f" 'docker_file': {why_not_image('docker_file')}; 'runtime': {runtime_problem('spark-py')}"
             ),
         ),

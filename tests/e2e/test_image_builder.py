@@ -1,10 +1,12 @@
-"""An image whose base has steps of its own: Docker makes the base, the rest is written without it."""
+"""An image whose base has steps of its own: Docker or ACR makes the base, the rest is written without them."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+from azure_native_standin.cloud import SUBSCRIPTION, Cloud
+from azure_native_standin.kit import install as install_azure
 from container_kit import Docker, base_image, install_engines
 from docker_standin.kit import install
 from programs import program, replaced
@@ -69,3 +71,37 @@ def test_docker_makes_the_base_and_the_rest_is_written_without_it(where, docker,
     replaced(folder / "steps", "/tool", "/other")
     stack.up().ok()
     assert stack.outputs()["reference"] not in {first, second}
+
+
+def test_a_task_of_acr_makes_the_base(where, docker, workspaces):
+    """One task run for the resource's life; it runs anew only with other steps."""
+    run, socket, base = docker
+    workspace = workspaces(DOCKER_HOST=socket, STANDIN_ACR=where.host)
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop"
+    body = f"""
+    image = ScoringImage("tasked", entry_script="score.py", source_directory="src", registry="{where.host}/ml",
+        base_image="{base}", builder="acr", extra_docker_file_steps="steps", trial="off",
+        acr_id="{group}/providers/Microsoft.ContainerRegistry/registries/shopreg")
+    pulumi.export("reference", image.reference)
+    """
+    folder = program(workspace.folder / "program", body)
+    (folder / "src").mkdir()
+    (folder / "src" / "score.py").write_text(SCRIPT, encoding="utf-8")
+    (folder / "steps").write_text("RUN echo 'a \"b\" $HOME' > /tool\n", encoding="utf-8")
+    binaries = str(install_azure(workspace.folder))
+    workspace.environment["PATH"] = os.pathsep.join((binaries, workspace.environment["PATH"]))
+    stack = workspace.stack(folder)
+    assert {"TaskRun tasked": "create", "Image tasked": "create"}.items() <= stack.preview().ok().changes.items()
+    stack.up().ok()
+    first = stack.outputs()["reference"]
+    run("pull", first)
+
+    assert run("run", "--rm", "--network", "none", "--entrypoint", "cat", first, "/tool").startswith('a "b" ')
+    assert stack.preview().changes == {}
+    (task,) = Cloud(workspace.folder / "azure").all().values()
+    assert task["inputs"]["runRequest"]["platform"] == {"architecture": "amd64", "os": "Linux"}
+
+    replaced(folder / "steps", "/tool", "/other")
+    assert {"TaskRun tasked": "update", "Image tasked": "update"} == stack.preview().ok().changes
+    stack.up().ok()
+    assert stack.outputs()["reference"] != first

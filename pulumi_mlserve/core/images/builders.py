@@ -1,12 +1,15 @@
-"""Which builder makes an image, what Docker adds below it, and what of that a program cannot ask for.
+"""Which builder makes an image, what it adds below it, and what of that a program cannot ask for.
 
-Docker makes only the base: what a program's own steps install. Packages, runtime, code and models are written on top
-without it, so that a changed script or model needs no Docker, and digest and contract are those of every image.
+Docker, here or in a registry of Azure, makes only the base: what a program's own steps install. Packages, runtime, code
+and models are written on top without it, so that a changed script or model needs no Docker, and digest and contract are
+those of every image.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,14 +22,23 @@ from pulumi_mlserve.core.suggest import did_you_mean
 
 NATIVE: Final = "native"
 DOCKER: Final = "docker"
+ACR: Final = "acr"
 STEPS: Final = "extra_docker_file_steps"
-_LATER: Final = {"acr": "is not there yet; use 'docker', or az acr build and give the image as base_image"}
+_BUILDERS: Final = (NATIVE, DOCKER, ACR)
 _DIGITS: Final = 16
+_ACR_ID: Final = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/(?P<group>[^/]+)/providers/Microsoft\.ContainerRegistry/registries/(?P<name>[^/]+)",
+    re.IGNORECASE,
+)
+_ACR_HOST: Final = re.compile(r"(?P<name>[a-z0-9]+)\.azurecr\.(?:io|cn|us)(?:/.*)?")
+_STEP_SECONDS: Final = 1800
+ACR_SECONDS: Final = 3 * _STEP_SECONDS
+"""The longest that a task of a registry may take."""
 
 
 @dataclass(frozen=True)
-class DockerBase:
-    """A base that Docker makes.
+class BuiltBase:
+    """A base that a builder makes.
 
     Attributes:
         text: The Dockerfile.
@@ -45,42 +57,100 @@ def builder_problems(given: Mapping[str, Any], registry: object) -> list[Problem
         registry: The registry that the image goes to, by argument or by the stack's setting.
     """
     builder = given.get("builder", NATIVE)
-    if builder not in {NATIVE, DOCKER}:
-        known = str(builder)
-        advice = f"got {known!r}{did_you_mean(known, (NATIVE, DOCKER)) or '; use native or docker'}"
-        return [Problem("builder", _LATER.get(known, f"there is no such builder, {advice}"))]
+    if builder not in _BUILDERS:
+        advice = did_you_mean(str(builder), _BUILDERS) or f"; use one of {', '.join(_BUILDERS)}"
+        return [Problem("builder", f"there is no such builder, got {builder!r}{advice}")]
     if builder == NATIVE:
-        text = "needs Docker; add builder='docker', or give an image with these steps as base_image"
+        text = "needs Docker; add builder='docker' or 'acr', or give an image with these steps as base_image"
         return [Problem(STEPS, text)] if STEPS in given else []
     problems = []
     if STEPS not in given:
-        problems.append(Problem("builder", f"docker has nothing to do without {STEPS}; give it, or leave builder out"))
+        text = f"{builder} has nothing to do without {STEPS}; give it, or leave builder out"
+        problems.append(Problem("builder", text))
     if not registry:
-        text = "is required with builder='docker', which pushes the base there; give it, or set mlserve:registry"
+        text = f"is required with builder={builder!r}, which pushes the base there; give it, or set mlserve:registry"
         problems.append(Problem("registry", text))
-    return problems + _base_problems(given)
+    return problems + _base_problems(given, builder) + _acr_problems(given, registry)
 
 
-def docker_base(given: Mapping[str, Any], steps: Sequence[str]) -> DockerBase:
-    """Return the base that Docker makes for arguments without problems."""
+def registry_of(acr_id: str) -> tuple[str, str]:
+    """Return resource group and name of the registry with an ARM id.
+
+    Raises:
+        ValueError: It is no such id.
+    """
+    found = _ACR_ID.fullmatch(acr_id)
+    if found is None:
+        raise ValueError(
+            f"not the id of a container registry, got {acr_id!r}; it reads"
+            " /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.ContainerRegistry/registries/NAME"
+        )
+    return found.group("group"), found.group("name")
+
+
+def acr_task(base: BuiltBase, repository: str) -> str:
+    """Return the task, encoded as ACR wants it, that writes the Dockerfile, builds the base and pushes it.
+
+    Args:
+        base: The base.
+        repository: Where in the task's registry it goes.
+    """
+    text = base64.b64encode(base.text.encode()).decode()
+    image = f"$Registry/{repository}:{base.tag}"
+    task = (
+        "version: v1.1.0\n"
+        f"stepTimeout: {_STEP_SECONDS}\n"
+        "steps:\n"
+        f'  - cmd: bash -c "echo {text} | base64 -d > Dockerfile"\n'
+        "    entryPoint: bash\n"
+        f"  - build: -t {image} -f Dockerfile .\n"
+        f'  - push: ["{image}"]\n'
+    )
+    return base64.b64encode(task.encode()).decode()
+
+
+def built_base(given: Mapping[str, Any], steps: Sequence[str]) -> BuiltBase:
+    """Return the base that the builder makes for arguments without problems."""
     text = "\n".join([f"FROM {_below(given)}", "USER 0", *steps]) + "\n"
-    return DockerBase(text, f"base-{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}")
+    return BuiltBase(text, f"base-{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}")
 
 
-def _base_problems(given: Mapping[str, Any]) -> list[Problem]:
+def _acr_problems(given: Mapping[str, Any], registry: object) -> list[Problem]:
+    acr_id = given.get("acr_id")
+    if given.get("builder") != ACR:
+        return [Problem("acr_id", "is used by builder='acr' alone; leave it out")] if acr_id is not None else []
+    if acr_id is None:
+        return [Problem("acr_id", "is required with builder='acr'; give the ARM id of the registry")]
+    if not isinstance(acr_id, str):
+        return []
+    try:
+        name = registry_of(acr_id)[1]
+    except ValueError as error:
+        return [Problem("acr_id", str(error))]
+    host = _ACR_HOST.fullmatch(registry) if isinstance(registry, str) else None
+    if host is not None and host.group("name") != name.lower():
+        text = f"is the id of {name}, and the image goes to {registry}; let both name one registry"
+        return [Problem("acr_id", text)]
+    return []
+
+
+def _base_problems(given: Mapping[str, Any], builder: str) -> list[Problem]:
     below, access = given.get("base_image"), given.get("base_image_registry")
     if access is not None and (not isinstance(access, Mapping) or access.get("username") is not None):
-        text = "gives a login, and with builder='docker' Docker uses its own; give the address alone"
+        text = f"gives a login, and builder={builder!r} uses its own; give the address alone"
         return [Problem("base_image_registry", text)]
     if below is None:
         python = given.get("python_version")
         if isinstance(python, str) and check_minor(python) is not None:
             return []
-        return [Problem("base_image", "is required with builder='docker'; give it, or python_version for the default")]
+        text = f"is required with builder={builder!r}; give it, or python_version for the default"
+        return [Problem("base_image", text)]
     if not isinstance(below, str):
-        return [Problem("base_image", "must be a text itself with builder='docker', which writes it into a Dockerfile")]
+        text = f"must be a text itself with builder={builder!r}, which writes it into a Dockerfile"
+        return [Problem("base_image", text)]
     if below == SCRATCH or below.startswith(RUN):
-        return [Problem("base_image", f"must be an image with builder='docker', got {below!r}; give its reference")]
+        text = f"must be an image with builder={builder!r}, got {below!r}; give its reference"
+        return [Problem("base_image", text)]
     wrong = reference_problem(below)
     return [] if wrong is None else [Problem("base_image", wrong)]
 
