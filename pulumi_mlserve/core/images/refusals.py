@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 _DOCKER: Final = (
-    "only the base is made by Docker; give its steps as extra_docker_file_steps with builder='docker' or 'acr', or an image of"
-    " your own as base_image"
+    "only the base is made by Docker; give its steps as extra_docker_file_steps with builder='docker' or 'acr', or an"
+    " image of your own as base_image"
 )
 _REFUSED: Final = {
     "base_dockerfile": _DOCKER,
