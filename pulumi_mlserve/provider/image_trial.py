@@ -58,8 +58,13 @@ def try_image(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdic
 
 def _with_hint(problem: Problem, plan: LayerPlan, lock: str) -> Problem:
     packages = {pin.name: pin.version for pin in read_pins(lock)}
-    models = {model.name: [file.path for file in model.files] for model in plan.inputs.models}
-    return Problem(problem.path, problem.message + trial_hint(problem.message, packages=packages, models=models))
+    models = plan.inputs.models
+    files = [
+        file.path if len(models) == 1 else f"{model.name}/{model.version}/{file.path}"
+        for model in models
+        for file in model.files
+    ]
+    return Problem(problem.path, problem.message + trial_hint(problem.message, packages=packages, files=files))
 
 
 def _end_of(output: str) -> str:

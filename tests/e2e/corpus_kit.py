@@ -110,7 +110,8 @@ def environments(found: Iterable[Case], folder: Path) -> list[dict[str, Any]]:
         file = case.image.get("requirements_file")
         sound = case.copy(folder / "sound") / "src"
         case.broken(folder / "broken")
-        for source in (sound, folder / "broken" / case.name / "src"):
+        broken = folder / "broken" / case.name / "src"
+        for source in (sound,) if case.at == "requirementsFile" else (sound, broken):
             text = (source / file).read_text(encoding="utf-8") if file else ""
             if text not in seen:
                 name = f"environment-{len(seen)}"

@@ -28,6 +28,7 @@ from pulumi_mlserve.clients.trials.surroundings import (
 )
 from pulumi_mlserve.clients.trials.verdicts import TrialVerdict, Verdicts, read_verdict
 from pulumi_mlserve.core.problems import OperationError, Problem
+from pulumi_mlserve.core.scripts.variable_hints import variable_hint
 
 __all__ = ["Trial", "TrialLimits", "TrialVerdict"]
 
@@ -46,7 +47,6 @@ _NETWORK_SIGNS: Final = (
     "Failed to resolve",
     "nodename nor servname",
 )
-_NO_VARIABLE: Final = re.compile(r"(?P<file>[^:]+\.py):(?P<line>\d+): .*?KeyError: '(?P<name>[A-Za-z_]\w*)'")
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>\S+)$', re.MULTILINE)
 _ABORTED: Final = "Fatal Python error: Aborted"
 _EXCESSES: Final = {
@@ -152,7 +152,7 @@ class Trial:
                     cancelled=cancelled,
                 )
             verdict, final = _judge(folder / "verdict.json", end, limits, root / CODE_FOLDER)
-            verdict = _with_hint(verdict, lambda problem: _variable_hint(root, problem))
+            verdict = _with_hint(verdict, lambda problem: variable_hint(problem.message, _text_of(root / CODE_FOLDER)))
             verdict = _as_in_the_image(verdict, root)
         finally:
             remove_all(folder)
@@ -249,21 +249,16 @@ def _as_in_the_image(verdict: TrialVerdict, root: Path) -> TrialVerdict:
     return replace(verdict, problems=problems, output=verdict.output.replace(there, ""))
 
 
-def _variable_hint(root: Path, problem: Problem) -> str:
-    """Return what to do about a variable that the script wants and the trial has not, or an empty text."""
-    found = _NO_VARIABLE.match(problem.message)
-    if found is None:
-        return ""
-    try:
-        lines = (root / CODE_FOLDER / found["file"]).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return ""
-    if "environ" not in "".join(lines[int(found["line"]) - 1 : int(found["line"])]):
-        return ""
-    return (
-        f"; the trial has the image's variables alone: give {found['name']} in environment_variables of the image, read"
-        " it with a default, or set trial='off' when only the service can give it"
-    )
+def _text_of(code: Path) -> Callable[[str], str | None]:
+    """Return what reads the user's files."""
+
+    def read(file: str) -> str | None:
+        try:
+            return (code / file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    return read
 
 
 def _stage(verdict: TrialVerdict | None) -> str:

@@ -22,13 +22,13 @@ _NO_SUCH_FILE: Final = re.compile(r"(?:FileNotFound|IsADirectory|NotADirectory)E
 _SHOWN: Final = 5
 
 
-def trial_hint(message: str, *, packages: Mapping[str, str], models: Mapping[str, Sequence[str]]) -> str:
+def trial_hint(message: str, *, packages: Mapping[str, str], files: Sequence[str]) -> str:
     """Return what to add to a problem that a trial found, beginning with a semicolon; empty where nothing helps.
 
     Args:
         message: The problem.
         packages: Locked versions by canonical name.
-        models: The paths of each model's files, as they lie below its folder in the image.
+        files: The paths of the models' files below ``AZUREML_MODEL_DIR``.
     """
     found = _ANOTHER_VERSION.search(message)
     if found is not None:
@@ -37,11 +37,7 @@ def trial_hint(message: str, *, packages: Mapping[str, str], models: Mapping[str
             return f"; the environment has {name} {packages[name]}: pin the version that the script was written for"
     if _READ_ONLY in message:
         return "; write beside the script, in HOME, in TMPDIR or in /tmp: elsewhere nobody may in a container either"
-    if _NO_SUCH_FILE.search(message) and models:
-        return f"; {', '.join(f'model {name} holds {_listed(paths)}' for name, paths in models.items())}"
+    if _NO_SUCH_FILE.search(message) and files:
+        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        return f"; AZUREML_MODEL_DIR holds {', '.join(sorted(files)[:_SHOWN])}{more}"
     return ""
-
-
-def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return f"{', '.join(sorted(paths)[:_SHOWN])}{more}"
