@@ -44,6 +44,13 @@ def test_a_path_that_is_wrong_is_answered_with_the_files_there_are(error):
     assert not trial_hint(f"score.py:7: {error}", packages={}, files=[])
 
 
+def test_a_path_of_windows_is_told():
+    """There it was found."""
+    said = trial_hint(r"FileNotFoundError: '/x/outputs\\model.pkl'", packages={}, files=FILES)
+
+    assert said.startswith("; write paths with / alone; AZUREML_MODEL_DIR holds outputs/labels.txt")
+
+
 def test_of_many_files_some_are_named():
     """A folder may hold thousands."""
     said = trial_hint("FileNotFoundError", packages={}, files=[f"m/{n}" for n in range(9)])

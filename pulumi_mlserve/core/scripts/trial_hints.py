@@ -39,5 +39,6 @@ def trial_hint(message: str, *, packages: Mapping[str, str], files: Sequence[str
         return "; write beside the script, in HOME, in TMPDIR or in /tmp: elsewhere nobody may in a container either"
     if _NO_SUCH_FILE.search(message) and files:
         more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-        return f"; AZUREML_MODEL_DIR holds {', '.join(sorted(files)[:_SHOWN])}{more}"
+        slash = "; write paths with / alone" if "\\" in message else ""
+        return f"{slash}; AZUREML_MODEL_DIR holds {', '.join(sorted(files)[:_SHOWN])}{more}"
     return ""
