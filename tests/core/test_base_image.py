@@ -170,15 +170,14 @@ def test_runtimes_of_v1_are_honoured_or_told():
     assert "must be 'python', got 'r'" in str(runtime_problem("r"))
 
 
-@pytest.mark.parametrize(
-    "name", ["extra_docker_file_steps", "extra_dockerfile_steps", "docker_file", "base_dockerfile"]
-)
-def test_steps_of_a_dockerfile_are_refused_with_the_way_out(name):
-    """In both spellings of v1, and in that of its images."""
+@pytest.mark.parametrize("name", ["docker_file", "base_dockerfile"])
+def test_a_dockerfile_is_refused_with_the_way_out(name):
+    """As v1's images and environments called theirs."""
     assert "base_image" in str(why_not_image(name))
 
 
 def test_other_names_of_v1_lead_to_ours():
     """A word that nobody has is left to the general answer."""
     assert "did you mean 'entry_script'?" in str(why_not_image("execution_script"))
+    assert "did you mean 'extra_docker_file_steps'?" in str(why_not_image("extra_dockerfile_steps"))
     assert why_not_image("flavour") is None
