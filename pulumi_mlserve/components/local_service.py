@@ -131,7 +131,7 @@ class LocalServiceArgs(TypedDict, total=False):
 
 _AUTH_BY_DEFAULT: Final = False
 _LOCAL: Final = re.compile(r"[^@/]+@sha256:[0-9a-f]{64}")
-_PARTS: Final = ("name", "digest", "reference", "python", "models", "features", "device", "contract")
+_PARTS: Final = ("name", "digest", "reference", "python", "models", "platform", "features", "device", "contract")
 
 
 def _check(given: Mapping[str, Any]) -> list[Problem]:

@@ -293,6 +293,8 @@ class PulledImageOutputs(TypedDict, total=False):
     """The Python version inside."""
     models: Required[Sequence[ModelRef]]
     """The models inside."""
+    platform: Required[str]
+    """Operating system and processor, ``linux/amd64``."""
     features: Required[Sequence[str]]
     """What of the runtime it holds beyond scoring."""
     device: Required[str]

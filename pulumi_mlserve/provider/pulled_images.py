@@ -75,6 +75,7 @@ def image_parts(built: BuiltImage, reference: Reference | str) -> dict[str, Any]
         "reference": str(reference),
         "python": built.python,
         "models": [{"name": name, "version": version, "digest": digest} for name, version, digest in built.models],
+        "platform": built.platform,
         "features": list(built.features),
         "device": built.device,
         "contract": built.contract or {"schema": 1, "source": "none"},
@@ -94,6 +95,12 @@ def _told(client: RegistryClient, reference: Reference, at: str) -> ToldImage:
         raise InvalidInputError([Problem(at, text)]) from error
     except NotThereError as error:
         raise InvalidInputError([Problem(at, f"{reference} is not there; {error}")]) from error
+    if packages := ", ".join(told.manifest.base_packages):
+        text = (
+            f"{reference} needs what only its base image brings, {packages}, and a local service runs without the base;"
+            " run it in a container"
+        )
+        raise InvalidInputError([Problem(at, text)])
     if told.built.platform != platform:
         text = f"{reference} is made for {told.built.platform}, and this machine is {platform}; build it for this one"
         raise InvalidInputError([Problem(at, text)])

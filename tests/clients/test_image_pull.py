@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import tarfile
 
@@ -12,10 +13,11 @@ from image_kit import DEV, Workshop, tree
 from registry_faults import proxied
 from registry_kit import MIB, Pattern, at, client, image_of, registry
 
+from pulumi_mlserve.clients.images.base_blobs import BaseImage
 from pulumi_mlserve.clients.images.image_pull import told_image
 from pulumi_mlserve.clients.images.image_store import ImageStore
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
+from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, TAR_TYPE, Base, digest_of
 from pulumi_mlserve.core.images.our_image import NotOursError
 from pulumi_mlserve.core.problems import OperationError
 
@@ -65,6 +67,29 @@ def test_a_pulled_image_is_the_one_that_was_pushed(tmp_path, real, there):
         again = ours.push(at(real, "b/same:1"), opened.manifest, MANIFEST_TYPE, opened.sources(ours.source))
     assert reference.digest == again.reference.digest
     assert there.remove("diabetes", image.digest, claimant=DEV, in_use=lambda _: ())
+
+
+def test_the_layers_of_a_base_stay_where_they_are_until_they_are_needed(tmp_path, real, there):
+    """Whoever runs the image here needs none; an export fetches them from where the image came from."""
+    here = Workshop(tmp_path / "here")
+    layer = os.urandom(5000)
+    digest = digest_of(layer)
+    (tmp_path / digest.partition(":")[2]).write_bytes(layer)
+    entry = {"digest": digest, "mediaType": TAR_TYPE, "size": len(layer)}
+    base = Base("sha256:" + "0" * 64, (entry,), (digest,), name="nowhere.invalid/base:1")
+    built = here.build(base=base.digest, content={"base": BaseImage(base, tmp_path)})
+    reference = pushed(here, at(real, "a/based:1"), built)
+    image = pulled(there, reference)
+
+    assert there.rootfs(image.digest).is_dir()
+    assert (str(reference), built.size) == (there.get(image.digest).origin, image.size)
+    with client() as ours:
+        with there.opened(image.digest) as opened:
+            assert [digest] == [blob.digest for blob in opened.elsewhere]
+            again = ours.push(at(real, "b/based:1"), opened.manifest, MANIFEST_TYPE, opened.sources(ours.source))
+        there.export(image.digest, tmp_path / "layout", download=ours.download)
+    assert "mounted" == again.outcomes[digest]
+    assert layer == (tmp_path / "layout" / "blobs" / digest.replace(":", "/")).read_bytes()
 
 
 def test_only_missing_layers_are_read(tmp_path, real, there):

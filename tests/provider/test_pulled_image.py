@@ -153,3 +153,14 @@ def test_a_pull_that_failed_is_finished_by_the_next(asked, real, pushed):
 
         assert workplace(asked.settings).images.verify(state["digest"]) == ()
         assert proxy.count("GET", "/blobs/", 200) - before < 7
+
+
+def test_an_image_that_needs_packages_of_its_base_is_refused(tmp_path, asked, monkeypatch, real):
+    """A local service runs without the base."""
+    there = Bench(tmp_path / "based", monkeypatch)
+    plan = there.plan
+    monkeypatch.setattr(there, "plan", lambda **changes: plan(base_packages=("gdal",), **changes))
+    reference = there.up(registry=f"{real.host}/based").state["reference"]
+
+    with pytest.raises(InvalidInputError, match="needs what only its base image brings, gdal"):
+        HANDLER.create(dataclasses.replace(asked, preview=True, news={"reference": reference}))

@@ -54,6 +54,8 @@ class ImageBlobs:
 def image_blobs(image: BuiltImage, places: ImagePlaces, layers: LayerStore) -> ImageBlobs:
     """Return what is pushed of an image; the caller holds the store as long as it is read.
 
+    Layers of a base that are not here lie where the image was pulled from, else where its base is.
+
     Raises:
         OperationError: Something of it is missing or damaged.
     """
@@ -73,7 +75,9 @@ def image_blobs(image: BuiltImage, places: ImagePlaces, layers: LayerStore) -> I
             elsewhere.append(Descriptor(str(part["mediaType"]), digest, size))
         else:
             raise OperationError(f"image {image.reference}: {name} is not in the image store; build the image again")
-    base = _base(document.get("annotations", {}), image) if elsewhere else None
+    base = None
+    if elsewhere:
+        base = parse_reference(image.origin) if image.origin else _base(document.get("annotations", {}), image)
     return ImageBlobs(manifest, MANIFEST_TYPE, tuple(found), tuple(elsewhere), base)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from mlserve_scoring.manifest import MANIFEST_PATH
+from mlserve_scoring.manifest import MANIFEST_PATH, Manifest
 
 from pulumi_mlserve.clients.images.image_places import read_json
 from pulumi_mlserve.clients.images.layer_store import layer_of
@@ -46,11 +46,13 @@ class ToldImage:
     Attributes:
         found: What the registry has.
         ours: What its config tells.
+        manifest: Its own manifest.
         built: The image as it is written down where it is.
     """
 
     found: RemoteImage
     ours: OurImage
+    manifest: Manifest
     built: BuiltImage
 
     @property
@@ -74,7 +76,8 @@ def told_image(client: RegistryClient, reference: Reference, platform: str) -> T
     packed = b"".join(client.blob(found.reference, _descriptor(layout)))
     manifest = read_own_manifest(_own_manifest(packed), ours)
     digest, config = str(found.reference.digest), found.manifest.config
-    return ToldImage(found, ours, complete(ours, manifest, digest=digest, config=config, size=len(found.content)))
+    built = complete(ours, manifest, digest=digest, config=config, size=len(found.content))
+    return ToldImage(found, ours, manifest, built)
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,8 @@ class ImagePull:
         layers = tuple(self._layer(image, layer) for layer in image.built.layers)
         for content in (image.found.config, image.found.content):
             self.places.write_blob(content)
-        return replace(
-            image.built, layers=layers, created=datetime.now(timezone.utc).isoformat(timespec="microseconds")
-        )
+        now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
+        return replace(image.built, layers=layers, created=now, origin=str(image.reference))
 
     def _layer(self, image: ToldImage, layer: ImageLayer) -> ImageLayer:
         stop_if(self.cancelled, f"pulling {layer.name}")

@@ -62,6 +62,7 @@ class ImageRecords:
                 "features": list(image.features),
                 "device": image.device,
                 "sbom": image.sbom,
+                "origin": image.origin,
                 **({"lock": image.lock} if image.lock else {}),
             },
         )
@@ -152,6 +153,7 @@ def _image(document: dict[str, Any], path: Path) -> BuiltImage:
             features=tuple(document.get("features", ())),
             device=document.get("device", CPU),
             sbom=document.get("sbom"),
+            origin=document.get("origin", ""),
             lock=str(document.get("lock", "")),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -175,6 +175,7 @@ class BuiltImage:
         device: ``cpu``, or ``cuda`` for an image that is for NVIDIA's GPUs.
         sbom: Digest of the OCI artifact that lists what is inside and refers to the image.
         lock: The packages with the hashes of their wheels, if known; no part of the image.
+        origin: Where it was pulled from, by digest; empty for one that was built here.
     """
 
     name: str
@@ -194,6 +195,7 @@ class BuiltImage:
     sbom: str | None = None
     device: str = CPU
     lock: str = ""
+    origin: str = ""
 
     @property
     def reference(self) -> str:

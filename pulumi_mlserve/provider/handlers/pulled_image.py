@@ -15,7 +15,7 @@ from pulumi_mlserve.provider.pulled_images import image_parts, look_at, pull_ima
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
-_OUTPUTS = ("name", "digest", "reference", "python", "models", "features", "device", "contract", "size")
+_OUTPUTS = ("name", "digest", "reference", "python", "models", "platform", "features", "device", "contract", "size")
 
 
 class PulledImageHandler:
