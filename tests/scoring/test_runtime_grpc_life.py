@@ -20,6 +20,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 from hypothesis import HealthCheck, given, settings
@@ -452,6 +453,19 @@ def test_an_idle_connection_is_told_to_leave(served):
 
     assert [(2**31 - 1, 0), (0, 0)] == goodbyes
     assert 4 <= took < 8
+
+
+@pytest.mark.parametrize("more", [b"", b"\0\0\4\x08\0\0\0\0\0\0\0\0\1"], ids=["alone", "with a window"])
+def test_a_client_that_says_goodbye_gets_the_answers_it_waits_for(wire, more):
+    """Some do so as soon as they will ask nothing more (RFC 9113, 6.8); then the connection ends."""
+    number = wire.begin("ModelInfer")
+    message = wait_for(0.3).SerializeToString()
+    wire.send(number, len(message).to_bytes(5, "big") + message)
+    wire.socket.sendall(GoAwayFrame(0).serialize() + more)
+
+    assert (0, "") == wire.status(number)
+    with contextlib.suppress(ProtocolError):  # of a client made with h2, after a goodbye
+        assert wire.until(StreamReset) is None
 
 
 def test_a_client_that_resets_its_calls_harms_nobody(wire):

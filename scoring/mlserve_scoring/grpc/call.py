@@ -30,6 +30,7 @@ class Call:
         is_asking: Whether its message has not arrived as a whole.
         moved_at: When the client last took a part of the answer.
         coding: How the message is compressed; empty when it is not.
+        head: What is sent before the answer, as long as it was not.
         out: What is still to be sent of the answer; ``None`` before there is one.
         trailers: What is sent after it.
         deadline: Ends the call when the client waits no longer.
@@ -45,6 +46,7 @@ class Call:
         self.is_asking = True
         self.moved_at = now
         self.coding = ""
+        self.head: Metadata = []
         self.out: memoryview | None = None
         self.trailers: Metadata = []
         self.deadline: asyncio.TimerHandle | None = None

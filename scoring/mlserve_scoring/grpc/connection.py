@@ -1,27 +1,21 @@
-"""One client's HTTP/2 connection: its streams are calls. Deciding is the dispatcher's, when to end the server's.
-
-Framing, header compression, flow control and the protocol's own limits are those of the library h2.
-"""
+"""One client's HTTP/2 connection: its streams are calls. Deciding is the dispatcher's, when to end the server's."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from h2 import events
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.exceptions import H2Error, ProtocolError
-from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from h2.exceptions import ProtocolError
 
 from mlserve_scoring.grpc.call import Call
-from mlserve_scoring.grpc.framing import CONTENT_TYPE, framed, metadata_of, seconds_of, status_of
+from mlserve_scoring.grpc.framing import CONTENT_TYPE, framed, is_fine, metadata_of, seconds_of, status_of
+from mlserve_scoring.grpc.http2 import Http2
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 from mlserve_scoring.transport.recoding import decode_body
 
@@ -30,13 +24,8 @@ if TYPE_CHECKING:
     from mlserve_scoring.transport.parties import Answering, Connections
 
 _log = logging.getLogger("mlserve.grpc")
-_MOST_CALLS: Final = 1_000  # at a time on one connection
-_WINDOW: Final = 1 << 20  # bytes that a client may send of a message before it hears from us
-_CONNECTION_WINDOW: Final = 16 << 20
-_FRAME: Final = 1 << 20
-_EVERY_STREAM: Final = 2**31 - 1
-_LAST_PING: Final = b"mlserve."
-_HTTP_ONLY: Final = frozenset({b":method", b":path", b":scheme", b":authority"})
+_HTTP_ONLY: Final = (b":method", b":path", b":scheme", b":authority")
+_ANSWERED: Final = (b":status", b"200")
 
 
 class GrpcConnection(asyncio.Protocol):
@@ -54,10 +43,9 @@ class GrpcConnection(asyncio.Protocol):
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._h2 = _http2()
+        self._http2: Http2 | None = None
         self._calls: dict[int, Call] = {}
         self._writable = True
-        self._will_flush = False
         self._is_leaving = False  # the client was told to open no more streams
         self._has_left = False  # and has seen it
         self._idle_since = self._loop.time()
@@ -81,7 +69,7 @@ class GrpcConnection(asyncio.Protocol):
     @property
     def has_asked(self) -> bool:
         """Return whether a call has ever arrived."""
-        return self._h2.highest_inbound_stream_id > 0
+        return self._http2 is not None and self._http2.has_streams
 
     @property
     def number(self) -> int:
@@ -95,32 +83,33 @@ class GrpcConnection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # of a stream, asyncio says
         name = transport.get_extra_info("peername")
         self._peer = str(name[0]) if isinstance(name, tuple) else ""
-        self._h2.initiate_connection()
-        self._h2.increment_flow_control_window(_CONNECTION_WINDOW)
         self._connections.opened(self)
-        self._flush()
+        self._http2 = Http2(transport)  # type: ignore[arg-type]  # of a stream, asyncio says
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; answers still to come are thrown away."""
         del exc
-        self._transport = None
+        self._transport = self._http2 = None
         for call in tuple(self._calls.values()):
             self._forget(call)
         self._connections.closed(self)
 
     def data_received(self, data: bytes) -> None:
         """Read frames, and answer the calls that are complete."""
+        http2 = self._http2
+        if http2 is None:
+            return
         try:
-            for event in self._h2.receive_data(data):
+            for event in http2.receive(data):
                 handle = self._on.get(type(event))
                 if handle is not None:
-                    handle(event)
-        except H2Error as error:
+                    handle(http2, event)
+        except ProtocolError as error:
             _log.debug("a client broke the rules of HTTP/2, %s", error)
-            self._flush()  # h2 says goodbye with the reason
+            http2.flush()  # it is told the reason
             self._end()
-            return
-        self._send_on()
+        else:
+            self._send_on(http2)
 
     def eof_received(self) -> bool:
         """Let the connection end: HTTP/2 knows no half of one."""
@@ -139,20 +128,16 @@ class GrpcConnection(asyncio.Protocol):
         self._writable = True
         if self._transport is not None:
             self._transport.resume_reading()
-            self._send_on()
+        if self._http2 is not None:
+            self._send_on(self._http2)
 
     # Called by the server.
 
     def leave(self) -> None:
         """Have the client send new calls elsewhere; those that it has sent until it hears of it are answered."""
-        if not self._is_leaving and self._transport is not None and not self._transport.is_closing():
+        if not self._is_leaving and self._http2 is not None:
             self._is_leaving = True
-            self._flush()
-            # h2 would take nothing more after a GOAWAY of its own.
-            goaway = GoAwayFrame(0, last_stream_id=_EVERY_STREAM, error_code=ErrorCodes.NO_ERROR)
-            self._transport.write(goaway.serialize())
-            self._h2.ping(_LAST_PING)
-            self._flush()
+            self._http2.tell_to_leave()
 
     def close_idle(self) -> None:
         """Close when no call is read or answered."""
@@ -161,8 +146,8 @@ class GrpcConnection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close, or end a call, when the client has taken too long; ``now`` is by the loop's clock."""
-        transport, limits = self._transport, self._limits
-        if transport is None:
+        transport, http2, limits = self._transport, self._http2, self._limits
+        if transport is None or http2 is None:
             return
         if not self._writable:
             taken = max(self._stuck_by - transport.get_write_buffer_size(), 0)
@@ -173,14 +158,15 @@ class GrpcConnection(asyncio.Protocol):
             if call.is_late(now):
                 self._reply(call, message_reply(408, "The request did not arrive in time."))
             elif call.is_stuck(now):
-                self._cancel(call, ErrorCodes.CANCEL)
+                http2.reset(call.number, ErrorCodes.CANCEL)
+                self._forget(call)
         if self.is_idle and now - self._idle_since > limits.idle_s:
             if self._is_leaving:  # it was told, and does not answer
                 self._say_goodbye()
             else:
                 self.leave()
                 self._idle_since = now
-        self._flush()
+        http2.flush()
 
     def abort(self) -> None:
         """Close at once, whatever is lost."""
@@ -189,11 +175,11 @@ class GrpcConnection(asyncio.Protocol):
 
     # What arrives.
 
-    def _begun(self, event: events.RequestReceived) -> None:
+    def _begun(self, http2: Http2, event: events.RequestReceived) -> None:
         number, headers = event.stream_id, _headers(event.headers)
         pseudo = {name: headers.pop(name, b"") for name in _HTTP_ONLY}
         if pseudo[b":method"] != b"POST" or not headers.get(b"content-type", b"").startswith(b"application/grpc"):
-            self._refuse_http(number, 405 if pseudo[b":method"] != b"POST" else 415)
+            http2.refuse(number, b"405" if pseudo[b":method"] != b"POST" else b"415")  # no call of gRPC at all
             return
         headers.setdefault(b"host", pseudo[b":authority"])  # where HTTP/1.1 has it
         path = pseudo[b":path"].decode("latin-1")
@@ -208,15 +194,15 @@ class GrpcConnection(asyncio.Protocol):
         if self._connections.draining:
             self.leave()
 
-    def _fed(self, event: events.DataReceived) -> None:
+    def _fed(self, http2: Http2, event: events.DataReceived) -> None:
         call = self._calls.get(event.stream_id)
         refusal = None if call is None or not call.is_asking else call.feed(event.data)
         if call is not None and refusal is not None:
             self._reply(call, refusal)
-        if event.flow_controlled_length:
-            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        http2.taken(event.stream_id, event.flow_controlled_length)
 
-    def _ended(self, event: events.StreamEnded) -> None:
+    def _ended(self, http2: Http2, event: events.StreamEnded) -> None:
+        del http2
         call = self._calls.get(event.stream_id)
         if call is None or not call.is_asking:
             return
@@ -229,19 +215,21 @@ class GrpcConnection(asyncio.Protocol):
         else:
             self._answer(call)
 
-    def _dropped(self, event: events.StreamReset) -> None:
+    def _dropped(self, http2: Http2, event: events.StreamReset) -> None:
+        del http2
         call = self._calls.get(event.stream_id)
         if call is not None:
             self._forget(call)
 
-    def _pinged(self, event: events.PingAckReceived) -> None:
-        if self._is_leaving and event.ping_data == _LAST_PING:
+    def _pinged(self, http2: Http2, event: events.PingAckReceived) -> None:
+        if self._is_leaving and http2.has_seen(event.ping_data):
             self._has_left = True
             if self.is_idle:
                 self._say_goodbye()
 
-    def _told_to_leave(self, event: events.ConnectionTerminated) -> None:
-        del event
+    def _told_to_leave(self, http2: Http2, event: events.ConnectionTerminated) -> None:
+        """Answer what there is: a client says goodbye as soon as it will ask nothing more."""
+        del http2, event
         self._is_leaving = self._has_left = True
         if self.is_idle:
             self._end()
@@ -263,69 +251,45 @@ class GrpcConnection(asyncio.Protocol):
 
     def _reply(self, call: Call, reply: Reply) -> None:
         """Begin to send the answer; nobody waits any more for a second one, or on another connection."""
-        if self._calls.get(call.number) is not call or call.out is not None:
+        http2 = self._http2
+        if http2 is None or self._calls.get(call.number) is not call or call.out is not None:
             return
         reply = self._answering.finish(reply, call.request)
-        metadata, end = metadata_of(reply), status_of(reply)
-        is_fine = end[0][1] == b"0"
-        call.out = memoryview(framed(reply.body) if is_fine else b"")
+        call.head, call.trailers = [_ANSWERED, CONTENT_TYPE, *metadata_of(reply)], status_of(reply)
+        call.out = memoryview(framed(reply.body) if is_fine(call.trailers) else b"")
         call.moved_at = self._loop.time()
-        call.trailers = end
+        self._send(http2, call)
+        http2.flush_later()
+
+    def _send(self, http2: Http2, call: Call) -> None:
+        """Send as much of an answer as the client takes now; one without a message is its head alone."""
+        if call.out is None or not self._writable:
+            return
         try:
-            if is_fine:
-                self._h2.send_headers(call.number, [(b":status", b"200"), CONTENT_TYPE, *metadata])
-                self._send(call)
-            else:
-                self._h2.send_headers(call.number, [(b":status", b"200"), CONTENT_TYPE, *metadata, *end], True)
-                self._done(call)
-        except ProtocolError as error:  # the client has reset the stream, or gone
+            if call.head and call.out:
+                http2.head(call.number, call.head)
+                call.head = []
+            rest = http2.part(call.number, call.out)
+            if len(rest) < len(call.out):
+                call.out = rest
+                call.moved_at = self._loop.time()
+            if not rest:
+                http2.head(call.number, [*call.head, *call.trailers], is_last=True)
+                self._done(http2, call)
+        except ProtocolError as error:  # the client has reset the stream
             _log.debug("an answer could not be sent, %s", error)
             self._forget(call)
-        self._flush_later()
 
-    def _refuse_http(self, number: int, status: int) -> None:
-        """Answer what is no call of gRPC at all."""
-        try:
-            self._h2.send_headers(number, [(b":status", b"%d" % status)], end_stream=True)
-            self._h2.reset_stream(number, ErrorCodes.NO_ERROR)
-        except ProtocolError as error:  # the client has reset the stream
-            _log.debug("a request could not be refused, %s", error)
-
-    def _send(self, call: Call) -> None:
-        """Send as much of an answer as the client takes now."""
-        out, number = call.out, call.number
-        while out and self._writable:
-            size = min(self._h2.local_flow_control_window(number), self._h2.max_outbound_frame_size, len(out))
-            if size <= 0:
-                break
-            self._h2.send_data(number, bytes(out[:size]))
-            call.out = out = out[size:]
-            call.moved_at = self._loop.time()
-        if out is not None and not out:
-            self._h2.send_headers(number, call.trailers, end_stream=True)
-            self._done(call)
-
-    def _send_on(self) -> None:
+    def _send_on(self, http2: Http2) -> None:
         """Send what could not be sent before."""
         for call in tuple(self._calls.values()):
-            if call.out is not None and self._writable:
-                try:
-                    self._send(call)
-                except ProtocolError:  # the stream is gone
-                    self._forget(call)
-        self._flush()
+            self._send(http2, call)
+        http2.flush()
 
-    def _done(self, call: Call) -> None:
+    def _done(self, http2: Http2, call: Call) -> None:
         """End a call that was answered; what its client still sends is not wanted."""
         if call.is_asking:
-            self._h2.reset_stream(call.number, ErrorCodes.NO_ERROR)
-        self._forget(call)
-
-    def _cancel(self, call: Call, code: ErrorCodes) -> None:
-        try:
-            self._h2.reset_stream(call.number, code)
-        except ProtocolError as error:
-            _log.debug("a call is gone already, %s", error)
+            http2.reset(call.number, ErrorCodes.NO_ERROR)
         self._forget(call)
 
     def _forget(self, call: Call) -> None:
@@ -338,55 +302,15 @@ class GrpcConnection(asyncio.Protocol):
             self._loop.call_soon(self._say_goodbye)
 
     def _say_goodbye(self) -> None:
-        """Close, and say which streams were looked at."""
-        transport = self._transport
-        if transport is None or transport.is_closing() or not self.is_idle:
-            return
-        try:
-            self._h2.close_connection()
-        except ProtocolError as error:
-            _log.debug("the connection is closed already, %s", error)
-        self._flush()
-        self._end()
+        if self._http2 is not None and self.is_idle:
+            self._http2.say_goodbye()
 
     def _end(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    def _flush_later(self) -> None:
-        """Write at the end of the turn, all answers of the turn together."""
-        if not self._will_flush:
-            self._will_flush = True
-            self._loop.call_soon(self._flush)
 
-    def _flush(self) -> None:
-        self._will_flush = False
-        data = self._h2.data_to_send()
-        if data and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-
-
-def _http2() -> H2Connection:
-    """Return the state of a connection, with our settings from the beginning."""
-    # What we send is in good form; what comes in is looked at.
-    config = H2Configuration(
-        client_side=False, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
-    )
-    http2 = H2Connection(config)
-    http2.local_settings = Settings(
-        client=False,
-        initial_values={
-            SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_CALLS,
-            SettingCodes.MAX_HEADER_LIST_SIZE: http2.DEFAULT_MAX_HEADER_LIST_SIZE,
-            SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW,
-            SettingCodes.MAX_FRAME_SIZE: _FRAME,
-        },
-    )
-    http2.max_inbound_frame_size = _FRAME
-    return http2
-
-
-def _headers(sent: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Return headers by their names; repeated ones joined with a comma."""
     found: dict[bytes, bytes] = {}
     for name, value in sent:

@@ -64,6 +64,11 @@ def status_of(reply: Reply) -> Metadata:
     return [(b"grpc-status", b"%d" % code), (b"grpc-message", _escaped(_text(reply.body)))]
 
 
+def is_fine(status: Metadata) -> bool:
+    """Return whether the end of a call tells of no error; only then is there a message."""
+    return status[0][1] == b"0"
+
+
 def _text(body: bytes) -> str:
     try:
         said = orjson.loads(body)
