@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -114,7 +114,9 @@ def get_service_output(
     return asked_later("getService", {"name": name, "project": project, "stack": stack}, FoundService, opts)
 
 
-def asked(function: str, given: Mapping[str, Any], kind: type[Found], opts: pulumi.InvokeOptions | None) -> Found:
+def asked(
+    function: str, given: Mapping[str, Any], kind: Callable[..., Found], opts: pulumi.InvokeOptions | None
+) -> Found:
     """Return what one of our functions says now."""
     answer = pulumi.runtime.invoke(token(function), _arguments(function, given), opts)
     if not answer.value:
@@ -125,7 +127,7 @@ def asked(function: str, given: Mapping[str, Any], kind: type[Found], opts: pulu
 
 
 def asked_later(
-    function: str, given: Mapping[str, Any], kind: type[Found], opts: pulumi.InvokeOutputOptions | None
+    function: str, given: Mapping[str, Any], kind: Callable[..., Found], opts: pulumi.InvokeOutputOptions | None
 ) -> pulumi.Output[Found]:
     """Return what one of our functions says when its arguments are known; unknown until then."""
     answer: pulumi.Output[Any] = pulumi.runtime.invoke_output(token(function), _arguments(function, given), opts)
@@ -137,7 +139,7 @@ def _arguments(function: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return wire_inputs(given, shape_of(_BY_NAME[function].inputs))
 
 
-def _found(function: str, answer: Any, kind: type[Found]) -> Found:
+def _found(function: str, answer: Any, kind: Callable[..., Found]) -> Found:
     values, problems = from_wire(_whole(answer), shape_of(_BY_NAME[function].outputs), opaque=lambda _value: False)
     if problems:
         raise ValueError(f"{function}: {'; '.join(map(str, problems))}")

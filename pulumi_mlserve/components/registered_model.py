@@ -150,3 +150,28 @@ class RegisteredModel(pulumi.ComponentResource):
         """Return what ``get`` does, of arguments that may be outputs and after what ``opts`` says to wait for."""
         given = {"name": name, "version": version, "digest": digest, "tags": tags, "properties": properties}
         return asked_later("getModel", given, FoundModel, opts)
+
+    @staticmethod
+    def list(
+        name: str | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        latest: bool = False,
+        opts: pulumi.InvokeOptions | None = None,
+    ) -> Sequence[FoundModel]:
+        """Return the versions that are in the store already, by name and number; none is no error.
+
+        Args:
+            name: The model's name; of all models by default.
+            tags: Tags that the versions carry, all of them.
+            properties: Properties that the versions have, all of them.
+            latest: Of each model the newest alone.
+            opts: The provider to ask, when it is not the default one.
+        """
+        given = {"name": name, "tags": tags, "properties": properties, "latest": latest}
+        return asked("listModels", given, _models, opts)
+
+
+def _models(models: Sequence[Mapping[str, Any]]) -> Sequence[FoundModel]:
+    return tuple(FoundModel(**model) for model in models)

@@ -26,7 +26,7 @@ class GetModelInputs(TypedDict, total=False):
     """Properties that the version has, all of them."""
 
 
-class GetModelOutputs(TypedDict, total=False):
+class StoredModel(TypedDict, total=False):
     """A version of a model."""
 
     name: Required[str]
@@ -101,6 +101,26 @@ class GetServiceOutputs(TypedDict, total=False):
     """What it is; may be empty."""
 
 
+class ListModelsInputs(TypedDict, total=False):
+    """Finds versions of models in the store: all that fit what is given."""
+
+    name: str
+    """The model's name; of all models by default."""
+    tags: Mapping[str, str]
+    """Tags that the versions carry, all of them."""
+    properties: Mapping[str, str]
+    """Properties that the versions have, all of them."""
+    latest: bool
+    """Whether to return the newest of each model alone; false by default."""
+
+
+class ListModelsOutputs(TypedDict, total=False):
+    """Versions of models."""
+
+    models: Required[Sequence[StoredModel]]
+    """The versions, by name and number; none is no error."""
+
+
 @dataclass(frozen=True)
 class FunctionDeclaration:
     """A function of ours.
@@ -117,6 +137,7 @@ class FunctionDeclaration:
 
 
 FUNCTIONS: Final[tuple[FunctionDeclaration, ...]] = (
-    FunctionDeclaration("getModel", GetModelInputs, GetModelOutputs),
+    FunctionDeclaration("getModel", GetModelInputs, StoredModel),
     FunctionDeclaration("getService", GetServiceInputs, GetServiceOutputs),
+    FunctionDeclaration("listModels", ListModelsInputs, ListModelsOutputs),
 )

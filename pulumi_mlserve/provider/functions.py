@@ -78,9 +78,24 @@ def get_service(given: Mapping[str, Any], settings: Mapping[str, str]) -> dict[s
     return _service(found[0])
 
 
+def list_models(given: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
+    """Return all versions of models that fit what is given.
+
+    Raises:
+        OperationError: The store could not be asked.
+    """
+    found = workplace(settings).models.list(
+        given.get("name"),
+        given.get("tags"),
+        properties=given.get("properties"),
+        latest=bool(given.get("latest")),
+    )
+    return {"models": [_model(version) for version in found]}
+
+
 ANSWERS: Final[Mapping[str, tuple[FunctionDeclaration, Answer]]] = {
     token(declaration.name): (declaration, answer)
-    for declaration, answer in zip(FUNCTIONS, (get_model, get_service), strict=True)
+    for declaration, answer in zip(FUNCTIONS, (get_model, get_service, list_models), strict=True)
 }
 
 

@@ -42,6 +42,7 @@ def schema(version: str, components: Iterable[tuple[type, type]]) -> dict[str, A
         resources[token(declaration.name)] = _resource(
             shape_of(declaration.inputs), shape_of(declaration.outputs), types, doc=shape_of(declaration.inputs).doc
         )
+    functions = {token(declaration.name): _function(declaration, types) for declaration in FUNCTIONS}
     return {
         "name": PACKAGE,
         "displayName": "mlserve",
@@ -54,7 +55,7 @@ def schema(version: str, components: Iterable[tuple[type, type]]) -> dict[str, A
         "provider": {"inputProperties": _SETTINGS},
         "types": dict(sorted(types.items())),
         "resources": dict(sorted(resources.items())),
-        "functions": {token(declaration.name): _function(declaration, types) for declaration in FUNCTIONS},
+        "functions": functions,
         "language": {"python": {"respectSchemaVersion": True}},
     }
 

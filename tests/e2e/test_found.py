@@ -12,6 +12,7 @@ newest = RegisteredModel.get("tiny", tags={{"stage": "live"}})
 service = get_service("first")
 later = get_service_output(pulumi.Output.from_input("second")).scoring_uri
 pulumi.export("model", {{"version": newest.version, "digest": newest.digest, "framework": newest.framework}})
+pulumi.export("all", [model.model_id for model in RegisteredModel.list(tags={{"stage": "live"}}, latest=True)])
 pulumi.export("service", {{"uri": service.scoring_uri, "model": service.models[0]["version"], "later": later}})
 ScoringImage("other", models=[newest], entry_script="score.py", source_directory="{source}")
 ScoringImage(
@@ -27,6 +28,8 @@ variables:
     fn::invoke: {function: mlserve:index:getModel, arguments: {name: tiny, version: 1}}
   service:
     fn::invoke: {function: mlserve:index:getService, arguments: {name: first}}
+  all:
+    fn::invoke: {function: mlserve:index:listModels, arguments: {name: tiny}, return: models}
 resources:
   other:
     type: mlserve:index:ScoringImage
@@ -34,6 +37,7 @@ resources:
 outputs:
   uri: ${service.scoringUri}
   version: ${model.version}
+  digest: ${all[0].digest}
 """
 
 
@@ -58,6 +62,7 @@ def test_another_stack_finds_models_and_services(made):
     said, resources = other.outputs(), stack.resources()
     model = resources["Model tiny"]["outputs"]
     assert {"version": 1, "digest": model["digest"], "framework": "Custom"} == said["model"]
+    assert ["tiny:1"] == said["all"]
     first, second = (resources[f"LocalProcess {name}"]["outputs"]["scoringUri"] for name in ("first", "second"))
     assert {"uri": first, "model": 1, "later": second} == said["service"]
     assert {} == other.preview().ok().changes
@@ -74,7 +79,8 @@ def test_a_program_in_yaml_finds_them(made):
     other.up().ok()
 
     first = stack.resources()["LocalProcess first"]["outputs"]["scoringUri"]
-    assert {"uri": first, "version": 1} == other.outputs()
+    digest = stack.resources()["Model tiny"]["outputs"]["digest"]
+    assert {"uri": first, "version": 1, "digest": digest} == other.outputs()
     other.destroy().ok()
 
 

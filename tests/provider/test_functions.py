@@ -16,7 +16,7 @@ from pulumi_mlserve.clients.models.object_json import StoreUnreachableError
 from pulumi_mlserve.clients.models.records import Records, ServiceRecord, UsedModel
 from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.problems import InvalidInputError
-from pulumi_mlserve.provider.functions import ANSWERS, get_model, get_service
+from pulumi_mlserve.provider.functions import ANSWERS, get_model, get_service, list_models
 from pulumi_mlserve.provider.main import handlers
 from pulumi_mlserve.provider.server import Servicer
 from pulumi_mlserve.provider.values import UNKNOWN, decode, encode
@@ -100,6 +100,24 @@ def test_what_is_not_there_is_told_at_its_argument(store, given, path, told):
 
     assert path == problem.path
     assert told in problem.message
+
+
+@pytest.mark.parametrize(
+    ("given", "versions"),
+    [
+        ({}, [1, 3]),
+        ({"name": "ridge", "latest": True}, [3]),
+        ({"tags": {"area": "shop"}}, [1]),
+        ({"properties": {"run": "3"}}, [3]),
+        ({"name": "rigde"}, []),
+    ],
+)
+def test_all_versions_that_fit_are_listed(store, given, versions):
+    """None is an answer, too."""
+    found = list_models(given, store)["models"]
+
+    assert versions == [model["version"] for model in found]
+    assert all(model == get_model({"name": "ridge", "version": model["version"]}, store) for model in found)
 
 
 def test_a_service_is_found_by_name_and_stack(store):

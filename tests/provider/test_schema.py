@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from pulumi_mlserve.clients.plugin_cache import plugin_version
 from pulumi_mlserve.provider.main import SCHEMA_FILE, handlers, package_schema
@@ -48,3 +49,11 @@ def test_one_version_everywhere():
     committed = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 
     assert [plugin_version()] * 2 == [plugin["version"], committed["version"]]
+
+
+def test_every_type_that_is_named_is_there():
+    """A reference that leads nowhere is taken for anything, and its properties cannot be reached."""
+    schema = json.loads(package_schema())
+    named = set(re.findall(r'"#/types/([^"]+)"', json.dumps(schema)))
+
+    assert named <= schema["types"].keys()
