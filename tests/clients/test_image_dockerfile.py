@@ -196,3 +196,15 @@ def test_an_image_whose_wheels_nobody_knows_can_be_made_from_its_files(shop, mon
     assert "copy its packages with --packages copied, or build it again" in capsys.readouterr().err
     assert main(["dockerfile", f"older@{other.digest}", "--base", BASE, "--packages", "copied"]) == 0
     assert "COPY site-packages/ /opt/mlserve/site-packages/" in capsys.readouterr().out
+
+
+def test_an_image_stands_on_its_own_base_by_digest(tmp_path, monkeypatch, capsys):
+    """As the image itself does; its Python is the one that is called."""
+    shop, base = Workshop(tmp_path / "shop"), base_image()
+    shop.build(name="based", base=base.base.digest, content={"base": base, "lock": "tiny==1 --hash=sha256:0\n"})
+    monkeypatch.setenv("MLSERVE_IMAGES", str(shop.folder / "images"))
+
+    assert main(["dockerfile", "based"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"FROM {base.base.name}@{base.base.digest} AS base" in lines
+    assert any(line.startswith(f"RUN {base.base.python} -m venv") for line in lines)

@@ -126,3 +126,11 @@ def test_relative_folders_of_wheels_are_those_of_whoever_calls(tmp_path, monkeyp
     assert settings(tmp_path, UV_FIND_LINKS="wheels,https://c.example/links") == {
         "UV_FIND_LINKS": f"{tmp_path}/wheels,https://c.example/links"
     }
+
+
+@pytest.mark.parametrize(("provider", "told"), [("subprocess", True), ("import", True), ("disabled", False)])
+def test_pips_keyring_is_uvs(tmp_path, provider, told):
+    """The one form of it that uv has."""
+    found = settings(tmp_path, PIP_KEYRING_PROVIDER=provider)
+
+    assert found == ({"UV_KEYRING_PROVIDER": "subprocess"} if told else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,37 @@ def test_a_refused_password_is_told_without_it(index, kind):
 
     assert "the package index refuses this machine" in str(caught.value)
     assert [word for word in ("wrong-one", USER, index) if word in str(caught.value)] == []
+
+
+def keyring(monkeypatch):
+    """Put a keyring on PATH that knows the password, as uv calls it."""
+    program = Path("bin/keyring")
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\ntest "$1" = get && test "$3" = {USER} && echo {SECRET}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent.absolute()}:{os.environ['PATH']}")
+    monkeypatch.setenv("UV_KEYRING_PROVIDER", "subprocess")
+    return f"{USER}@"
+
+
+@pytest.mark.parametrize("way", ["UV_DEFAULT_INDEX", "UV_INDEX", "PIP_INDEX_URL", "keyring", "named"])
+def test_this_machines_settings_give_the_password(index, monkeypatch, way):
+    """Whichever of uv's or pip's own ways it is."""
+
+    def plain(_url):
+        return "requirements_file", "requirements.txt", "alpha\n"
+
+    user = keyring(monkeypatch) if way == "keyring" else "" if way == "named" else f"{USER}:{SECRET}@"
+    name = {"keyring": "UV_DEFAULT_INDEX", "named": "UV_INDEX"}.get(way, way)
+    monkeypatch.setenv(name, f"{'team=' if way == 'named' else ''}http://{user}{index}/simple")
+    if way == "named":
+        monkeypatch.setenv("UV_INDEX_TEAM_USERNAME", USER)
+        monkeypatch.setenv("UV_INDEX_TEAM_PASSWORD", SECRET)
+    spec, lock, folder = resolved(plain, "")
+
+    assert (folder / "alpha.py").exists()
+    assert [word for word in (SECRET, index) if word in f"{spec!r}{lock!r}{lock.text}"] == []
+    assert traces(SECRET, index) == []
 
 
 def test_a_further_index_that_refuses_is_told_and_not_passed_over(index, monkeypatch):
