@@ -132,6 +132,7 @@ def plain_image(image: BuiltImage, words: ImageWords, users: Iterable[str]) -> d
         "name": image.name,
         "digest": image.digest,
         "reference": image.reference,
+        "origin": image.origin,
         "recipe": image.recipe,
         "python": image.python,
         "platform": image.platform,

@@ -51,7 +51,9 @@ def test_an_image_goes_to_a_registry_and_to_another_machine(capsys, built, real,
     status, out, _ = run(capsys, "images", "pull", f"{real.host}/team/app:1")
     assert (0, reference) == (status, out.splitlines()[-1])
     assert "diabetes" in run(capsys, "images", "list")[1]
-    assert "pulled by hand" in run(capsys, "images", "show", "diabetes")[1]
+    shown = run(capsys, "images", "show", "diabetes")[1]
+    assert "pulled by hand" in shown
+    assert reference.partition("@")[0] in shown
     assert 0 == run(capsys, "images", "export", "diabetes", str(tmp_path / "layout"))[0]
     status, out, _ = run(capsys, "images", "release", "diabetes", "--yes")
     assert (0, True) == (status, "its bytes are deleted" in out)

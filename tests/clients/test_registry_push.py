@@ -316,3 +316,52 @@ def test_a_blob_that_is_not_there_is_told(real):
     missing = Descriptor("x", "sha256:" + "0" * 64, 5)
     with client(attempts=1) as ours, pytest.raises(NotThereError, match="BLOB_UNKNOWN"):
         list(ours.blob(at(real, "a/back"), missing))
+
+
+def test_a_tag_is_taken_away_from_an_image_that_stays(real):
+    """Whatever the registry thinks of deleting tags; the other tags mean what they meant."""
+    _, manifest, blobs = _image(b"tags")
+    with client() as ours:
+        image = ours.push(at(real, "a/tags:one"), manifest, MANIFEST_TYPE, blobs, tags=["two", "three"]).reference
+        assert ["one", "three", "two"] == sorted(ours.tags(image))
+        ours.untag(at(real, "a/tags:two"))
+
+        assert ["one", "three"] == sorted(ours.tags(image))
+        assert image == ours.resolve(at(real, "a/tags:one"))
+        assert [] == ours.tags(at(real, "a/nothing"))
+
+
+def test_a_tag_keeps_its_meaning_where_nothing_may_be_deleted(tmp_path):
+    """Rather than mean nothing."""
+    _, manifest, blobs = _image(b"kept")
+    with registry(tmp_path, delete=False) as own, client() as ours:
+        image = ours.push(at(own, "a/kept:one"), manifest, MANIFEST_TYPE, blobs).reference
+        with pytest.raises(RegistryError, match="does not allow to delete"):
+            ours.untag(at(own, "a/kept:one"))
+
+        assert image == ours.resolve(at(own, "a/kept:one"))
+
+
+def test_many_tags_are_listed_page_by_page(real):
+    """A registry gives as many at a time as it likes."""
+    _, manifest, blobs = _image(b"pages")
+    names = [f"t{number}" for number in range(5)]
+    link = {"Link": '</v2/a/pages/tags/list?n=1000&last=t2>; rel="next"'}
+    with client() as ours, proxied(real) as proxy:
+        ours.push(at(proxy, "a/pages"), manifest, MANIFEST_TYPE, blobs, tags=names)
+        proxy.fault("GET", "tags/list", headers=link)
+
+        # This registry gives all of them on each page.
+        assert sorted([*names, *names]) == sorted(ours.tags(at(proxy, "a/pages")))
+        assert 2 == proxy.count("GET", "tags/list")
+
+
+def test_only_missing_blobs_are_named(real):
+    """One question each, side by side."""
+    _, manifest, blobs = _image(b"some")
+    gone = "sha256:" + "9" * 64
+    with client() as ours:
+        image = ours.push(at(real, "a/some:1"), manifest, MANIFEST_TYPE, blobs).reference
+
+        assert {gone} == ours.missing(image, [*(blob.digest for blob in blobs), gone])
+        assert frozenset() == ours.missing(image, [])

@@ -96,5 +96,7 @@ class RepositoryTags:
         }
         content = canonical(document).encode()
         target = Reference(self._repository.registry, self._repository.repository)
-        made = ImagePush(self._session, self._around, target, content, MANIFEST_TYPE, (tag,)).run([empty])
-        delete(made.reference)
+        # Without the tag first: where nothing may be deleted, the tag keeps its meaning.
+        for tags in ((), (tag,)):
+            made = ImagePush(self._session, self._around, target, content, MANIFEST_TYPE, tags).run([empty])
+            delete(made.reference)
