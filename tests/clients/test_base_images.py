@@ -306,6 +306,16 @@ def test_names_of_any_kind_of_tar_are_read(tmp_path):
     shutil.rmtree(tmp_path / "root")
 
 
+def test_who_may_enter_a_folder_is_read(tmp_path):
+    """Of those near the root."""
+    for name, mode in (("root", 0o700), ("opt", 0o755), ("opt/conda", 0o750), ("opt/conda/bin", 0o700)):
+        (tmp_path / "x" / name).mkdir(parents=True, mode=0o755)
+        (tmp_path / "x" / name).chmod(mode)
+    made = subprocess.run(["tar", "-C", tmp_path / "x", "-c", "."], stdout=subprocess.PIPE, check=True).stdout
+
+    assert {"root": False, "opt": True, "opt/conda": False} == look_through(iter([made]), TAR_TYPE).folders
+
+
 def test_a_bomb_fills_no_memory():
     """A small blob that unpacks to much is passed piece by piece."""
     import zlib  # noqa: PLC0415  for this test alone

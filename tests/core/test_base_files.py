@@ -124,6 +124,21 @@ def test_a_python_without_its_standard_library_is_told():
     assert [True] == [python.complete for python in of(DEBIAN).pythons]
 
 
+def test_a_python_that_only_root_may_run_is_told():
+    """As those that uv and pyenv put into root's home, with a virtual environment elsewhere; one for all is better."""
+    home = "root/.local/share/uv/python/cpython-3.11.9"
+    uv = LayerFinding(
+        files={f"{home}/bin/python3.11": Probe("amd64", "", "3.11.9"), **standard(home, "3.11")},
+        links={"app/.venv/bin/python": f"/{home}/bin/python3.11"},
+        folders={"root": False, "app": True},
+    )
+    found = of(uv, env=["PATH=/app/.venv/bin"])
+
+    assert ("/app/.venv/bin/python", "root") == (found.pythons[0].path, found.pythons[0].closed)
+    assert "/usr/bin/python3.11" == of(uv, DEBIAN, env=["PATH=/app/.venv/bin:/usr/bin"]).python("3.11").path
+    assert "" == of(uv, LayerFinding(folders={"root": True})).pythons[0].closed
+
+
 def test_musl_is_told_by_the_loader():
     """An image may have both C libraries; the program says which it stands on."""
     alpine = LayerFinding(

@@ -47,6 +47,10 @@ def test_what_fits_is_not_complained_of():
             replace(SYSTEM, pythons=(replace(PYTHON, machine="arm64"),)),
             "its Python is for arm64, and the image for linux/",
         ),
+        (
+            replace(SYSTEM, pythons=(replace(PYTHON, closed="root"),)),
+            "lies in /root, which only root may enter, and the",
+        ),
         (replace(SYSTEM, glibc="2.23"), "has glibc 2.23, and wheels need a newer one: numpy (2.27); give a newer base"),
         (
             replace(SYSTEM, glibc="", musl=True, pythons=(replace(PYTHON, musl=True),)),

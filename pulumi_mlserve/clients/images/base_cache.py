@@ -21,7 +21,7 @@ from pulumi_mlserve.core.images.layers import canonical
 from pulumi_mlserve.core.images.reference import is_digest
 from pulumi_mlserve.core.problems import OperationError
 
-_FORM: Final = 2
+_FORM: Final = 3
 """What is looked for in a layer; a change needs a new number."""
 
 
@@ -56,7 +56,8 @@ class BaseCache:
             if found["form"] != _FORM:
                 return None
             files = {str(path): Probe(**probe) for path, probe in found["files"].items()}
-            return LayerFinding(files, dict(found["links"]), list(found["hidden"]), list(found["emptied"]))
+            folders = {str(path): bool(is_open) for path, is_open in found["folders"].items()}
+            return LayerFinding(files, dict(found["links"]), list(found["hidden"]), list(found["emptied"]), folders)
         except (KeyError, TypeError, AttributeError):
             return None
 

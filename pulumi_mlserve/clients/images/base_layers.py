@@ -19,6 +19,7 @@ from pulumi_mlserve.core.images.base_files import (
     folder_of_ours,
     is_probed,
     is_wanted_file,
+    is_wanted_folder,
     is_wanted_link,
 )
 from pulumi_mlserve.core.problems import OperationError
@@ -28,6 +29,7 @@ PACKED: Final = ("+gzip", ".gzip")
 
 _PIECE: Final = 1 << 18
 _HEAD: Final = 4096
+_ENTER: Final = 0o001  # whoever it is
 _MOST_PROBED: Final = 64 * 1024 * 1024
 _KEPT: Final = 256  # what a search keeps of the piece before, since a match may lie across two
 _LOADER: Final = re.compile(rb"/[\w./-]{0,100}/(?:ld-linux[\w-]*|ld-musl-[\w-]+|ld64|ld)\.so\.\d")
@@ -76,7 +78,9 @@ def _note(tar: tarfile.TarFile, member: tarfile.TarInfo, finding: LayerFinding) 
     path = posixpath.normpath(member.name).lstrip("/")
     if path in {"", "."} or path.startswith("..") or finding.hide(path):
         return
-    if member.issym() and is_wanted_link(path):
+    if member.isdir() and is_wanted_folder(path):
+        finding.folders[path] = bool(member.mode & _ENTER)
+    elif member.issym() and is_wanted_link(path):
         finding.links[path] = member.linkname
     elif member.islnk() and (is_wanted_file(path) or is_wanted_link(path)):
         finding.links[path] = "/" + posixpath.normpath(member.linkname).lstrip("/")

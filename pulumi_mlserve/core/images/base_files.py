@@ -58,17 +58,19 @@ class LayerFinding:
         links: Symbolic and hard links with their targets; those of hard links are absolute.
         hidden: What it takes away of the layers below.
         emptied: Folders of which nothing of the layers below is left.
+        folders: Folders near the root, and whether everybody may enter them.
     """
 
     files: dict[str, Probe] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     hidden: list[str] = field(default_factory=list)
     emptied: list[str] = field(default_factory=list)
+    folders: dict[str, bool] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """How much was found."""
-        return len(self.files) + len(self.links) + len(self.hidden) + len(self.emptied)
+        return len(self.files) + len(self.links) + len(self.hidden) + len(self.emptied) + len(self.folders)
 
     def hide(self, path: str) -> bool:
         """Note a path that takes something away; False for any other path."""
@@ -120,12 +122,24 @@ def is_wanted_link(path: str) -> bool:
     )
 
 
+def is_wanted_folder(path: str) -> bool:
+    """Tell whether who may enter a folder decides on whole systems, as with ``/root`` or ``/opt/conda``."""
+    return path.count("/") < _SHALLOW
+
+
 @dataclass(frozen=True)
 class BaseFiles:
     """What of an image's files is seen when all its layers lie over each other."""
 
     files: Mapping[str, Probe]
     links: Mapping[str, str]
+    folders: Mapping[str, bool] = field(default_factory=dict)
+
+    def closed(self, path: str) -> str | None:
+        """Return the folder above a path that not everybody may enter; None where nothing is known to be in the way."""
+        parts = path.split("/")
+        above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+        return next((folder for folder in above if self.folders.get(folder) is False), None)
 
     def resolve(self, path: str) -> str:
         """Return where a path leads to once all links are followed; a loop leads nowhere."""
@@ -140,7 +154,9 @@ def merged(layers: Iterable[LayerFinding]) -> BaseFiles:
     """Return what is seen of layers, given from the bottom up."""
     files: dict[str, Probe] = {}
     links: dict[str, str] = {}
+    folders: dict[str, bool] = {}
     for layer in layers:
+        folders |= layer.folders
         for folder in layer.emptied:
             _remove(files, links, folder, itself=False)
         for path in layer.hidden:
@@ -153,7 +169,7 @@ def merged(layers: Iterable[LayerFinding]) -> BaseFiles:
             place = _at(path, links)
             links.pop(place, None)
             files[place] = probe
-    return BaseFiles(files, links)
+    return BaseFiles(files, links, folders)
 
 
 def _is_library(path: str) -> bool:

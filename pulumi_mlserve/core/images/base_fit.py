@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.core.environments.wheel_floors import SUPPORTED_PYTHONS
 from pulumi_mlserve.core.images.base_system import BaseSystem, Interpreter, Load, numbers
+from pulumi_mlserve.core.images.oci import USER
 from pulumi_mlserve.core.problems import Problem
 
 _PLATFORM: Final = re.compile(r"(?:manylinux_(2)_(\d+)|(manylinux1|manylinux2010|manylinux2014))_\w+")
@@ -43,6 +44,11 @@ def fit_problems(system: BaseSystem, load: Load) -> list[Problem]:
         texts.append(
             f"{load.base}: its Python {found.version}, {found.path}, lacks parts of the standard library (http, "
             "asyncio); give a base with a whole Python, such as Debian's python3 in place of python3-minimal"
+        )
+    elif found is not None and found.closed:
+        texts.append(
+            f"{load.base}: its Python {found.version}, {found.path}, lies in /{found.closed}, which only root may "
+            f"enter, and the image runs as user {USER}; install Python elsewhere, or open that folder to all"
         )
     elif found is not None and found.machine not in {"", load.platform.split("/")[1]}:
         texts.append(

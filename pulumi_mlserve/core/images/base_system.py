@@ -32,6 +32,7 @@ class Interpreter:
         musl: Whether it stands on musl rather than on glibc.
         machine: The processor it is for; empty where that is not known.
         complete: Whether its standard library is there, which small variants of distributions leave out.
+        closed: The folder in which it lies and which only root may enter; empty where there is none.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Interpreter:
     musl: bool = False
     machine: str = ""
     complete: bool = True
+    closed: str = ""
 
     @property
     def minor(self) -> str:
@@ -102,9 +104,10 @@ class BaseSystem:
     packages: frozenset[str] = frozenset()
 
     def python(self, minor: str) -> Interpreter | None:
-        """Return the first Python of a minor version, one with its standard library if there is one."""
+        """Return the first Python of a minor version, one that is whole and that everybody may run if there is one."""
         fitting = [python for python in self.pythons if python.minor == minor]
-        return next((python for python in fitting if python.complete), fitting[0] if fitting else None)
+        good = (python for python in fitting if python.complete and not python.closed)
+        return next(good, fitting[0] if fitting else None)
 
 
 def system_of(files: BaseFiles, env: Sequence[str], unread: Sequence[str] = ()) -> BaseSystem:
@@ -177,6 +180,7 @@ def _interpreter(files: BaseFiles, name: str, called: str) -> Interpreter | None
         musl="ld-musl" in probe.loader,
         machine=probe.machine,
         complete=_is_complete(files, minor),
+        closed=files.closed(target) or files.closed(name) or "",
     )
 
 
