@@ -18,6 +18,7 @@ from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.listener import Server
 from mlserve_scoring.transport.message import Reply
 from scoring_kit import JSON_HEADERS, read_all, read_reply, write_image
+from wire_kit import Open, Wire
 
 SCRIPT = """
     import json, os, time
@@ -201,6 +202,30 @@ def test_requests_of_who_reads_nothing_are_not_all_answered(size, most):
     connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000)
 
     assert most == len(answered)
+
+
+def test_a_large_body_takes_its_room_also_behind_a_head_that_came_before():
+    """Else a thousand of them could wait beside those that are counted."""
+    asked = []
+
+    class Keeping:
+        screen = staticmethod(lambda request: None)
+        express = staticmethod(lambda request: None)
+        finish = staticmethod(lambda reply, request: reply)
+
+        def answer(self, request, send):
+            asked.append(request)
+            send(Reply(200, b"fine"))
+
+    async def fed():
+        connection = Connection(Keeping(), Open(), limits=Limits(), heads={})
+        connection.connection_made(Wire(asyncio.get_running_loop()))
+        for size in (100, 100, 70_000, 70_000):
+            connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+
+    asyncio.run(fed())
+
+    assert [False, False, True, True] == [request.hold is not None for request in asked]
 
 
 def test_a_slow_reader_that_goes_on_reading_gets_everything(strict):

@@ -27,7 +27,7 @@ Done = Callable[[object], None]
 _log = logging.getLogger("mlserve.script")
 _PATIENCE_S: Final = 5.0
 MOST_LOST: Final = 8
-_TELL_S: Final = 0.002  # while calls wait, those that end are told together: the loop takes a processor from the runs
+_TELL_S: Final = 0.002  # while enough calls wait, those that end are told together: the loop takes time from the runs
 _LOOK_S: Final = 0.005
 _LEAST_SWEEP: Final = 0.005
 _MOST_SWEEP: Final = 0.1
@@ -131,7 +131,7 @@ class Lanes:
             lost = job.lost
             del job  # nothing of a request outlives its answer
             now = time.monotonic()
-            if now - self._told > _TELL_S or self._jobs.empty():
+            if now - self._told > _TELL_S or self._jobs.qsize() < self._count:  # soon a thread has nothing to do
                 self._told = now
                 try:
                     self._loop.call_soon_threadsafe(self._finish)

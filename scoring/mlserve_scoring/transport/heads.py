@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mlserve_scoring.transport.room import LARGE
+
 if TYPE_CHECKING:
     from mlserve_scoring.transport.express import Express
     from mlserve_scoring.transport.message import Request
@@ -55,8 +57,10 @@ def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool, expre
         return  # a line that ends in another way may have ended the head before
     if not _UNUSUAL.isdisjoint(headers):
         return
+    length = int(headers.get(b"content-length", b"0"))
+    if length > LARGE:
+        return  # its room is taken while it is read
     if len(heads) >= _MOST:
         heads.clear()
     express = None if legacy else express  # such a client is told each time that the connection stays
-    length = int(headers.get(b"content-length", b"0"))
     heads[text] = Head(request.method, request.path, request.query, headers, length, legacy, express)
