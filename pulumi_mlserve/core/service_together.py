@@ -14,7 +14,7 @@ from mlserve_scoring.setting_rules import (
     is_object_store,
     telemetry_problems,
 )
-from mlserve_scoring.settings import options_problem
+from mlserve_scoring.settings import ONNX_PROVIDERS, options_problem
 from pydantic import ValidationError
 
 from pulumi_mlserve.core.problems import Problem
@@ -68,7 +68,7 @@ def check_together(given: Mapping[str, Any], later: Collection[str] = ()) -> lis
         problems.append(Problem("grpc_port", f"is the port of HTTP, got {given['grpc_port']!r}; choose another"))
     options, providers = given.get("onnx_provider_options"), given.get("onnx_providers", ["cpu"])
     if isinstance(options, Mapping) and isinstance(providers, (list, tuple)) and "onnx_providers" not in later:
-        problem = options_problem(options, providers)
+        problem = options_problem([name for name in options if name in ONNX_PROVIDERS], providers)
         problems += [Problem("onnx_provider_options", problem)] if problem else []
     return [*problems, *_features(given)]
 

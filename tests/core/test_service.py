@@ -253,6 +253,7 @@ def test_v1s_switch_alone_collects_as_v1_did():
         ({"onnx_providers": []}, {"onnx_providers"}),
         ({"onnx_providers": ["cpu", "cuda"]}, {"onnx_providers"}),
         ({"onnx_provider_options": {"cuda": {"a": "b"}}}, {"onnx_provider_options"}),
+        ({"onnx_provider_options": {"gpu": {"a": "b"}}}, {"onnx_provider_options.gpu"}),
         ({"onnx_provider_options": {"cpu": {"a": 1}}}, {"onnx_provider_options.cpu.a"}),
         ({"onnx_providers": ["cpu", "CUDAExecutionProvider"]}, {"onnx_providers[1]"}),
         (
