@@ -11,6 +11,26 @@ from scoring_client import ask
 
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
 
+YAML = """
+name: declared
+runtime: yaml
+resources:
+  pulled:
+    type: mlserve:PulledImage
+    properties:
+      reference: REFERENCE
+  service:
+    type: mlserve:LocalService
+    properties:
+      image:
+        name: ${pulled.name}
+        digest: ${pulled.digest}
+        reference: ${pulled.reference}
+        models: ${pulled.models}
+outputs:
+  uri: ${service.scoringUri}
+"""
+
 
 @pytest.fixture
 def real(tmp_path):
@@ -100,6 +120,12 @@ def test_a_service_runs_an_image_that_another_machine_pushed(real, workspace, wo
     assert "samples" in outputs["contract"]
     assert "tiny:1" in other.run("mlserve", "services", "list").ok().output
     user.pulumi("preview", "--expect-no-changes").ok()
+    declared = other.folder / "yaml"
+    declared.mkdir()
+    (declared / "Pulumi.yaml").write_text(YAML.replace("REFERENCE", reference), encoding="utf-8")
+    same = other.stack(declared)
+    same.up().ok()
+    assert [6.0] == ask(same.outputs()["uri"], {"data": [[1.0, 2.0]]}).body
     manifest, blobs = image_of(Pattern(1000, b"foreign").source())
     with client() as ours:
         foreign = ours.push(at(real, "foreign:1"), manifest, MANIFEST_TYPE, blobs).reference
