@@ -40,7 +40,8 @@ class ScoringImageArgs(TypedDict, total=False):
     python_version: pulumi.Input[str]
     """The Python version inside, such as ``3.11``; by default the environment file's, else 3.11."""
     platform: pulumi.Input[str]
-    """Where it will run, such as ``linux/amd64`` or ``linux/arm64``; by default this machine's, kept from then on."""
+    """Where it will run, such as ``linux/arm64``; by default ``linux/amd64`` for an image with a registry or a base,
+    else this machine's platform, and kept from then on."""
     environment_variables: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """Variables the entry script sees; none by default."""
     samples: pulumi.Input[Sequence[Any]]

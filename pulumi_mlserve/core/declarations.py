@@ -185,7 +185,8 @@ class ImageInputs(TypedDict, total=False):
     python_version: str
     """The Python version inside, such as ``3.11``; by default the environment file's, else 3.11."""
     platform: str
-    """Where it will run, such as ``linux/amd64`` or ``linux/arm64``; by default this machine's, kept from then on."""
+    """Where it will run, such as ``linux/arm64``; by default ``linux/amd64`` for an image with a registry or a base,
+    else this machine's platform, and kept from then on."""
     environment_variables: Mapping[str, str]
     """Variables the entry script sees."""
     samples: Sequence[Any]

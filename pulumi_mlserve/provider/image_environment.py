@@ -22,7 +22,9 @@ from pulumi_mlserve.core.environments.environment import (
     with_runtime,
 )
 from pulumi_mlserve.core.environments.locks import made_for
+from pulumi_mlserve.core.images.base_image import SCRATCH
 from pulumi_mlserve.core.images.cuda import for_gpu
+from pulumi_mlserve.core.images.platforms import CONTAINERS, PLATFORMS
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.workplace import workplace
@@ -57,12 +59,18 @@ def has_committed_lock(call: Call) -> bool:
 
 
 def platform_of(call: Call) -> str:
-    """Return for which platform an image is made: the given one, the last one, else this machine's."""
+    """Return for which platform an image is made: the given one, the last one, else that of where it will run.
+
+    Containers run on Linux, mostly on amd64; an image that stays here is run by this machine.
+    """
     if call.news.get("platform"):
         return str(call.news["platform"])
     # A reviewer's machine of another kind sees the image as it is, not as it would be made there.
     last = None if call.olds.get("platform") else made_for(str(call.olds.get("lock") or ""))
-    return last[1] if last else default_platform()
+    if last:
+        return last[1]
+    leaves = call.news.get("registry") or call.news.get("base_image") not in {None, SCRATCH}
+    return CONTAINERS if leaves else default_platform()
 
 
 def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
@@ -92,6 +100,10 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
             call.info(note)
         if committed is not None and file is not None and not committed.is_fresh(own, platform):
             call.info(f"{committed.name}: {file.name} was changed since; run `mlserve lock {file.path}`")
+        if committed is None and file is not None:
+            for other in filter(None, map(file.lock, PLATFORMS)):
+                again = f"run `mlserve lock {file.path} --platform {platform}`"
+                call.info(f"{other.name}: is not for {platform}, for which this image is made; {again}")
     resolver = workplace(call.settings).resolver
     moving = ("*",) if "lock" in inputs.get("upgrade", ()) else ()
     try:

@@ -14,13 +14,14 @@ from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers import image
 from pulumi_mlserve.provider.handlers.image import ImageHandler
 from pulumi_mlserve.provider.image_changes import say_what_changes, say_what_is_newer
-from pulumi_mlserve.provider.image_environment import has_committed_lock, read_environment
+from pulumi_mlserve.provider.image_environment import has_committed_lock, platform_of, read_environment
 from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.image_trial import try_image
 from pulumi_mlserve.provider.service_surroundings import surroundings_problems
 from pulumi_mlserve.provider.values import UNKNOWN
 
 URN = "urn:pulumi:dev::shop::mlserve:index:ScoringImage$mlserve:index:Image::price"
+SOME = "sha256:" + "0" * 64
 SAMPLE = {"input": [1], "output": [2]}
 DECORATED = "from inference_schema.schema_decorators import input_schema{}\ndef init(): ...\n{}\ndef run(data): ...\n"
 
@@ -179,6 +180,43 @@ def test_without_stand_ins_the_real_packages_are_asked_for(resolver, source, sta
     assert real == any(text.startswith("azureml-defaults") for text in asked.spec.requirements)
     assert ({"MLSERVE_REAL_PACKAGES": "1"} if real else {}) == asked.spec.variables
     assert real != any("stand-ins" in line for line in heard.lines)
+
+
+@pytest.mark.parametrize(
+    ("news", "olds", "expected"),
+    [
+        ({}, {}, "darwin/arm64"),
+        ({"registry": "r.example/ml"}, {}, "linux/amd64"),
+        ({"base_image": "python:3.11"}, {}, "linux/amd64"),
+        ({"base_image": "scratch"}, {}, "darwin/arm64"),
+        ({"platform": "linux/arm64", "registry": "r.example/ml"}, {}, "linux/arm64"),
+        (
+            {"registry": "r.example/ml"},
+            {"lock": "# made for Python 3.11 on linux/arm64 from sha256:" + "0" * 64},
+            "linux/arm64",
+        ),
+    ],
+)
+def test_a_platform_follows_from_where_an_image_runs(monkeypatch, news, olds, expected):
+    """And stays, whatever machine looks at it."""
+    monkeypatch.setattr(image_environment, "default_platform", lambda: "darwin/arm64")
+
+    assert platform_of(Call(URN, news=news, olds=olds)) == expected
+
+
+def test_a_lock_for_another_platform_is_told(resolver, tmp_path):
+    """With the command that makes the one for this."""
+    resolver(Remembering())
+    (tmp_path / "r.txt").write_text("numpy\n")
+    (tmp_path / "r.darwin-arm64.lock").write_text("# by mlserve lock r.txt\n")
+    heard = Heard()
+    news = {"requirements_file": str(tmp_path / "r.txt"), "platform": "linux/amd64"}
+    read_environment(Call(URN, news=news, say=heard), news)
+
+    (line,) = heard.lines
+    assert line.startswith(
+        "info: r.darwin-arm64.lock: is not for linux/amd64, for which this image is made; run `mlserve"
+    )
 
 
 def test_what_the_base_brings_is_not_looked_for_and_not_tried(source):
