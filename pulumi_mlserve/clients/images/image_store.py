@@ -7,7 +7,6 @@ moment its record is written, which is last; whatever a run that died left behin
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,15 +14,16 @@ from pulumi_mlserve.clients.images.base_blobs import bring_base
 from pulumi_mlserve.clients.images.forecast import LayerForecast, forecast_layers
 from pulumi_mlserve.clients.images.image_blobs import ImageBlobs, image_blobs
 from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
+from pulumi_mlserve.clients.images.image_damage import image_damage
 from pulumi_mlserve.clients.images.image_export import ImageExport
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
 from pulumi_mlserve.clients.images.image_pull import ImagePull, ToldImage
 from pulumi_mlserve.clients.images.image_records import ImageRecords, ImageWords
-from pulumi_mlserve.clients.images.image_sbom import sbom_blobs, sbom_of
+from pulumi_mlserve.clients.images.image_sbom import sbom_of
 from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
 from pulumi_mlserve.clients.images.rootfs import Unpacker, model_folder
 from pulumi_mlserve.clients.images.unused_bytes import collect
-from pulumi_mlserve.core.images.oci import TAR_TYPE, digest_of
+from pulumi_mlserve.core.images.oci import TAR_TYPE
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -259,16 +259,7 @@ class ImageStore:
             OperationError: There is no such image.
         """
         with self._shared():
-            image = self._image(digest)
-            problems = []
-            documents = [("manifest", image.digest), ("config", image.config_digest)]
-            documents += [("list of what is inside", blob) for blob in sbom_blobs(self._places, image)]
-            for what, blob in documents:
-                path = self._places.blob(blob)
-                if not path.is_file() or digest_of(path.read_bytes()) != blob:
-                    problems.append(f"{what}: missing or changed, {path}")
-            problems += [text for layer in image.layers if (text := self._wrong(image, layer))]
-            return tuple(problems or self._unpacker.differences(image))
+            return image_damage(self._image(digest), self._places, self._layers, self._unpacker)
 
     def manifest(self, digest: str) -> bytes:
         """Return an image's OCI manifest.
@@ -364,13 +355,3 @@ class ImageStore:
                 " builds it, or set MLSERVE_IMAGES to the folder that has it"
             )
         return image
-
-    def _wrong(self, image: BuiltImage, layer: ImageLayer) -> str | None:
-        found = hashlib.sha256()
-        try:
-            for piece in self.layer_bytes(image.digest, layer):
-                found.update(piece)
-        except (OSError, OperationError) as error:
-            return f"{layer.name}: {error}"
-        digest = "sha256:" + found.hexdigest()
-        return None if digest == layer.digest else f"{layer.name}: changed, its hash is now {digest}"
