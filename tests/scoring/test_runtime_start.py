@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import email.utils
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.models.model_scorer import ModelScorer
 from mlserve_scoring.transport import message
 from scoring_kit import runtime_environment
 
@@ -42,3 +46,24 @@ def test_dates_are_those_of_the_standard(seconds, monkeypatch):
     moment = dt.datetime.fromtimestamp(seconds, dt.timezone.utc)
 
     assert f"date: {email.utils.format_datetime(moment, usegmt=True)}\r\n".encode() in sent
+
+
+def test_a_scorer_that_is_closed_first_proves_nothing_any_more():
+    """Whether requests may share runs is found out a moment after the start."""
+
+    async def closed():
+        scorer = ModelScorer(Refusing(), asyncio.get_running_loop())
+        proof = scorer.find_out_sharing({"x": np.zeros((1, 2), np.float32)})
+        scorer.close()
+        await asyncio.wait([proof])
+        return proof.cancelled()
+
+    assert asyncio.run(closed())
+
+
+class Refusing:
+    """A model that must not run."""
+
+    inputs = (Port("x", "float32", (None, 2)),)
+    outputs = ()
+    sample = None

@@ -155,6 +155,8 @@ class ModelScorer:
 
     def close(self) -> None:
         """Stop the threads."""
+        if self._proof is not None:
+            self._proof.cancel()
         for lanes in self._threads:
             lanes.close()
 
