@@ -94,7 +94,7 @@ def test_builds_and_removals_at_once_do_not_hurt_each_other(shop):
 @pytest.mark.parametrize("after", ["dependencies: packing", "model:ridge: packing", "layout: packing"])
 def test_a_killed_build_is_mended_by_the_next(shop, after):
     """After SIGKILL in the middle of a layer the next build is whole and the leftovers are gone."""
-    program = KILLED.format(tests=str(Path(__file__).parent), folder=str(shop.folder), pause=0.05)
+    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), pause=0.05)
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -115,7 +115,7 @@ def test_a_killed_build_is_mended_by_the_next(shop, after):
 @pytest.fixture
 def half_built(shop):
     """A workshop whose only build was killed after some of its layers were written."""
-    program = KILLED.format(tests=str(Path(__file__).parent), folder=str(shop.folder), pause=0.05)
+    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), pause=0.05)
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -163,7 +163,7 @@ def test_no_store_is_made_to_look_for_leftovers(tmp_path):
 @pytest.mark.soak
 def test_a_build_cut_short_by_a_kill_anywhere_is_mended(shop, in_full):
     """Killed after ever other times, the store never holds an image that is not whole."""
-    program = KILLED.format(tests=str(Path(__file__).parent), folder=str(shop.folder), pause=0)
+    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), pause=0)
     pauses = [number * 0.001 for number in range(150)] if in_full else [0.0, 0.03, 0.08]
     for pause in pauses:
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
