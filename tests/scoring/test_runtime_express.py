@@ -339,6 +339,18 @@ def test_what_happens_to_a_connection_meanwhile_happens_in_both_ways(kind):
         assert lane.taken >= 2
 
 
+def test_heads_that_name_their_request_are_not_remembered():
+    """They would push out those that come again."""
+    named = [
+        data(asked(GOOD, f"{name}: {number}"))
+        for name in ("X-Request-Id", "X-Ms-Request-Id", "X-Ms-Client-Request-Id", "Request-Id", "traceparent")
+        for number in range(3)
+    ]
+    lane, _ = both([*data(asked(GOOD)), TURN, *(step for steps in named for step in (*steps, TURN))])
+
+    assert 1 == len(lane.heads)
+
+
 def test_a_model_that_is_not_for_the_loop_has_no_lane():
     """Its requests wait for a thread."""
 

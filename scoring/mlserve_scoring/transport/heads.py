@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _LONGEST: Final = 2_048  # bytes
 _MOST: Final = 512
 _UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
+# Heads with these never come again; remembered, they would push out those that do.
+_UNIQUE: Final = frozenset(
+    {b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"request-id", b"traceparent"}
+)
+_NOT_KEPT: Final = _UNUSUAL | _UNIQUE
 
 
 class Head(NamedTuple):
@@ -43,7 +48,7 @@ Heads = dict[bytes, Head]  # by their bytes
 
 
 def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool, express: Express | None) -> None:
-    """Remember a head, unless it says something that only the parser can follow.
+    """Remember a head, unless it says something that only the parser can follow, or is one of its kind.
 
     Args:
         heads: Known ones; when they are too many, all are forgotten.
@@ -55,7 +60,7 @@ def remember(heads: Heads, text: bytes, request: Request, *, legacy: bool, expre
     headers = request.headers
     if len(text) > _LONGEST or text[:1].isspace() or text.count(b"\n") != text.count(b"\r\n"):
         return  # a line that ends in another way may have ended the head before
-    if not _UNUSUAL.isdisjoint(headers):
+    if not _NOT_KEPT.isdisjoint(headers):
         return
     length = int(headers.get(b"content-length", b"0"))
     if length > LARGE:
