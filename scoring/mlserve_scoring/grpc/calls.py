@@ -15,8 +15,9 @@ from mlserve_scoring.grpc.framing import CONTENT_TYPE
 from mlserve_scoring.grpc.inference import Translated, response, translated
 from mlserve_scoring.grpc.messages import HEALTH, INFERENCE, MESSAGES
 from mlserve_scoring.routes.failures import failed
-from mlserve_scoring.routes.open_inference import JSON_SIZE, LARGE
+from mlserve_scoring.routes.open_inference import JSON_SIZE
 from mlserve_scoring.routes.route import Handler, Route, Routes, Send
+from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _elsewhere(size: int, work: Callable[[], Any], done: Callable[[Any], None], 
         else:
             done(future.result())
 
-    if size > LARGE:
+    if size > MOST_AT_ONCE:
         asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(finished)
         return
     try:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 EXTENSIONS: Final = ("binary_tensor_data",)
 JSON_SIZE: Final = b"inference-header-content-length"
-LARGE: Final = 131_072  # bytes, of which reading alone takes milliseconds; health and other requests do not wait
 _MODEL: Final = "mlserve_model"
 _SCRIPT: Final = "mlserve_script"
 _NO_PARAMETERS: Final = (

@@ -11,12 +11,13 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.routes.failures import failed
-from mlserve_scoring.routes.open_inference import JSON_SIZE, LARGE
+from mlserve_scoring.routes.open_inference import JSON_SIZE
 from mlserve_scoring.routes.open_inference_request import Asked, Wanted, read_request
 from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScript
 from mlserve_scoring.routes.open_inference_tensors import datatype_of, to_bytes, to_values
 from mlserve_scoring.routes.score import run_time
 from mlserve_scoring.scorers.results import to_json
+from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
 from mlserve_scoring.transport.message import JSON, Reply
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
         return asked, inferring.prepared(request, asked)
 
     def answer(request: Request, send: Send) -> None:
-        if len(request.body) > LARGE:
+        if len(request.body) > MOST_AT_ONCE:
             future = asyncio.get_running_loop().run_in_executor(None, read, request)
             future.add_done_callback(partial(go_on, send))
             return
