@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 from programs import free_port, program, replaced, tiny, weights
@@ -46,11 +47,11 @@ def tags(real, repository="ml/tiny"):
 
 
 def test_a_stack_pushes_its_image_and_takes_it_along(real, workspace):
-    """By configuration; the second up does nothing, a changed model moves the tag, destroy leaves nothing."""
+    """By configuration; a changed model moves the tag, what this machine lost is pulled, destroy leaves nothing."""
     folder = tiny(workspace.folder / "program", (free_port(), free_port()))
     replaced(folder / "__main__.py", 'source_directory="src"', 'source_directory="src", base_image="scratch"')
     with (folder / "__main__.py").open("a", encoding="utf-8") as file:
-        file.write('pulumi.export("reference", image.reference)\n')
+        file.write('pulumi.export("reference", image.reference)\npulumi.export("scoring_uri", first.scoring_uri)\n')
     stack = workspace.stack(folder)
     stack.pulumi("config", "set", "mlserve:registry", f"{real.host}/ml").ok()
     first = stack.up().ok()
@@ -69,6 +70,10 @@ def test_a_stack_pushes_its_image_and_takes_it_along(real, workspace):
     stack.up().ok()
     assert reference != stack.outputs()["reference"]
     assert 3 == len(tags(real))
+    subprocess.run(["rm", "-rf", workspace.home / "data" / "mlserve" / "images"], check=True)
+    replaced(folder / "__main__.py", '"first", image=image', '"first", image=image, max_queue=9')
+    assert "pulling " in stack.up().ok().output
+    assert [9.0] == ask(stack.outputs()["scoring_uri"], {"data": [[1.0, 2.0]]}).body
 
     stack.destroy().ok()
     assert [] == tags(real)
