@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import zipfile
+from collections import Counter
 from email import message_from_bytes
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def text_of(file: Path) -> str | None:
         return file.read_text(encoding="utf-8")
     except (UnicodeDecodeError, FileNotFoundError):
         return None
+
+
+def test_test_modules_have_names_of_their_own(tracked):
+    """Two test modules of one name are one module to pytest: the second is not collected, and the run ends."""
+    names = Counter(Path(path).name for path in tracked if re.search(r"(^|/)test_[^/]*\.py$", path))
+
+    assert [] == [name for name, count in names.items() if count > 1]
 
 
 @pytest.mark.parametrize(
