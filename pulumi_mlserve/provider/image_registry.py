@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pulumi_mlserve.clients.interruption import CancelledError
@@ -10,7 +11,7 @@ from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.clients.registries.logins import Logins
 from pulumi_mlserve.clients.registries.refusals import RegistryError
 from pulumi_mlserve.clients.registries.registry_client import RegistryClient
-from pulumi_mlserve.core.images.destination import Destination, claim_tag, destination_of, left_claims
+from pulumi_mlserve.core.images.destination import Destination, claim_mark, claim_tag, claims_by, destination_of
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
@@ -19,6 +20,8 @@ from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
 _NAMES: Final = ("registry", "repository", "registry_tag", "name")
+_GROUP: Final = 8
+"""Letters that the marks of one claimant's lives have in common."""
 _LOOKS: Final = 3
 """Attempts of a question on which nothing long was spent."""
 
@@ -65,14 +68,15 @@ def push_image(call: Call, built: BuiltImage, owner: str) -> dict[str, Any]:
     images = workplace(call.settings).images
     try:
         with (
+            _lost_lives(call, owner) as lost,
             registry_client(call) as client,
             images.opened(built.digest, progress=call.status, cancelled=call.cancelled) as opened,
         ):
             sources = opened.sources(client.source)
             pushed = client.push(destination.repository, opened.manifest, opened.media_type, sources, tags=[claim])
             _move_tag(call, client, destination, opened.manifest, opened.media_type)
-            if not call.state.get("owner"):
-                _take_over(call, client, destination, owner)
+            if lost:
+                _take_over(call, client, destination, owner, lost)
     except (RegistryError, CancelledError):
         raise
     except OperationError:
@@ -122,11 +126,25 @@ def registry_client(call: Call, **more: Any) -> RegistryClient:
     return RegistryClient(logins, progress=call.status, cancelled=call.cancelled, **more)
 
 
-def _take_over(call: Call, client: RegistryClient, destination: Destination, owner: str) -> None:
-    """Claim what earlier lives of this resource pushed: a run that was killed, or the one that is being replaced."""
+@contextlib.contextmanager
+def _lost_lives(call: Call, owner: str) -> Iterator[list[str]]:
+    """Give the marks of earlier lives of this resource that were killed here before any state knew of them.
+
+    Tags alone do not tell: two people may have a project and a stack of one name, each in a backend of their own.
+    """
+    if call.state.get("owner"):
+        yield []
+        return
+    mark, group = claim_mark(call.claimant, owner), claim_mark(call.claimant, "")[:_GROUP]
+    with workplace(call.settings).images.first_push(mark, group) as killed:
+        yield killed
+
+
+def _take_over(call: Call, client: RegistryClient, destination: Destination, owner: str, lost: Sequence[str]) -> None:
+    """Claim what lost lives of this resource pushed, which nobody else would ever remove."""
     place = destination.repository
     try:
-        for left in left_claims(client.tags(place), call.claimant, owner):
+        for left in claims_by(client.tags(place), lost):
             found = client.manifest(place.tagged(left))
             claim = claim_tag(str(found.reference.digest), call.stack, call.claimant, owner)
             client.tag(place.tagged(claim), found.content, found.media_type)

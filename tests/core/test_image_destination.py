@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pulumi_mlserve.core.images.destination import (
+    claim_mark,
     claim_tag,
+    claims_by,
     destination_of,
     destination_problems,
-    left_claims,
     other_claims,
     own_claims,
     plain_tags,
@@ -82,7 +83,7 @@ def test_claims_of_others_are_told_from_ones_own_by_the_tags_alone():
 
     assert [mine, older] == own_claims(tags, "shop/dev/a", "1")
     assert [other, reborn] == other_claims(tags, ONE, "shop/dev/a", "1")
-    assert [mine, older] == left_claims(tags, "shop/dev/a", "3")
+    assert [reborn] == claims_by(tags, {claim_mark("shop/dev/a", "3")})
     assert ["dev", "release-1"] == plain_tags(tags)
 
 

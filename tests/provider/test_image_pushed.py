@@ -220,6 +220,19 @@ def test_the_old_half_of_a_replacement_takes_nothing_from_the_new_one(bench, whe
     assert not is_there(new.state["reference"])
 
 
+def test_a_stack_of_the_same_name_in_another_backend_loses_nothing(bench, where):
+    """Two people who call their stack ``dev`` have one claimant; what either pushed is never taken over."""
+    mine = bench.up(registry=where)
+    (bench.source / "score.py").write_text("def init(): ...\ndef run(x): ...\n")
+    theirs = bench.up(registry=where)
+
+    HANDLER.delete(theirs)
+    assert not is_there(theirs.state["reference"])
+    assert is_there(mine.state["reference"])
+    HANDLER.delete(mine)
+    assert not is_there(mine.state["reference"])
+
+
 def test_an_image_that_a_person_tagged_stays(bench, where):
     """Nobody else knows what ``release-1`` is good for."""
     made = bench.up(registry=where)

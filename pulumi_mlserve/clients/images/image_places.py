@@ -127,6 +127,27 @@ class ImagePlaces:
                 os.close(handle)
 
     @contextlib.contextmanager
+    def under_way(self, name: str, group: str) -> Iterator[list[str]]:
+        """Say that a push is at work until the block ends, and give the names of those that died before.
+
+        Args:
+            name: The push's own.
+            group: How the names of those begin that are to be given.
+        """
+        path = self.folder / "pushes" / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            died = [other for other in path.parent.glob(f"{group}*") if other != path and _has_died(other)]
+            yield [other.name for other in died]
+            for other in died:
+                other.unlink(missing_ok=True)
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(handle)
+
+    @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
         """Hold the whole store until the block ends, if nobody else is at work; says whether it does."""
         handle = _taken(self.folder / "locks" / "store", shared=False)
@@ -223,6 +244,21 @@ def _taken(path: Path, *, shared: bool) -> int | None:
         if not held:
             os.close(handle)
     return handle if held else None
+
+
+def _has_died(path: Path) -> bool:
+    """Return whether a run left its mark without holding it any more."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    finally:
+        os.close(handle)
 
 
 def _hex(digest: str) -> str:

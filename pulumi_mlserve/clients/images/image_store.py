@@ -146,6 +146,16 @@ class ImageStore:
                 with contextlib.suppress(OperationError):
                     collect(self._places, self._layers, self._records.all())
 
+    @contextlib.contextmanager
+    def first_push(self, mark: str, group: str) -> Iterator[list[str]]:
+        """Remember a first push until the block ends, and give the marks of those of its group that were killed here.
+
+        Only so is a life that nobody remembers told from one that another machine's state knows.
+        """
+        self._places.prepare()
+        with self._places.under_way(mark, group) as killed:
+            yield killed
+
     def get(self, digest: str) -> BuiltImage | None:
         """Return the image with a digest, or None when there is none."""
         return self._records.get(digest)

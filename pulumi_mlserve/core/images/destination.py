@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from pulumi_mlserve.core.images.reference import (
 )
 from pulumi_mlserve.core.problems import Problem
 
-_CLAIM: Final = re.compile(r".*-([0-9a-f]{12})-(([0-9a-f]{8})[0-9a-f]{6})")
+_CLAIM: Final = re.compile(r".*-([0-9a-f]{12})-([0-9a-f]{14})")
 _MOST_STACK: Final = 100
 
 
@@ -99,23 +99,27 @@ def stack_tag(stack: str) -> str:
 
 def claim_tag(digest: str, stack: str, claimant: str, owner: str) -> str:
     """Return the tag by which one life of one claimant needs an image: ``STACK-DIGEST-CLAIMANT``."""
-    return f"{stack_tag(stack)}-{_short(digest)}-{_mark(claimant, owner)}"
+    return f"{stack_tag(stack)}-{_short(digest)}-{claim_mark(claimant, owner)}"
+
+
+def claim_mark(claimant: str, owner: str) -> str:
+    """Return what all tags of one life of one claimant have in common; those of its lives begin alike."""
+    return _hash(claimant)[:8] + _hash(owner)[:6]
 
 
 def own_claims(tags: Iterable[str], claimant: str, owner: str) -> list[str]:
     """Return those of a repository's tags that this life of this claimant left."""
-    return [tag for tag in tags if (found := _CLAIM.fullmatch(tag)) and found[2] == _mark(claimant, owner)]
+    return claims_by(tags, {claim_mark(claimant, owner)})
 
 
-def left_claims(tags: Iterable[str], claimant: str, owner: str) -> list[str]:
-    """Return those of a repository's tags that an earlier life of this claimant left."""
-    mark = _mark(claimant, owner)
-    return [tag for tag in tags if (found := _CLAIM.fullmatch(tag)) and found[3] == mark[:8] and found[2] != mark]
+def claims_by(tags: Iterable[str], marks: Collection[str]) -> list[str]:
+    """Return those of a repository's tags that lives with these marks left, see `claim_mark`."""
+    return [tag for tag in tags if (found := _CLAIM.fullmatch(tag)) and found[2] in marks]
 
 
 def other_claims(tags: Iterable[str], digest: str, claimant: str, owner: str) -> list[str]:
     """Return those of a repository's tags by which others need an image."""
-    mark = _mark(claimant, owner)
+    mark = claim_mark(claimant, owner)
     return [tag for tag in tags if (found := _CLAIM.fullmatch(tag)) and found[1] == _short(digest) and found[2] != mark]
 
 
@@ -126,10 +130,6 @@ def plain_tags(tags: Iterable[str]) -> list[str]:
 
 def _short(digest: str) -> str:
     return digest.partition(":")[2][:12]
-
-
-def _mark(claimant: str, owner: str) -> str:
-    return _hash(claimant)[:8] + _hash(owner)[:6]
 
 
 def _hash(text: str) -> str:
