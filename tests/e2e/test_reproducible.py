@@ -41,5 +41,9 @@ def test_another_user_place_and_time_give_the_same_image(stacks, workspaces):
 
     assert "1000" == outcome.output.splitlines()[0]
     assert first.outputs() == second.outputs()
-    made = [workspace.home / "data" / "mlserve" / "images" / "blobs" / "sha256" for workspace in (here, elsewhere)]
-    assert sorted(os.listdir(made[0])) == sorted(os.listdir(made[1]))
+    assert blobs(here) == blobs(elsewhere)
+
+
+def blobs(workspace):
+    """Returns the digests of everything that the image store holds."""
+    return {file.name for file in (workspace.home / "data" / "mlserve" / "images" / "blobs" / "sha256").iterdir()}
