@@ -116,7 +116,9 @@ class Wire:
         parts = urlsplit(url)
         where = parts.hostname or url[:80]
         stop_if(self._cancelled, f"talking to {where}")
-        waited = httpx.Timeout(self._silent, connect=CONNECT_SECONDS, read=seconds or self._silent, pool=None)
+        waited = httpx.Timeout(
+            self._silent, connect=min(CONNECT_SECONDS, self._silent), read=seconds or self._silent, pool=None
+        )
         with _told(where, self._cancelled):
             client = self._client()
             request = client.build_request(
