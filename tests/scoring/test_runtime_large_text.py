@@ -86,7 +86,11 @@ def test_what_is_no_such_array_is_never_read_as_one(form, put, place):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"data":[]}', b"[[]]", b"[1,2,3]", b'{"data":5}', b"[[1,2,3]", b"]["]
+    "body",
+    [
+        *(b"", b"[]", b"{}", b'{"data":[]}', b"[[]]", b"[1,2,3]", b'{"data":5}', b"[[1,2,3]", b"]["),
+        *(b"\f[[1,2,3]]", b"[[1,2,3]]\v", b'{\f"data":[[1,2,3]]}', b'{"data"\v:[[1,2,3]]}', b'{"data":[[1,2,3]]\f}'),
+    ],
 )
 def test_other_bodies_are_left_to_the_other_way(body):
     """It says what is wrong with them."""

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 PIECE: Final = 1 << 20
 """Bytes that are read at once, as far as rows end there: three milliseconds."""
 
-_BEGIN: Final = rb'\s*(\{\s*"(?:data|%b)"\s*:)?\s*\['
-_END: Final = {False: re.compile(rb"\]\s*\Z"), True: re.compile(rb"\]\s*\}\s*\Z")}
+_BEGIN: Final = rb'[ \t\r\n]*(\{[ \t\r\n]*"(?:data|%b)"[ \t\r\n]*:)?[ \t\r\n]*\['
+_END: Final = {
+    False: re.compile(rb"\][ \t\r\n]*\Z"),
+    True: re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z"),
+}
 _LONGEST_END: Final = 64
 
 
