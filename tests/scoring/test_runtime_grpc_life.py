@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gzip
 import json
 import os
 import signal
@@ -19,17 +21,24 @@ from grpc_kit import asked, client, outputs_of
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import ConnectionTerminated, ResponseReceived, StreamEnded, StreamReset, TrailersReceived, WindowUpdated
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.grpc.call import Call
+from mlserve_scoring.grpc.connection import GrpcConnection
 from mlserve_scoring.process.endpoints import check_packages
 from mlserve_scoring.settings import Settings
+from mlserve_scoring.transport.limits import Limits
+from mlserve_scoring.transport.message import Request
+from mlserve_scoring.transport.room import Hold, Room
 from scoring_kit import read_all, write_image
 from test_runtime_tls import make_pair
+from wire_kit import Open
+from wire_kit import Wire as FakeWire
 
 SCRIPT = """
     import os
@@ -361,6 +370,12 @@ def wire(served):
 
 
 EMPTY = b"\0\0\0\0\0"
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+def frame(kind, flags, stream, payload):
+    """Returns a frame, whatever it may mean."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
 @pytest.mark.parametrize(
@@ -398,7 +413,15 @@ def test_an_unknown_compression_is_refused_with_those_that_are_read(wire):
     )
 
 
-@pytest.mark.parametrize(("headers", "status"), [({"method": "GET"}, "405"), ({"content_type": "text/plain"}, "415")])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"method": "GET"}, "405"),
+        ({"content_type": "text/plain"}, "415"),
+        ({"content_type": "application/grpc-web+proto"}, "415"),
+        ({"content_type": "application/grpc+json"}, "415"),
+    ],
+)
 def test_what_is_no_call_gets_a_status_of_http(wire, headers, status):
     """Browsers and probes of HTTP see why."""
     number = wire.begin(**headers)
@@ -480,6 +503,111 @@ def test_a_client_that_resets_its_calls_harms_nobody(wire):
     assert (0, "") == wire.status(last)
 
 
+def test_a_client_that_only_resets_its_calls_is_sent_away(served, wire):
+    """Each begins work for which nobody waits, and h2's limit of open streams does not hold: those are closed."""
+    message = wait_for(0).SerializeToString()
+    wire.until(WindowUpdated)
+    with contextlib.suppress(OSError):
+        for _ in range(3_000):
+            number = wire.h2.get_next_available_stream_id()
+            head = [(":method", "POST"), (":scheme", "http"), (":path", INFER), (":authority", "x")]
+            wire.h2.send_headers(number, [*head, ("content-type", "application/grpc")])
+            wire.h2.send_data(number, len(message).to_bytes(5, "big") + message, end_stream=True)
+            wire.h2.reset_stream(number)
+            wire.flush()
+    with contextlib.suppress(ConnectionResetError):
+        assert ErrorCodes.ENHANCE_YOUR_CALM == wire.until(ConnectionTerminated).error_code
+    with contextlib.closing(Wire(served[1])) as other:
+        number = other.begin()
+        other.send(number, EMPTY)
+
+        assert (0, "") == other.status(number)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ([frame(1, 0, 1, b"\0" * 16_000), *[frame(9, 0, 1, b"\0" * 16_000)] * 5], ErrorCodes.PROTOCOL_ERROR),
+        ([(15_000_000).to_bytes(3, "big") + b"\0\0\0\0\0\1"], ErrorCodes.FRAME_SIZE_ERROR),
+    ],
+    ids=["a head without end", "a long frame"],
+)
+def test_what_is_too_long_is_refused_before_it_is_there(wire, data, code):
+    """Megabytes of a frame or a head would be held for each connection, and no call has begun that could be late."""
+    wire.until(WindowUpdated)  # what is to be confirmed was, and nothing stands between the frames
+    wire.socket.sendall(b"".join(data))
+
+    assert code == wire.until(ConnectionTerminated).error_code
+
+
+def test_a_head_has_the_limits_that_it_has_over_http(wire):
+    """Two hundred headers, counted one by one."""
+    found = []
+    for count in (198, 199):  # beside content-type and te
+        number = wire.begin(end=False, **{f"x_{header}": "1" for header in range(count)})
+        wire.send(number, EMPTY)
+        found.append(wire.status(number))
+
+    assert (0, "") == found[0]
+    assert (8, "The head of a request must not exceed 65536 bytes or 200 headers.") == found[1]
+
+
+def test_an_answer_that_is_taken_byte_by_byte_ends_its_call():
+    """Who takes a byte now and then gains nothing by it; who takes sixteen thousand in a second has that second."""
+    limits = Limits()
+    call = Call(1, Request("POST", "/"), limits, 0.0)
+    call.answer(b"x" * 1_000_000, 10.0)
+    call.out = call.out[100:]
+
+    assert not call.is_stuck(10.0 + limits.read_s)
+    assert call.is_stuck(11.0 + limits.read_s)
+    call.out = call.out[40_000:]
+    assert not call.is_stuck(11.0 + limits.read_s)
+
+
+class Nobody:
+    """Screens nothing, and keeps what it should answer."""
+
+    def __init__(self):
+        self.asked = []
+
+    def screen(self, request):
+        """Let it pass."""
+
+    def answer(self, request, send):
+        """Keep it."""
+        self.asked.append(request)
+
+    def finish(self, reply, request):
+        """Add nothing."""
+        return reply
+
+
+def test_room_is_taken_for_what_comes_out_of_a_message():
+    """A few bytes may become a hundred megabytes, of a thousand calls on each connection."""
+
+    async def sent():
+        room, nobody = Room(0), Nobody()
+        taken = Hold(room)
+        assert taken.grow((256 << 20) - 150_000)
+        transport, client = FakeWire(asyncio.get_running_loop()), H2Connection()
+        connection = GrpcConnection(nobody, Open(), limits=Limits(room=room))
+        connection.connection_made(transport)
+        client.initiate_connection()
+        data = gzip.compress(bytes(100_000))
+        for number in (1, 3):
+            head = [(":method", "POST"), (":scheme", "http"), (":path", INFER), (":authority", "x")]
+            client.send_headers(number, [*head, ("content-type", "application/grpc"), ("grpc-encoding", "gzip")])
+            client.send_data(number, b"\1" + len(data).to_bytes(4, "big") + data, end_stream=True)
+            connection.data_received(client.data_to_send())
+        events = client.receive_data(transport.sent)
+        connection.connection_lost(None)
+        statuses = [dict(event.headers)[b"grpc-status"] for event in events if isinstance(event, ResponseReceived)]
+        return len(nobody.asked), statuses
+
+    assert (1, [b"14"]) == asyncio.run(sent())
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300), preface=st.booleans(), call=st.booleans())
 def test_whatever_comes_ends_at_most_its_connection(served, data, preface, call):
@@ -499,11 +627,6 @@ def test_whatever_comes_ends_at_most_its_connection(served, data, preface, call)
 
     assert "Traceback" not in service.log
     assert service.process.poll() is None
-
-
-def frame(kind, flags, stream, payload):
-    """Returns a frame, whatever it may mean."""
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
 FRAMES = st.lists(

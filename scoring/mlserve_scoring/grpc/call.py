@@ -28,10 +28,9 @@ class Call:
 
     Attributes:
         is_asking: Whether its message has not arrived as a whole.
-        moved_at: When the client last took a part of the answer.
         coding: How the message is compressed; empty when it is not.
         head: What is sent before the answer, as long as it was not.
-        out: What is still to be sent of the answer; ``None`` before there is one.
+        out: What is still to be sent of the answer; ``None`` before there is one, see ``answer``.
         trailers: What is sent after it.
         deadline: Ends the call when the client waits no longer.
     """
@@ -44,12 +43,13 @@ class Call:
         self._data = bytearray()
         self._size: int | None = None  # of the message
         self.is_asking = True
-        self.moved_at = now
         self.coding = ""
         self.head: Metadata = []
         self.out: memoryview | None = None
         self.trailers: Metadata = []
         self.deadline: asyncio.TimerHandle | None = None
+        self._answered_at = now
+        self._answer_size = 0
 
     def feed(self, data: bytes) -> Reply | None:
         """Take a part of the message; return the refusal if it cannot be read on."""
@@ -72,13 +72,20 @@ class Call:
         self._data = bytearray()
         return None
 
+    def answer(self, message: bytes, now: float) -> None:
+        """Have a message sent, which may be empty."""
+        self.out = memoryview(message)
+        self._answered_at, self._answer_size = now, len(message)
+
     def is_late(self, now: float) -> bool:
         """Return whether the client takes too long to send the message."""
         return self.is_asking and self._limits.is_late(now - self._begun_at, len(self._data))
 
     def is_stuck(self, now: float) -> bool:
         """Return whether the client takes too long to read the answer."""
-        return self.out is not None and self._limits.is_late(now - self.moved_at, 0)
+        if self.out is None:
+            return False
+        return self._limits.is_late(now - self._answered_at, self._answer_size - len(self.out))
 
     def _refusal(self, compressed: int) -> Reply | None:
         size, most = self._size or 0, self._limits.max_body

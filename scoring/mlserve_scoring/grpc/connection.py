@@ -16,6 +16,7 @@ from h2.exceptions import ProtocolError
 from mlserve_scoring.grpc.call import Call
 from mlserve_scoring.grpc.framing import CONTENT_TYPE, framed, is_fine, metadata_of, seconds_of, status_of
 from mlserve_scoring.grpc.http2 import Http2
+from mlserve_scoring.transport.head_rules import MAX_HEADERS, head_too_large
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 from mlserve_scoring.transport.recoding import decode_body
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mlserve.grpc")
 _HTTP_ONLY: Final = (b":method", b":path", b":scheme", b":authority")
+_KINDS: Final = frozenset({b"application/grpc", b"application/grpc+proto"})
+_MOST_GIVEN_UP: Final = 1_000  # each has begun some work for which nobody waits
 _ANSWERED: Final = (b":status", b"200")
 
 
@@ -52,6 +55,7 @@ class GrpcConnection(asyncio.Protocol):
         self._stuck_at = 0.0  # when the client was last behind with reading, and by how much
         self._stuck_by = 0
         self._peer = ""
+        self._given_up = 0  # calls that the client has reset, less those that were answered
         self._on: dict[type, Callable[..., None]] = {
             events.RequestReceived: self._begun,
             events.DataReceived: self._fed,
@@ -104,6 +108,8 @@ class GrpcConnection(asyncio.Protocol):
                 handle = self._on.get(type(event))
                 if handle is not None:
                     handle(http2, event)
+                if self._given_up > _MOST_GIVEN_UP:
+                    http2.lose_patience()
         except ProtocolError as error:
             _log.debug("a client broke the rules of HTTP/2, %s", error)
             http2.flush()  # it is told the reason
@@ -176,9 +182,9 @@ class GrpcConnection(asyncio.Protocol):
     # What arrives.
 
     def _begun(self, http2: Http2, event: events.RequestReceived) -> None:
-        number, headers = event.stream_id, _headers(event.headers)
+        number, headers = event.stream_id, _headers(event.headers[: MAX_HEADERS + len(_HTTP_ONLY)])
         pseudo = {name: headers.pop(name, b"") for name in _HTTP_ONLY}
-        if pseudo[b":method"] != b"POST" or not headers.get(b"content-type", b"").startswith(b"application/grpc"):
+        if pseudo[b":method"] != b"POST" or headers.get(b"content-type", b"").partition(b";")[0] not in _KINDS:
             http2.refuse(number, b"405" if pseudo[b":method"] != b"POST" else b"415")  # no call of gRPC at all
             return
         headers.setdefault(b"host", pseudo[b":authority"])  # where HTTP/1.1 has it
@@ -188,7 +194,8 @@ class GrpcConnection(asyncio.Protocol):
         seconds = seconds_of(headers.get(b"grpc-timeout"))
         if seconds is not None:
             call.deadline = self._loop.call_later(seconds, self._expired, call)
-        refusal = self._answering.screen(request)
+        is_long = len(event.headers) > MAX_HEADERS + len(_HTTP_ONLY)
+        refusal = head_too_large() if is_long else self._answering.screen(request)
         if refusal is not None:
             self._reply(call, refusal)
         if self._connections.draining:
@@ -211,7 +218,7 @@ class GrpcConnection(asyncio.Protocol):
             self._reply(call, refusal)
         elif call.coding:
             done = partial(self._decoded, call)
-            decode_body(self._loop, call.request, call.coding, self._limits.max_body, done)
+            decode_body(self._loop, call.request, call.coding, self._limits, done)
         else:
             self._answer(call)
 
@@ -219,6 +226,7 @@ class GrpcConnection(asyncio.Protocol):
         del http2
         call = self._calls.get(event.stream_id)
         if call is not None:
+            self._given_up += 1
             self._forget(call)
 
     def _pinged(self, http2: Http2, event: events.PingAckReceived) -> None:
@@ -256,8 +264,7 @@ class GrpcConnection(asyncio.Protocol):
             return
         reply = self._answering.finish(reply, call.request)
         call.head, call.trailers = [_ANSWERED, CONTENT_TYPE, *metadata_of(reply)], status_of(reply)
-        call.out = memoryview(framed(reply.body) if is_fine(call.trailers) else b"")
-        call.moved_at = self._loop.time()
+        call.answer(framed(reply.body) if is_fine(call.trailers) else b"", self._loop.time())
         self._send(http2, call)
         http2.flush_later()
 
@@ -269,15 +276,13 @@ class GrpcConnection(asyncio.Protocol):
             if call.head and call.out:
                 http2.head(call.number, call.head)
                 call.head = []
-            rest = http2.part(call.number, call.out)
-            if len(rest) < len(call.out):
-                call.out = rest
-                call.moved_at = self._loop.time()
-            if not rest:
+            call.out = http2.part(call.number, call.out)
+            if not call.out:
                 http2.head(call.number, [*call.head, *call.trailers], is_last=True)
                 self._done(http2, call)
         except ProtocolError as error:  # the client has reset the stream
             _log.debug("an answer could not be sent, %s", error)
+            self._given_up += 1
             self._forget(call)
 
     def _send_on(self, http2: Http2) -> None:
@@ -290,6 +295,7 @@ class GrpcConnection(asyncio.Protocol):
         """End a call that was answered; what its client still sends is not wanted."""
         if call.is_asking:
             http2.reset(call.number, ErrorCodes.NO_ERROR)
+        self._given_up = max(self._given_up - 1, 0)
         self._forget(call)
 
     def _forget(self, call: Call) -> None:

@@ -14,17 +14,21 @@ from h2.connection import ConnectionInputs, H2Connection, H2ConnectionStateMachi
 from h2.errors import ErrorCodes
 from h2.events import Event
 from h2.exceptions import ProtocolError
+from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame
 
 from mlserve_scoring.grpc.framing import Metadata
+from mlserve_scoring.transport.head_rules import MAX_HEAD
 
 _log = logging.getLogger("mlserve.grpc")
 _MOST_CALLS: Final = 1_000  # at a time on one connection
 _WINDOW: Final = 1 << 20  # bytes that a client may send of a message before it hears from us
 _CONNECTION_WINDOW: Final = 16 << 20
-_FRAME: Final = 1 << 20
+_FRAME: Final = 1 << 16  # what has come of one is held, whoever sent it
 _EVERY_STREAM: Final = 2**31 - 1
 _LAST_PING: Final = b"mlserve."
+_LENGTH: Final = 3  # bytes with which a frame begins
 
 
 class Http2:
@@ -114,6 +118,15 @@ class Http2:
         self.flush()
         self._transport.close()
 
+    def lose_patience(self) -> None:
+        """Say goodbye to a client that makes too much work; it may come back.
+
+        Raises:
+            ProtocolError: Always: nothing more is read.
+        """
+        self._state.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+        raise ProtocolError("too many calls are given up")
+
     def flush_later(self) -> None:
         """Write at the end of the turn, all answers of the turn together."""
         if not self._will_flush:
@@ -137,6 +150,24 @@ class _Machine(H2ConnectionStateMachine):
         return super().process_input(input_)
 
 
+class _Frames(FrameBuffer):
+    """Frames as they come. What is too long is refused before it is there.
+
+    h2 alone would hold 16 MB of a frame that it then refuses, and 64 frames of a head.
+    """
+
+    def __next__(self) -> Frame:
+        if len(self._data) >= _LENGTH:
+            self._validate_frame_length(int.from_bytes(self._data[:_LENGTH], "big"))
+        return super().__next__()
+
+    def _update_header_buffer(self, f: Frame | None) -> Frame | None:
+        whole = super()._update_header_buffer(f)
+        if sum(len(part.data) for part in self._headers_buffer) > MAX_HEAD:
+            raise ProtocolError("a head is too long")
+        return whole
+
+
 class _Connection(H2Connection):
     """h2's state of a connection, with our settings from the beginning."""
 
@@ -151,6 +182,7 @@ class _Connection(H2Connection):
             )
         )
         self.state_machine = _Machine()
+        self.incoming_buffer = _Frames(server=True)
         self.local_settings = Settings(
             client=False,
             initial_values={

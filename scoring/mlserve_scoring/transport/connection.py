@@ -21,7 +21,6 @@ from mlserve_scoring.transport.parties import Answering, Connections
 from mlserve_scoring.transport.patience import Patience
 from mlserve_scoring.transport.reader import Reader
 from mlserve_scoring.transport.recoding import compress_body, decode_body
-from mlserve_scoring.transport.room import LARGE, Hold, no_room
 from mlserve_scoring.transport.streaming import StreamedBody, reset
 from mlserve_scoring.transport.tls import HalfClosing
 
@@ -335,16 +334,12 @@ class Connection(asyncio.Protocol):
         """Answer a request once its body is decoded."""
 
         def done(refusal: Reply | None) -> None:
-            hold, size = exchange.request.hold, len(exchange.request.body)
-            if refusal is None and size > LARGE:
-                exchange.request.hold = hold = hold or Hold(self._limits.room)
-                refusal = None if hold.grow(size) else no_room()
             if refusal is not None:
                 self._reply(exchange, refusal)
             elif self._current is exchange:
                 self._answering.answer(exchange.request, partial(self._reply, exchange))
 
-        decode_body(self._loop, exchange.request, exchange.coding, self._limits.max_body, done)
+        decode_body(self._loop, exchange.request, exchange.coding, self._limits, done)
 
     def _is_last(self) -> bool:
         """Return whether no request can follow the one being answered."""

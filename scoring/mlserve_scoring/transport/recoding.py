@@ -16,18 +16,29 @@ from mlserve_scoring.transport.codings import (
     refusal_of,
     reply_coding,
 )
+from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import Reply, Request, message_reply
+from mlserve_scoring.transport.room import LARGE, Hold, no_room
 
 _log = logging.getLogger("mlserve")
 
 
 def decode_body(
-    loop: asyncio.AbstractEventLoop, request: Request, coding: str, limit: int, done: Callable[[Reply | None], None]
+    loop: asyncio.AbstractEventLoop, request: Request, coding: str, limits: Limits, done: Callable[[Reply | None], None]
 ) -> None:
-    """Put the decoded body in a request; ``done`` gets the refusal when that cannot be, on the loop, maybe at once."""
+    """Put the decoded body in a request; ``done`` gets the refusal when that cannot be, on the loop, maybe at once.
+
+    A large one takes its room, which a few bytes may ask for.
+    """
+    limit = limits.max_body
 
     def got(body: bytes | BaseException) -> None:
         if isinstance(body, bytes):
+            if len(body) > LARGE:
+                request.hold = request.hold or Hold(limits.room)
+                if not request.hold.grow(len(body)):
+                    done(no_room())
+                    return
             request.body = body
             request.headers = {**request.headers, b"content-length": b"%d" % len(body)}
             done(None)
