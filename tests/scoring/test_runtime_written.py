@@ -58,6 +58,31 @@ def test_an_array_is_written_alike_in_every_order():
     assert expected == to_json(np.repeat(SCATTERED, 2, axis=1)[:, ::2]).decode()
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f2", "f8", "i8", "u2", "U3", "M8[s]"])
+def test_an_array_is_written_alike_in_every_order_of_bytes(dtype):
+    """As files of other machines hold it, wherever it stands; also beside a number that orjson refuses."""
+    values = ["2020-01-01", "2021-01-01"] if dtype[0] == "M" else [1.1, 2]
+    native = np.array(values, dtype=dtype)
+    foreign = native.astype(native.dtype.newbyteorder(">"))
+    beside = {1: np.float32(1.1), "short": np.array([1.1], dtype="f4"), "none": np.datetime64("2020-01-01")}
+
+    assert to_json(native) == to_json(foreign)
+    assert to_json({**beside, "x": [native]}) == to_json({**beside, "x": [foreign]})
+    assert json.loads(to_json([native, 2**70])) == json.loads(to_json([foreign, 2**70]))
+
+
+def test_a_long_fraction_is_written():
+    """As a double; alone and in an array."""
+    assert b"1.5" == to_json(np.longdouble(1.5))
+    assert b"[1.5,null]" == to_json(np.array([1.5, np.nan], dtype=np.longdouble))
+
+
+def test_what_has_no_form_is_named_in_every_order_of_bytes():
+    """Not the array that holds it."""
+    with pytest.raises(TypeError, match=r"^run\(\) returned a value of type builtins\.complex$"):
+        to_json(np.array([1j], dtype=">c16"))
+
+
 def test_an_output_without_a_form_is_refused():
     """As it is alone."""
     with pytest.raises(TypeError, match="object"):

@@ -34,9 +34,20 @@ def to_json(value: object) -> bytes:
     try:
         return orjson.dumps(value, default=_plain, option=_OPTIONS)
     except TypeError as error:
-        if error.__cause__ is None and "Integer exceeds" in str(error):
-            return json.dumps(_finite(value), default=_plain, ensure_ascii=False).encode("utf-8")
-        raise TypeError(str(error.__cause__ or error)) from error
+        return _otherwise(value, error)
+
+
+def _otherwise(value: object, error: TypeError) -> bytes:
+    """Write what orjson refuses without asking ``_plain``; else raise with what ``_plain`` says."""
+    refused = "" if error.__cause__ is not None else str(error)
+    if "native-endian" in refused:
+        try:
+            return orjson.dumps(value, default=_native, option=orjson.OPT_NON_STR_KEYS)
+        except TypeError as other:
+            return _otherwise(value, other)
+    if "Integer exceeds" in refused:
+        return json.dumps(_finite(value), default=_plain, ensure_ascii=False).encode("utf-8")
+    raise TypeError(str(error.__cause__ or error)) from error
 
 
 def _plain(value: object) -> object:  # noqa: C901, PLR0911  # one line per kind
@@ -59,11 +70,22 @@ def _plain(value: object) -> object:  # noqa: C901, PLR0911  # one line per kind
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.ndarray) and not value.flags.c_contiguous:
         return numpy.ascontiguousarray(value)  # whatever its order, a float32 is written as short as it can be
+    if numpy is not None and isinstance(value, numpy.longdouble):
+        return float(value)  # its tolist() is itself
     if hasattr(value, "tolist"):  # series, tensors, arrays of kinds that orjson does not take
         return value.tolist()
     if isinstance(value, complex) or not isinstance(value, (float, int, str, dict, list)):
         raise TypeError(f"run() returned a value of type {type(value).__module__}.{type(value).__qualname__}")
     return _as_plain(value)
+
+
+def _native(value: object) -> object:
+    """Return an array in this machine's order of bytes, and other values of numpy as they are, already written."""
+    import numpy as np  # noqa: PLC0415  # an array is here: it is loaded
+
+    if isinstance(value, np.ndarray):
+        return orjson.Fragment(to_json(value.astype(value.dtype.newbyteorder("="))))
+    return orjson.Fragment(to_json(value)) if isinstance(value, np.generic) else _plain(value)
 
 
 def _as_plain(value: object) -> object:
