@@ -21,7 +21,7 @@ from mlserve_scoring.models.plain_rows import PlainRows
 from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.models.row_runs import RowRuns
 from mlserve_scoring.models.rows import join, may_share_runs
-from mlserve_scoring.models.runs import Outputs, outcome, part, run, sharing
+from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, part, run, sharing
 from mlserve_scoring.models.written import written
 from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.json_body import json_value, says_true_or_false
@@ -243,8 +243,10 @@ def _run_together(model: LoadedModel, calls: list[_Call]) -> None:
     if len(calls) == 1:
         calls[0].done(outcome(model, calls[0].inputs))
         return
-    together = outcome(model, join([call.inputs for call in calls]))
-    if not isinstance(together, Outputs):  # of whom? each is told its own
+    inputs = join([call.inputs for call in calls])
+    together = outcome(model, inputs)
+    if not isinstance(together, Outputs) or not gives_rows(together.values, rows_of(inputs) or 0):
+        # Whose fault is it, or whose are the rows? Each is told its own.
         for call in calls:
             call.done(outcome(model, call.inputs))
         return

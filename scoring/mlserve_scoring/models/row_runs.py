@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mlserve_scoring.models.runs import Outputs, outcome, sharing
+from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, sharing
 from mlserve_scoring.models.written import written, written_parts
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ class RowRuns:
             if len(group) == 1:
                 texts = [written(self._names, outputs.values)]
             else:
-                texts = written_parts(self._names, outputs.values, [len(rows) for rows in group])
+                counts = [len(rows) for rows in group]
+                if not gives_rows(outputs.values, sum(counts)):
+                    return [None] * len(group)
+                texts = written_parts(self._names, outputs.values, counts)
         except TypeError:
             return [None] * len(group)
         return [(text, outputs.run_ms) for text in texts]

@@ -67,6 +67,11 @@ def sharing(rows: Sequence[int]) -> list[slice]:
     return [*groups, slice(start, len(rows))] if rows else []
 
 
+def gives_rows(values: Sequence[object], count: int) -> bool:
+    """Return whether each output has so many rows; else nobody knows whose they are, whatever was tried at start."""
+    return all(len(value) == count for value in values)  # type: ignore[arg-type]  # arrays or lists, see rows
+
+
 def part(values: Sequence[object], start: int, end: int) -> list[object]:
     """Return some rows of each output."""
     return [value[start:end] for value in values]  # type: ignore[index]  # arrays or lists, see rows
