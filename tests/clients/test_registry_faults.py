@@ -342,6 +342,33 @@ def test_a_file_is_there_only_when_it_is_whole(proxy, tmp_path):
             assert not partial.exists()
 
 
+def test_two_runs_that_write_one_file_wait_for_each_other(real, tmp_path):
+    """Both append: without a lock the bytes of both would lie in one file that either takes for whole."""
+    layer = Pattern(24 * MIB, b"at once")
+    reference = push(real, layer).reference
+    target = tmp_path / "layer"
+    whole, wrong = b"".join(layer.pieces(0)), []
+    begin = threading.Barrier(3)
+
+    def fetch():
+        with client() as ours:
+            entry = ours.image(reference).manifest.layers[0]
+            begin.wait()
+            ours.download(reference, entry, target)
+            if target.read_bytes() != whole:
+                wrong.append(target.stat().st_size)
+
+    runs = [threading.Thread(target=fetch) for _ in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+
+    assert [] == wrong
+    assert whole == target.read_bytes()
+    assert ["layer"] == [path.name for path in tmp_path.iterdir()]
+
+
 def test_more_bytes_than_the_manifest_says_are_refused(proxy):
     """Whoever sends them would fill the disk."""
     reference = push(proxy, Pattern(3 * MIB, b"more")).reference

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from pulumi_mlserve.clients.interruption import stop_if
 from pulumi_mlserve.clients.registries.challenges import scope
 from pulumi_mlserve.clients.registries.refusals import RegistryError, TransientError
 from pulumi_mlserve.clients.registries.session import Ask, Session
@@ -17,6 +19,7 @@ from pulumi_mlserve.clients.registries.transfer import Transfer, after
 from pulumi_mlserve.clients.registries.wire import Reply
 from pulumi_mlserve.core.images.remote_image import Descriptor
 
+_POLL_SECONDS: Final = 0.05
 _READ: Final = 1 << 20
 _RANGE: Final = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 
@@ -61,9 +64,10 @@ class BlobDownload:
             OperationError: It cannot be had, or not as its digest says; no file is left then.
             OSError: The file cannot be written.
         """
-        partial = path.with_name(path.name + ".partial")
-        found = hashlib.sha256()
-        with partial.open("a+b") as file:
+        with self._alone(path) as file:
+            if file is None:
+                return
+            found = hashlib.sha256()
             file.seek(0)
             while piece := file.read(_READ):
                 found.update(piece)
@@ -79,13 +83,32 @@ class BlobDownload:
                 found.update(piece)
             file.flush()
             os.fsync(file.fileno())
-        if "sha256:" + found.hexdigest() != self._blob.digest:
-            partial.unlink()
-            if resumed:  # what was left may have been another's
-                self.to_file(path)
-                return
-            raise self._other_bytes()
-        partial.replace(path)
+            partial = _partial(path)
+            is_right = "sha256:" + found.hexdigest() == self._blob.digest
+            if is_right:
+                partial.replace(path)
+            else:
+                partial.unlink()
+        if not is_right:
+            if not resumed:
+                raise self._other_bytes()
+            self.to_file(path)  # what was left may have been another's
+
+    @contextlib.contextmanager
+    def _alone(self, path: Path) -> Iterator[BinaryIO | None]:
+        """Give the unfinished file, which nobody else writes meanwhile; None when another run finished it."""
+        partial = _partial(path)
+        while True:
+            with partial.open("a+b") as file:
+                while not _is_taken(file):
+                    stop_if(self._session.around.stop, self._doing)
+                    self._session.around.clock.sleep(_POLL_SECONDS)
+                if _is_at(file, path):
+                    yield None
+                    return
+                if _is_at(file, partial):
+                    yield file
+                    return
 
     def _stream(self, offset: int) -> Iterator[bytes]:
         patience = self._session.patience(self._doing)
@@ -139,3 +162,23 @@ class BlobDownload:
             f"{self._session.where(self._doing)}: gave other bytes than the digest says; "
             "check proxies and the registry's disk, or push the image again"
         )
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _is_taken(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Return whether an open file lies at a path, from where another run may have moved or removed it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
