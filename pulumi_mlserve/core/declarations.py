@@ -235,6 +235,8 @@ class ImageInputs(TypedDict, total=False):
     """The base image: digest, system, Python, C library; kept until another is asked for."""
     recipe: Annotated[str, COMPUTED]
     """The hash of everything that goes in."""
+    unsettled: Annotated[str, COMPUTED]
+    """Why the image cannot be told now; a preview goes on without it, and nothing is made."""
     pushed: Annotated[bool, COMPUTED]
     """True; an image that the registry has lost is a difference that the next update mends."""
 

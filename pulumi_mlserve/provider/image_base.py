@@ -11,6 +11,7 @@ from pulumi_mlserve.clients.images.base_images import BaseDocuments, BaseImages
 from pulumi_mlserve.clients.images.base_run import run_image
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.registries.login_kinds import Login
+from pulumi_mlserve.clients.registries.refusals import NotThereError
 from pulumi_mlserve.core.images import base_fit, cuda
 from pulumi_mlserve.core.images.base_image import SCRATCH, BaseChoice, base_choice, default_base
 from pulumi_mlserve.core.images.base_system import BaseSystem, Load
@@ -20,6 +21,7 @@ from pulumi_mlserve.core.images.remote_image import layer_type
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_environment import Environment
+from pulumi_mlserve.provider.image_unsettled import UnsettledError
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -36,9 +38,10 @@ def asks_for_base(call: Call) -> bool:
 
 
 def settle_base(call: Call, environment: Environment) -> Any:
-    """Return the base to remember, kept while the same is asked for; None without one, unknown where none can be had.
+    """Return the base to remember, kept while the same is asked for; None without one, unknown as long as inputs are.
 
     Raises:
+        UnsettledError: It cannot be looked up now.
         InvalidInputError: It is not there, or does not fit what goes on it.
     """
     lock = environment.lock
@@ -68,8 +71,7 @@ def settle_base(call: Call, environment: Environment) -> Any:
     except OperationError as failure:
         if call.cancelled():
             raise
-        call.warn(f"the image is not known yet, without its base {choice.text}: {failure}{_instead(call)}")
-        return UNKNOWN
+        raise _no_base(call, choice.text, failure) from failure
 
 
 def base_digest(inputs: Mapping[str, Any]) -> str | None:
@@ -187,6 +189,13 @@ def _found(
     if kept is None:
         call.info(f"base image: {image}{_described(made)}")
     return made
+
+
+def _no_base(call: Call, asked: str, failure: OperationError) -> InvalidInputError | UnsettledError:
+    at = "base_image" if _is_given(call) else "registry"
+    if isinstance(failure, NotThereError):
+        return InvalidInputError([Problem(at, f"{asked} is not there: {failure}{_instead(call)}")])
+    return UnsettledError(Problem(at, f"{asked} cannot be looked up: {failure}{_instead(call)}"))
 
 
 def _choice(call: Call, python: str) -> BaseChoice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,13 @@ class Environment:
         spec: What is asked for, the runtime's requirements joined.
         lock: The packages.
         files: The text of each file that was read for it.
+        trouble: Why there is no lock.
     """
 
     spec: EnvironmentSpec
     lock: Lock | None
     files: Mapping[Path, str] = field(default_factory=dict)
+    trouble: str = ""
 
     @property
     def requirements(self) -> list[str]:
@@ -116,8 +118,7 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
             cancelled=call.cancelled,
         )
     except OfflineError as failure:
-        call.warn(f"the image is not known yet: {failure}")
-        return unlocked
+        return replace(unlocked, trouble=str(failure))
     return Environment(spec, lock, files)
 
 

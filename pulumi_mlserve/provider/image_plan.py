@@ -105,7 +105,7 @@ def content_of(call: Call) -> tuple[LayerPlan, ImageContent]:
     settled = dataclasses.replace(call, olds=news)  # what check has resolved is kept as it is
     environment = read_environment(settled, {**news, "upgrade": ()})
     if environment.lock is None:
-        raise OperationError("the packages cannot be resolved now; run pulumi up again when the index can be reached")
+        raise OperationError(environment.trouble)
     code = _code(call)
     inputs = _inputs(call, environment, environment.lock, news.get("samples"), str(news["runtime"]), code)
     models = tuple(place.sources.image_model(model) for model in news.get("models") or ())

@@ -109,11 +109,11 @@ def _content_here(call: Call, plan: LayerPlan, content: ImageContent) -> ImageCo
     if plan.inputs.platform == here:
         return content
     resolver = workplace(call.settings).resolver
-    lock = read_environment(dataclasses.replace(call, olds=call.news), {**call.news, "upgrade": ()}).lock
-    if lock is None:
-        raise OperationError("the packages cannot be resolved now")
+    environment = read_environment(dataclasses.replace(call, olds=call.news), {**call.news, "upgrade": ()})
+    if environment.lock is None:
+        raise OperationError(environment.trouble)
     try:
-        own = resolver.lock_like(lock, here, progress=call.status, cancelled=call.cancelled)
+        own = resolver.lock_like(environment.lock, here, progress=call.status, cancelled=call.cancelled)
     except InvalidInputError as invalid:
         text = "; ".join(problem.message for problem in invalid.problems)
         raise OperationError(

@@ -149,6 +149,17 @@ def test_a_base_is_kept_until_an_upgrade_is_asked_for(workspace, where):
     assert 0 == workspace.run("mlserve", "call", "based", str(folder / "request.json")).code
 
 
+def test_a_base_that_cannot_be_looked_up_fails_an_update_with_the_reason_alone(workspace):
+    """A preview warns of it and goes on."""
+    stack = workspace.stack(image_program(workspace.folder / "program", 'base_image="nobody.invalid/a/b:1"'))
+    previewed, failed = stack.preview_text().ok().output, stack.up()
+    why = "nobody.invalid/a/b:1 cannot be looked up: registry nobody.invalid: no such host is known"
+
+    assert f"the image is not known yet: {why}" in previewed
+    assert (True, True) == (failed.code != 0, f"baseImage: {why}" in failed.output), failed.output
+    assert "unknown property value" not in failed.output
+
+
 def test_what_does_not_fit_a_base_is_told_in_preview(workspace, where):
     """With both sides, at the property; several at once."""
     old = push_base(where, debian("3.12", glibc="2.12"), name="old:1")

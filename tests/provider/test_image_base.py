@@ -21,6 +21,7 @@ from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_base import base_content, base_digest, base_reference, device_of, settle_base
 from pulumi_mlserve.provider.image_environment import Environment
 from pulumi_mlserve.provider.image_registry import registry_client
+from pulumi_mlserve.provider.image_unsettled import UnsettledError
 from pulumi_mlserve.provider.service_surroundings import surroundings_problems
 from pulumi_mlserve.provider.values import UNKNOWN
 
@@ -191,13 +192,24 @@ def test_what_does_not_fit_is_told_at_its_property(said, where):
     assert "numpy (2.27)" in found[1][1]
 
 
-def test_a_default_that_cannot_be_had_is_unknown(said, monkeypatch):
-    """A warning that says what else to do; not an error, since the next run may reach it."""
+def test_a_default_that_cannot_be_looked_up_is_no_mistake_of_the_program(said, monkeypatch):
+    """It says what else to do; the next run may reach it."""
     monkeypatch.setattr(image_base, "default_base", lambda _: "127.0.0.1:9/library/python:3.11")
     monkeypatch.setattr(image_base, "base_images", _hurried(image_base.base_images))
 
-    assert UNKNOWN is settled(said, registry="a.example")
-    assert [line for line in said if line.startswith("warning") and "'scratch' for none" in line]
+    with pytest.raises(UnsettledError) as failure:
+        settled(said, registry="a.example")
+    assert "registry" == failure.value.problem.path
+    assert "'scratch' for none" in failure.value.problem.message
+
+
+def test_a_base_that_is_not_there_is_refused_in_preview(said, where):
+    """The registry itself says so: a tag that was mistyped is no reason to wait for the next run."""
+    push_base(where, debian(), name="there:1")
+    (found,) = refused(said, base_image=f"{where.host}/there:2")
+
+    assert "base_image" == found[0]
+    assert f"{where.host}/there:2 is not there" in found[1]
 
 
 def _hurried(make):

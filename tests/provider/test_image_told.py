@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from pulumi_mlserve.clients.environments.resolver import OfflineError
 from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.core.images.image import ImageInputs
 from pulumi_mlserve.core.images.layers import plan_layers
+from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.core.scripts.module_names import modules_of
 from pulumi_mlserve.provider import image_environment
 from pulumi_mlserve.provider.call import Call
@@ -18,7 +21,7 @@ from pulumi_mlserve.provider.image_environment import has_committed_lock, platfo
 from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.image_trial import try_image
 from pulumi_mlserve.provider.service_surroundings import surroundings_problems
-from pulumi_mlserve.provider.values import UNKNOWN
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 
 URN = "urn:pulumi:dev::shop::mlserve:index:ScoringImage$mlserve:index:Image::price"
 SOME = "sha256:" + "0" * 64
@@ -81,18 +84,58 @@ def inputs(source, **more):
     return {"entry_script": "score.py", "source_directory": str(source), "models": models, **more}
 
 
-def test_an_unreachable_index_is_told_once_with_its_reason(resolver):
-    """One sentence for one cause."""
+def test_an_unreachable_index_is_told_once_with_its_reason(resolver, source):
+    """A preview warns and goes on; ``up`` fails with the same words at the property, not with the engine's."""
     resolver(NoIndex())
-    heard = Heard()
-    found = read_environment(Call(URN, say=heard), {"entry_script": "score.py"})
+    (source / "requirements.txt").write_text("tiny==1.0\n")
+    heard, handler = Heard(), ImageHandler()
+    asked = Call(URN, news=inputs(source, name="price", models=[], requirements_file="requirements.txt"), say=heard)
+    checked = handler.check(asked)
+    settled = dataclasses.replace(asked, news=checked.inputs)
+    _, outputs = handler.create(dataclasses.replace(settled, preview=True))
+    why = "the packages cannot be resolved: the package index cannot be reached (dns error); connect"
 
-    assert found.lock is None
-    (line,) = heard.lines
-    assert line == (
-        "warning: the image is not known yet: the packages cannot be resolved: the package index cannot be reached"
-        " (dns error); connect"
-    )
+    assert ((), False) == (tuple(checked.problems), has_unknown(checked.inputs))
+    assert [f"warning: the image is not known yet: {why}"] == [line for line in heard.lines if line != "status: "]
+    assert {UNKNOWN} == {outputs[name] for name in ("recipe", "lock", "digest", "reference", "base")}
+    with pytest.raises(InvalidInputError) as refused:
+        handler.create(settled)
+    assert [Problem("requirements_file", why)] == list(refused.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, ""),
+        ({"tags": {"a": "b"}}, ""),
+        ({"base_image": "python:3.12"}, "base_image"),
+        ({"environment_variables": {"A": "1"}}, "environment_variables"),
+        ({"models": [{"name": "price", "digest": "sha256:1"}]}, "models"),
+        ({"models": [{"name": "price", "digest": UNKNOWN}]}, "models"),
+        ({"registry": "x.example"}, "registry"),
+        ({"samples": [SAMPLE]}, "samples"),
+        ({"upgrade": ["lock"]}, "upgrade"),
+        ({"features": None}, "features"),
+    ],
+)
+def test_what_changes_an_image_needs_its_source_directory(tmp_path, changed, words):
+    """A machine without the folder tells an unchanged image, and takes no change for none."""
+    gone = str(tmp_path / "gone")
+    given = {**inputs(gone), "name": "price", "features": ["entra"]}
+    before = {**given, "recipe": "sha256:r", "lock": "", "layers": {"code": "sha256:c"}}
+    heard, handler = Heard(), ImageHandler()
+    news = {name: value for name, value in {**given, **changed}.items() if value is not None}
+    asked = Call(URN, news=news, olds=before, state=before, say=heard)
+    found = handler.check(asked).inputs
+
+    assert "sha256:r" == found["recipe"]
+    assert bool(words) == ("unsettled" in found)
+    if words:
+        update = dataclasses.replace(asked, news=found)
+        assert UNKNOWN is handler.update(dataclasses.replace(update, preview=True))["recipe"]
+        assert f"and the image changes by {words}; run pulumi where the folder is" in heard.lines[-2]
+        with pytest.raises(InvalidInputError, match=r"source_directory: .* is not on this machine"):
+            handler.update(update)
 
 
 @pytest.mark.parametrize("preview", [True, False])

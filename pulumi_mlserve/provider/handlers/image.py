@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pulumi_mlserve.clients.images.image_records import ImageWords
 from pulumi_mlserve.core.images.image import BuiltImage
-from pulumi_mlserve.core.problems import InvalidInputError, OperationError
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.image_base import base_reference, device_of, settle_base
 from pulumi_mlserve.provider.image_changes import say_that_the_lock_is_the_stacks, say_what_changes
@@ -28,6 +28,7 @@ from pulumi_mlserve.provider.image_registry import (
 from pulumi_mlserve.provider.image_release import release_image
 from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.image_trial import try_image
+from pulumi_mlserve.provider.image_unsettled import UNSETTLED, UnsettledError, lost_source, say_why
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -53,6 +54,7 @@ _DECIDES: Final = (
 _BASED: Final = frozenset({"base_image", "base_image_registry", "cuda_version", "enable_gpu", "registry"})
 """What decides on the base."""
 _COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime", "compiler", "base"})
+_COMPLETED: Final = _COMPUTED | {"pushed", UNSETTLED}
 
 
 class ImageHandler:
@@ -76,35 +78,35 @@ class ImageHandler:
         "repository",
         "registry_tag",
         "pushed",
+        UNSETTLED,
     )
     replaced = ("name",)
 
     def check(self, call: Call) -> Checked:
         """Read everything that goes in, and compute what each layer is made from."""
         call = dataclasses.replace(call, news=with_destination(call))
-        given = {name: value for name, value in known(call.news).items() if name not in {*_COMPUTED, "pushed"}}
+        given = {
+            name: value for name, value in known(call.news).items() if name not in {*_COMPUTED, "pushed", UNSETTLED}
+        }
         given["models"] = [known(model) for model in models_of(call) if isinstance(model, Mapping)]
         problems = spec_problems_of(given, call)
+        if has_unknown(call.news.get("source_directory")):
+            return Checked({**call.news, **dict.fromkeys(_COMPUTED, UNKNOWN)}, problems)
         if not is_source_here(call):
-            kept = {name: call.olds[name] for name in (*_COMPUTED, "samples") if name in call.olds}
+            kept = {name: call.olds[name] for name in ("samples",) if name in call.olds}
             given = {"samples": samples_of(call.news)} if "samples" in call.news else {}
-            return Checked({**call.news, **kept, **given}, problems)
+            lost = lost_source(dataclasses.replace(call, news={**call.news, **given}), _DECIDES)
+            return Checked({**call.news, **kept, **_as_it_was(call, lost), **given}, problems)
         inputs = {**call.news, "samples": samples_of(call.news)}
-        environment = None
+        environment, unsettled = None, None
         unknown_server = has_unknown(digests_of(call)) and "entry_script" not in call.news
         if unknown_server or has_unknown([call.news.get(name) for name in _DECIDES]):
             problems += script_problems(call, None)
         else:
-            wrong = {problem.top for problem in problems}
-            try:
-                environment = read_environment(call, {n: v for n, v in given.items() if n not in wrong})
-            except InvalidInputError as invalid:
-                problems += invalid.problems
-            problems += script_problems(call, environment)
-            try:
-                inputs |= _base(call, environment, wrong)
-            except InvalidInputError as invalid:
-                problems += invalid.problems
+            environment, base, unsettled = _environment(call, given, problems)
+            inputs |= base
+        if unsettled is not None and not problems:
+            return Checked(inputs | _as_it_was(call, unsettled))
         if problems or environment is None:
             return Checked(inputs | dict.fromkeys(_COMPUTED, UNKNOWN), problems)
         inputs["requirements"] = environment.requirements
@@ -165,7 +167,7 @@ class ImageHandler:
 
     def _make(self, call: Call) -> tuple[dict[str, Any], BuiltImage | None]:
         """Return the outputs, and the image if it was built and is to be pushed."""
-        news = call.news
+        news = {**call.news, **dict.fromkeys(_COMPUTED, UNKNOWN)} if say_why(call) else call.news
         models: Any = (
             UNKNOWN if has_unknown(digests_of(call)) else [without_sample(m) for m in news.get("models") or ()]
         )
@@ -222,15 +224,37 @@ class ImageHandler:
         return built
 
 
+def _as_it_was(call: Call, unsettled: Problem | None) -> dict[str, Any]:
+    """Return what the last run computed, and why it may be no longer so."""
+    kept = {name: call.olds[name] for name in _COMPUTED if name in call.olds}
+    return kept if unsettled is None else {**kept, UNSETTLED: str(unsettled)}
+
+
 def _words(news: Mapping[str, Any]) -> ImageWords:
     return ImageWords(dict(news.get("tags") or {}), dict(news.get("properties") or {}), news.get("description") or "")
 
 
-def _base(call: Call, environment: Environment | None, wrong: Collection[str]) -> dict[str, Any]:
+def _environment(
+    call: Call, given: Mapping[str, Any], problems: list[Problem]
+) -> tuple[Environment | None, dict[str, Any], Problem | None]:
+    """Return environment, base, and why one of them cannot be told now; what is wrong is added to the problems."""
+    wrong, environment, base = {problem.top for problem in problems}, None, None
+    try:
+        environment = read_environment(call, {n: v for n, v in given.items() if n not in wrong})
+    except InvalidInputError as invalid:
+        problems += invalid.problems
+    problems += script_problems(call, environment)
     if environment is None or not _BASED.isdisjoint(wrong):
-        return {}
-    base = settle_base(call, environment)
-    return {} if base is None else {"base": base}
+        return environment, {}, None
+    if environment.trouble:
+        return environment, {}, Problem(environment.spec.source, environment.trouble)
+    try:
+        base = settle_base(call, environment)
+    except InvalidInputError as invalid:
+        problems += invalid.problems
+    except UnsettledError as failure:
+        return environment, {}, failure.problem
+    return environment, {} if base is None else {"base": base}, None
 
 
 def _stands_on(news: Mapping[str, Any]) -> dict[str, Any]:
