@@ -151,16 +151,19 @@ def test_an_unknown_platform_is_refused(resolver):
 
 def test_every_impossible_pin_is_reported_at_once_with_a_proposal(resolver):
     """Source-only, absent and unknown packages in one answer."""
-    asked = asking("alpha", "old==1.0", "beta==9", "sourceonly", "nosuch", "cv2")
+    asked = asking("alpha", "old==1.0", "beta==9", "sourceonly", "nosuch", "cv2", "PIL==9.0", "json")
     index_advice = "correct the name, or add an index that has it to pip's or uv's settings"
     no_wheel = "has no wheel for Python 3.11 on linux/amd64"
+    module = "which brings the module of that name"
 
     assert sorted(problems_of(resolver.lock, asked)) == [
         f"{AT}:2: old==1.0 {no_wheel}; write old==1.5, the nearest newer version with a wheel",
         f"{AT}:3: beta==9 does not exist; write beta==2.0, the newest version with a wheel",
         f"{AT}:4: sourceonly {no_wheel}; {OTHERS}",
         f"{AT}:5: the package index has no package nosuch; {index_advice}",
-        f"{AT}:6: the package index has no package cv2; write opencv-python-headless",
+        f"{AT}:6: the package index has no package cv2; write opencv-python-headless, {module}",
+        f"{AT}:7: the package index has no package pil; write Pillow, {module}",
+        f"{AT}:8: the package index has no package json; take the line out: json is part of Python",
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.core.environments.conflicts import explain_conflict, read_failure
+from pulumi_mlserve.core.environments.conflicts import explain_conflict, module_advice, read_failure
 
 HEAD = "error: No solution found when resolving dependencies\n  cause: "
 ORIGINS = {
@@ -151,3 +151,23 @@ def test_a_package_for_another_python_says_which_python_the_image_has():
 def test_an_account_of_a_new_form_is_passed_on():
     """Nothing is swallowed."""
     assert "something new" in explain_conflict("error: something new\n", {}, "3.11")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("pil", "write Pillow, which brings the module of that name"),
+        ("sklearn", "write scikit-learn, which brings the module of that name"),
+        ("yaml", "write PyYAML, which brings the module of that name"),
+        ("mpl-toolkits", "write matplotlib, which brings the module of that name"),
+        ("pickle", "take the line out: pickle is part of Python"),
+        ("zoneinfo", "take the line out: zoneinfo is part of Python"),
+        ("imp", "take the line out: imp was part of Python before 3.12, no package brings it"),
+        ("telnetlib", "take the line out: telnetlib is part of Python"),
+        ("nosuch", ""),
+        ("numpy", ""),
+    ],
+)
+def test_a_module_is_no_package(name, advice):
+    """Whoever asks for it by the name in the import statement is told the package's, or that Python has it."""
+    assert advice == module_advice(name, "3.12")

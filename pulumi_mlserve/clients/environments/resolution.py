@@ -16,10 +16,10 @@ from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.core.environments.conflicts import (
     Failure,
     explain_conflict,
+    module_advice,
     needed_by,
     place_of,
     read_failure,
-    unknown_advice,
     without_wheels,
 )
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec
@@ -39,6 +39,7 @@ _NO_WHEEL_ADVICE: Final = (
     "it is published for other Pythons or platforms, or as source; use another package, or a base image that has it and"
     " base_packages"
 )
+_UNKNOWN_ADVICE: Final = "correct the name, or add an index that has it to pip's or uv's settings"
 
 
 class OfflineError(OperationError):
@@ -194,17 +195,16 @@ class Question:
         wanted, name = failure.wanted, _name(failure.wanted)
         place = place_of(self.spec.origins, wanted)
         where = f"{place}: " if place else ""
+        advised = module_advice(name, self.spec.python)
         if failure.kind == "unknown":
             self._refuse_denied(name)
-            message = f"the package index has no package {name}; {unknown_advice(name)}"
+            message = f"the package index has no package {name}; {advised or _UNKNOWN_ADVICE}"
             return Problem(self.spec.source, where + message), ""
         ends = f"has no wheel for Python {self.spec.python} on {self.platform}"
         says = f"{wanted} {ends if failure.kind == 'no wheel' else 'does not exist'}"
         proposal, newer = self._proposal(wanted)
         if not proposal:
-            other = unknown_advice(name)
-            advice = other if other.startswith("write") else _NO_WHEEL_ADVICE
-            return Problem(self.spec.source, f"{where}{says}; {advice}"), ""
+            return Problem(self.spec.source, f"{where}{says}; {advised or _NO_WHEEL_ADVICE}"), ""
         why = "the nearest newer version with a wheel" if newer else "the newest version with a wheel"
         advice = pickle_advice(Requirement(wanted), proposal.partition("==")[2])
         return Problem(self.spec.source, f"{where}{says}; write {proposal}, {why}{advice}"), proposal

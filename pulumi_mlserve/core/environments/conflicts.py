@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.core.environments.requirement_lines import normalised
-from pulumi_mlserve.core.scripts.module_names import distribution_of
+from pulumi_mlserve.core.scripts.module_names import package_bringing, removed_in, standard_modules
 
 _MARKER: Final = re.compile(r"\{[^}]*\}")
 _ADDRESS: Final = re.compile(r"\w+://[^\s)`'\"]+")
@@ -93,12 +93,21 @@ def place_of(origins: Mapping[str, str], wanted: str) -> str:
     return _asked(origins, wanted)[1]
 
 
-def unknown_advice(name: str) -> str:
-    """Return what to do about a package that the package index does not have."""
-    known = distribution_of(name)
-    return (
-        f"write {known}" if known != name else "correct the name, or add an index that has it to pip's or uv's settings"
-    )
+def module_advice(name: str, python: str) -> str:
+    """Return what to write in place of a module's name that was taken for a package's; empty for any other name.
+
+    Args:
+        name: What was asked for and is not there or cannot be installed.
+        python: The minor version of Python, whose own modules no package brings.
+    """
+    brought = package_bringing(name)
+    if brought:
+        return f"write {brought}, which brings the module of that name"
+    module = next((module for module in standard_modules(python) if canonicalize_name(module) == name), None)
+    if module is not None:
+        return f"take the line out: {module} is part of Python"
+    gone = removed_in(name, python)
+    return "" if gone is None else f"take the line out: {name} was part of Python before {gone}, no package brings it"
 
 
 def without_addresses(text: str) -> str:

@@ -65,6 +65,12 @@ def distribution_of(module: str) -> str:
     return _DISTRIBUTIONS.get(module, module)
 
 
+def package_bringing(name: str) -> str:
+    """Return the package that brings a module, by the name in pip's spelling; empty where they share their name."""
+    wanted = canonicalize_name(name)
+    return next((brought for module, brought in _DISTRIBUTIONS.items() if canonicalize_name(module) == wanted), "")
+
+
 def modules_of(package: str) -> frozenset[str]:
     """Return the modules that a package is known or likely to bring."""
     name = canonicalize_name(package)
