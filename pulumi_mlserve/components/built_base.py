@@ -22,6 +22,7 @@ from pulumi_mlserve.core.images.builders import (
     registry_of,
 )
 from pulumi_mlserve.core.images.dockerfile import step_problems
+from pulumi_mlserve.core.images.platforms import CONTAINERS
 from pulumi_mlserve.core.images.reference import repository_at
 from pulumi_mlserve.core.problems import Problem
 
@@ -79,12 +80,11 @@ def _by_docker(asked: _Asked) -> pulumi.Output[Any]:
     folder = _FOLDER / "docker" / asked.base.tag
     _write(_FOLDER / ".gitignore", _IGNORED)
     _write(folder / "Dockerfile", asked.base.text)
-    platform = asked.given.get("platform")
     image = docker.Image(
         asked.resource_name,
         image_name=pulumi.Output.format("{}/{}:{}", asked.registry, asked.repository, asked.base.tag),
         build=docker.DockerBuildArgs(
-            context=str(folder), dockerfile=str(folder / "Dockerfile"), **({"platform": platform} if platform else {})
+            context=str(folder), dockerfile=str(folder / "Dockerfile"), platform=asked.given.get("platform", CONTAINERS)
         ),
         opts=asked.opts,
     )
@@ -100,7 +100,7 @@ def _by_acr(asked: _Asked) -> pulumi.Output[Any]:
         raise ModuleNotFoundError(_NEEDED.format("azure-native", "azure")) from error
     place = pulumi.Output.from_input(asked.given["acr_id"]).apply(registry_of)
     target = pulumi.Output.all(asked.registry, asked.repository).apply(lambda both: repository_at(*both))
-    platform = pulumi.Output.from_input(asked.given.get("platform", "linux/amd64"))
+    platform = pulumi.Output.from_input(asked.given.get("platform", CONTAINERS))
     run = acr.TaskRun(
         asked.resource_name,
         task_run_name=_task_run_name(asked.resource_name),

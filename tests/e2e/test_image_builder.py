@@ -54,6 +54,8 @@ def test_docker_makes_the_base_and_the_rest_is_written_without_it(where, docker,
     assert {"Image tooled": "create"}.items() <= stack.preview().ok().changes.items()
     stack.up().ok()
     first = stack.outputs()["reference"]
+    (asked,) = [one["inputs"] for one in stack.export()["deployment"]["resources"] if "docker:index" in one["type"]]
+    assert asked["build"]["platform"] == "linux/amd64"  # what the image is for, on an arm64 machine, too
     assert stack.preview().changes == {}
     made = run("images", "--quiet", "--no-trunc", f"{where.host}/ml/tooled")
 
