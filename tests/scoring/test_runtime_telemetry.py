@@ -279,6 +279,42 @@ def test_application_insights_gets_what_v1_sent(start, image, receiver):
     assert KEY not in service.log
 
 
+@pytest.mark.parametrize(
+    ("collects", "log_answers", "told"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_application_insights_gets_what_is_collected_as_in_v1(
+    start, image, receiver, tmp_path, collects, log_answers, told
+):
+    """A trace for each run, while data is collected; not to a collector, and not where answers are kept back."""
+    string = f"InstrumentationKey={KEY};IngestionEndpoint={receiver.address}/"
+    telemetry = {"connection_string": string, "otlp_endpoint": receiver.address, "log_answers": log_answers}
+    (tmp_path / "model.bin").write_bytes(b"")
+    service = start(
+        image({"score.py": SCRIPT}, models=[("diabetes", tmp_path / "model.bin")]),
+        telemetry=telemetry,
+        variables=VARIABLES,
+        **({"collection": {"target": str(tmp_path / "kept")}} if collects else {}),
+    )
+    service.request("POST", "/score", '"one"', {"x-request-id": "r-1", "x-ms-client-request-id": "c-1", **JSON_HEADERS})
+    service.request("POST", "/score", b"\0\1", {"Content-Type": "image/png"})
+    service.request("GET", "/score?a=1")
+    service.request("POST", "/nowhere", '"two"')
+    service.stop()
+    traces = [item["data"]["baseData"] for item in receiver.items() if is_kind(item, "Message")]
+    found = [trace["properties"] for trace in traces if trace["message"] == "model_data_collection"]
+    shown = [tuple(trace[name] for name in ("Models", "Input", "Prediction")) for trace in found]
+    models = '["diabetes:1"]'
+
+    assert (3 if told else 0) == len(found)
+    assert not any(record.body.string_value == "model_data_collection" for _, record in receiver.records())
+    if told:
+        assert (models, '"one"', '[1,"\\"one\\""]') == shown[0]
+        assert (models, "(non serializable or raw binary)") == shown[1][:2]
+        assert (models, "a=1") == shown[2][:2]
+        wanted = {"Request Id": "r-1", "Client Request Id": "c-1", "Service Name": "diabetes", "Workspace Name": "ws"}
+        assert wanted == {name: found[0][name] for name in wanted}
+
+
 def is_kind(item, kind):
     """Whether an item is of a kind."""
     return item["name"].endswith(kind)

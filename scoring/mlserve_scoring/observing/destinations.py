@@ -49,9 +49,19 @@ class Exporting:
         spans: Sends requests.
         logs: Sends log records.
         translator: Makes what they take.
+        with_model_data: Whether to send what a model was asked and answered, where it is told.
     """
 
-    def __init__(self, name: str, spans: SpanExporter, logs: LogRecordExporter, translator: Translator) -> None:
+    def __init__(
+        self,
+        name: str,
+        spans: SpanExporter,
+        logs: LogRecordExporter,
+        translator: Translator,
+        *,
+        with_model_data: bool = False,
+    ) -> None:
+        self._with_model_data = with_model_data
         self.name = name
         self._spans = spans
         self._logs = logs
@@ -65,6 +75,9 @@ class Exporting:
             if not isinstance(told, LogTold)
         ]
         records = [self._translator.log(told) for told in batch if isinstance(told, LogTold)]
+        if self._with_model_data:
+            asked = [told for told in batch if isinstance(told, RequestTold)]
+            records += [self._translator.model_data(told, told.data) for told in asked if told.data is not None]
         arrived = not requests or self._spans.export(requests) is SpanExportResult.SUCCESS
         return (not records or self._logs.export(records) is LogRecordExportResult.SUCCESS) and arrived
 
@@ -131,4 +144,5 @@ def _application_insights(settings: Settings, connection_string: str) -> Destina
         AzureMonitorTraceExporter(**options),
         AzureMonitorLogExporter(**options),
         Translator(settings, with_sample_rate=True),
+        with_model_data=True,
     )

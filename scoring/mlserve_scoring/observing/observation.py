@@ -14,7 +14,7 @@ from mlserve_scoring.observing.requests import RequestMetrics
 from mlserve_scoring.routes.metrics import metrics_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mlserve_scoring.observing.telemetry import Telemetry
     from mlserve_scoring.routes.dispatch import Observer
@@ -111,6 +111,15 @@ class Observation:
             self._telemetry.provide()
         if self._shared:
             self._publish()
+
+    def tell_data(self, models: Sequence[str]) -> None:
+        """Let telemetry tell what is collected, too.
+
+        Args:
+            models: The ids of the image's models.
+        """
+        if self._telemetry is not None:
+            self._telemetry.tell_data(models)
 
     def render(self) -> str:
         """Return all metrics in the text format of Prometheus."""

@@ -25,11 +25,15 @@ from opentelemetry.trace import (
 )
 
 from mlserve_scoring import __version__
+from mlserve_scoring.observing.told import LogTold
 
 if TYPE_CHECKING:
-    from mlserve_scoring.observing.told import LogTold, RequestTold
+    from mlserve_scoring.observing.told import ModelData, RequestTold
     from mlserve_scoring.observing.trace_context import Trace
     from mlserve_scoring.settings import Settings
+
+MODEL_DATA: Final = "model_data_collection"
+"""The message by which v1's users find what a model was asked and answered."""
 
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -140,17 +144,39 @@ class Translator:
             instrumentation_scope=span.instrumentation_scope,
         )
 
+    def model_data(self, told: RequestTold, data: ModelData) -> ReadableLogRecord:
+        """Return the trace by which v1 told what a model was asked and answered."""
+        line = LogTold(
+            trace=told.trace,
+            time=told.ended,
+            text=MODEL_DATA,
+            logger="mlserve.collection",
+            level=logging.INFO,
+            request_id=told.request_id,
+            client_id=told.client_id,
+            error_kind="",
+            error_text="",
+            error_trace="",
+        )
+        return self._record(line, {"Models": data.models, "Input": data.input, "Prediction": data.prediction})
+
     def log(self, told: LogTold) -> ReadableLogRecord:
         """Return a log record, printed line or exception."""
-        attributes: Attributes = dict(self._dimensions)
-        if told.request_id:
-            attributes |= {"Request Id": told.request_id, "Client Request Id": told.client_id}
-        if told.error_kind:
-            attributes |= {
+        if not told.error_kind:
+            return self._record(told, {})
+        return self._record(
+            told,
+            {
                 "exception.type": told.error_kind.removeprefix("builtins."),
                 "exception.message": told.error_text,
                 "exception.stacktrace": told.error_trace,
-            }
+            },
+        )
+
+    def _record(self, told: LogTold, own: Attributes) -> ReadableLogRecord:
+        attributes: Attributes = {**self._dimensions, **own}
+        if told.request_id:
+            attributes |= {"Request Id": told.request_id, "Client Request Id": told.client_id}
         severity = next((number for level, number in _SEVERITIES if told.level >= level), SeverityNumber.DEBUG)
         record = LogRecord(
             timestamp=told.time,

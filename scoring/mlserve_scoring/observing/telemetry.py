@@ -6,17 +6,18 @@ The event loop only puts a record into a bounded queue for each destination; ``s
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.observing.current import CURRENT, on_enter
 from mlserve_scoring.observing.logs import probes
-from mlserve_scoring.observing.told import LogTold, RequestTold
+from mlserve_scoring.observing.told import LogTold, ModelData, RequestTold
 from mlserve_scoring.observing.trace_context import Trace, trace_of
 from mlserve_scoring.routes.identity import id_of
 
@@ -78,6 +79,15 @@ class Telemetry:
         self._below = int(wanted.sample * _TRACE_SPACE)
         self._answers = wanted.log_answers and os.environ.get("APP_INSIGHTS_LOG_RESPONSE_ENABLED", "") != "false"
         self._is_probe = probes(settings.path_prefix)
+        self._models: str | None = None
+
+    def tell_data(self, models: Sequence[str]) -> None:
+        """Tell Application Insights what is collected too, as v1 did; not where answers are kept back.
+
+        Args:
+            models: The ids of the image's models.
+        """
+        self._models = json.dumps(list(models))
 
     def observe(self, request: Request, reply: Reply) -> None:
         """Tell of a request; probes and metrics are left out, as v1 did."""
@@ -86,6 +96,7 @@ class Telemetry:
         trace = trace_of(request)
         if not self.is_sampled(trace):
             return
+        answer = self._answer(reply) if self._answers else None
         told = RequestTold(
             trace=trace,
             ended=time.time_ns(),
@@ -102,7 +113,8 @@ class Telemetry:
             request_id=id_of(request).decode("latin-1"),
             client_id=_client_id(request.headers),
             state=request.header(b"tracestate"),
-            answer=self._answer(reply) if self._answers else None,
+            answer=answer,
+            data=self._data(request, answer),
         )
         for sender in self._senders:
             sender.put(told)
@@ -166,8 +178,16 @@ class Telemetry:
             return _BINARY
         if reply.plain is None and any(name.lower() == b"content-encoding" for name, _ in reply.headers):
             return _BINARY  # the script has compressed it itself
-        body = reply.body if reply.plain is None else reply.plain
-        return body[:_LONGEST_ANSWER].decode("utf-8", "replace")
+        return _text(reply.body if reply.plain is None else reply.plain)
+
+    def _data(self, request: Request, answer: str | None) -> ModelData | None:
+        if self._models is None or answer is None or request.answer is None:
+            return None
+        kind = request.header(b"content-type")
+        if request.method == "GET":
+            return ModelData(self._models, request.query[:_LONGEST_ANSWER], answer)
+        is_text = not kind or "json" in kind or "text" in kind
+        return ModelData(self._models, _text(request.body) if is_text else _BINARY, answer)
 
 
 class _Handler(logging.Handler):
@@ -184,6 +204,10 @@ class _Handler(logging.Handler):
             self._telemetry.logged(record)
         except Exception:  # noqa: BLE001  # as logging itself does
             self.handleError(record)
+
+
+def _text(body: bytes) -> str:
+    return body[:_LONGEST_ANSWER].decode("utf-8", "replace")
 
 
 def _client_id(headers: Mapping[bytes, bytes]) -> str:

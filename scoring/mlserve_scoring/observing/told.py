@@ -7,6 +7,19 @@ from typing import NamedTuple
 from mlserve_scoring.observing.trace_context import Trace
 
 
+class ModelData(NamedTuple):
+    """What a model was asked and answered, as v1 told it.
+
+    Attributes:
+        models: The ids of the image's models, as JSON.
+        input, prediction: The bodies' texts.
+    """
+
+    models: str
+    input: str
+    prediction: str
+
+
 class RequestTold(NamedTuple):
     """One request.
 
@@ -21,6 +34,7 @@ class RequestTold(NamedTuple):
         request_id, client_id: As the reply calls it, and as the client did.
         state: ``tracestate`` as it came.
         answer: The answer's text; ``None`` where it is not to be told.
+        data: What the model was asked and answered; ``None`` where it is not to be told.
     """
 
     trace: Trace
@@ -39,6 +53,7 @@ class RequestTold(NamedTuple):
     client_id: str
     state: str
     answer: str | None
+    data: ModelData | None
 
 
 class LogTold(NamedTuple):

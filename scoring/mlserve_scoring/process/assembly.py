@@ -101,6 +101,8 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         observers += observation.observers([*routes, *calls])
         if isinstance(scorer, SharesRuns) and observation.requests is not None:
             scorer.tell_shared_runs(observation.requests.shared_run)
+    if collector is not None and observation is not None:
+        observation.tell_data([f"{model.name}:{model.version}" for model in manifest.models])
     if collector is not None and settings.collection is not None and settings.collection.automatic:
         from mlserve_scoring.collection import automatic  # noqa: PLC0415  # most services collect nothing
 
