@@ -583,8 +583,11 @@ class Nobody:
         return reply
 
 
-def test_room_is_taken_for_what_comes_out_of_a_message():
-    """A few bytes may become a hundred megabytes, of a thousand calls on each connection."""
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_messages_take_room(coding):
+    """A few bytes may become a hundred megabytes, and small messages are a thousand on each connection."""
+    data = gzip.compress(bytes(100_000)) if coding == "gzip" else bytes(60_000)
+    fitting = 1 if coding == "gzip" else 2
 
     async def sent():
         room, nobody = Room(0), Nobody()
@@ -592,20 +595,22 @@ def test_room_is_taken_for_what_comes_out_of_a_message():
         assert taken.grow((256 << 20) - 150_000)
         transport, client = FakeWire(asyncio.get_running_loop()), H2Connection()
         connection = GrpcConnection(nobody, Open(), limits=Limits(room=room))
-        connection.connection_made(transport)
         client.initiate_connection()
-        data = gzip.compress(bytes(100_000))
-        for number in (1, 3):
+        connection.connection_made(transport)
+        client.receive_data(transport.sent)
+        transport.sent = b""
+        for number in range(1, 2 * fitting + 2, 2):
             head = [(":method", "POST"), (":scheme", "http"), (":path", INFER), (":authority", "x")]
-            client.send_headers(number, [*head, ("content-type", "application/grpc"), ("grpc-encoding", "gzip")])
-            client.send_data(number, b"\1" + len(data).to_bytes(4, "big") + data, end_stream=True)
+            client.send_headers(number, [*head, ("content-type", "application/grpc"), ("grpc-encoding", coding)])
+            sign = b"\1" if coding == "gzip" else b"\0"
+            client.send_data(number, sign + len(data).to_bytes(4, "big") + data, end_stream=True)
             connection.data_received(client.data_to_send())
         events = client.receive_data(transport.sent)
         connection.connection_lost(None)
         statuses = [dict(event.headers)[b"grpc-status"] for event in events if isinstance(event, ResponseReceived)]
         return len(nobody.asked), statuses
 
-    assert (1, [b"14"]) == asyncio.run(sent())
+    assert (fitting, [b"14"]) == asyncio.run(sent())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -180,6 +180,7 @@ def test_numbers_are_exact(dtype, values):
     [
         ("uint64", -1),
         ("uint64", 2.0**64),
+        ("int64", float(-(2**63) - 1)),
         ("uint8", 256),
         ("int8", -129),
         ("int64", 2**63),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from mlserve_scoring.grpc.framing import PREFIX, Metadata
 from mlserve_scoring.transport.codings import coding_of
 from mlserve_scoring.transport.message import Reply, message_reply
-from mlserve_scoring.transport.room import LARGE, Hold, no_room
+from mlserve_scoring.transport.room import Hold, no_room
 
 if TYPE_CHECKING:
     from mlserve_scoring.transport.limits import Limits
@@ -104,8 +104,6 @@ class Call:
             self.coding = coding
         if size > most:
             return message_reply(413, f"The message must not exceed {most} bytes, got {size}.")
-        if size > LARGE:
-            self.request.hold = hold = Hold(self._limits.room)
-            if not hold.grow(size):
-                return no_room()
-        return None
+        # Small ones too: a connection has a thousand calls, where one of HTTP has read 64 requests ahead.
+        self.request.hold = hold = Hold(self._limits.room)
+        return None if hold.grow(size) else no_room()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
+_LEAST: Final = -(2.0**63)
 CODES: Final = {"float32": "f", "float64": "d", "int64": "q", "int32": "i"}
 """What ``struct`` calls the types that plain numbers are packed as."""
 
@@ -134,7 +135,8 @@ def _whole(value: object, port: Port, spot: Spot) -> Array:
     whole = np.empty(entries.shape, dtype=port.dtype)
     for at in np.ndindex(entries.shape):
         entry: Any = entries[at]
-        is_whole = isinstance(entry, int) or entry.is_integer()
+        # A whole number beyond 64 bits is read as the nearest fraction, which may be the least number of 64 bits.
+        is_whole = isinstance(entry, int) or (entry.is_integer() and entry != _LEAST)
         if not is_whole or not limits.min <= entry <= limits.max:
             raise SchemaMismatchError(spot(at), f"is no {port.dtype}, got {_short(entry)}")
         whole[at] = int(entry)
