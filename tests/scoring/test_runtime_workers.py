@@ -218,6 +218,19 @@ def test_a_worker_leaves_connections_to_those_that_have_clearly_fewer(own, other
         os.close(fd)
 
 
+def test_few_and_long_connections_are_shared_to_the_last_one():
+    """Clients of gRPC keep one: two of them on one of two workers would be there for days."""
+    fd = shared_counts(2)
+    try:
+        Counts(fd, 0, 2).tell(1)
+        Counts(fd, 1, 2).tell(0)
+
+        assert not Counts(fd, 0, 2, surplus=0).may_take()
+        assert Counts(fd, 1, 2, surplus=0).may_take()
+    finally:
+        os.close(fd)
+
+
 def test_a_worker_that_came_too_late_leaves_the_next_to_others():
     """It is not woken for a millisecond; then it looks again, whoever has fewer."""
 

@@ -96,7 +96,7 @@ class Endpoints:
         if sockets.grpc is not None:
             from mlserve_scoring.grpc.server import PROTOCOL, GrpcServer  # noqa: PLC0415  # a feature of the image
 
-            counts = None if worker is None else Counts(worker.grpc_counts, worker.number, worker.of)
+            counts = None if worker is None else Counts(worker.grpc_counts, worker.number, worker.of, surplus=0)
             certificates = certificates_of(settings, protocol=PROTOCOL)
             self._grpc = GrpcServer(sockets.grpc, limits=limits, certificates=certificates, counts=counts)
 

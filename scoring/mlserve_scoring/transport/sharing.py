@@ -35,9 +35,11 @@ class Counts:
         fd: From ``shared_counts``.
         number: Which worker this is.
         workers: How many there are.
+        surplus: How many connections more than another it may have at least; 0 for few and long ones.
     """
 
-    def __init__(self, fd: int, number: int, workers: int) -> None:
+    def __init__(self, fd: int, number: int, workers: int, *, surplus: int = _LEAST_SURPLUS) -> None:
+        self._surplus = surplus
         self._all = memoryview(mmap.mmap(fd, workers * _INT)).cast("i")
         self._number = number
 
@@ -52,7 +54,7 @@ class Counts:
     def may_take(self) -> bool:
         """Return whether no other worker has clearly fewer."""
         own = self._all[self._number]
-        return own - min(self._all) <= _LEAST_SURPLUS + own // _PART_SURPLUS
+        return own - min(self._all) <= self._surplus + own // _PART_SURPLUS
 
 
 class TurnTaking:
