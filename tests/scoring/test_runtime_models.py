@@ -276,6 +276,28 @@ def test_libraries_answer_over_http(image, start, tmp_path, kind, content):
     assert "age" in service.get("/swagger.json").body.decode()
 
 
+def test_the_form_of_power_bi_is_answered_as_every_other(image, start, tmp_path):
+    """Without a script the contract alone says what the answer is: outputs by name, never within ``Results``."""
+    joblib.dump(quietly(pipeline), tmp_path / "model.joblib")
+    service = start(image(entry=None, models=[("m", tmp_path / "model.joblib")]))
+    expected = service.score([PATIENT]).json
+    inputs = {"data": [PATIENT]}
+
+    assert {"prediction", "probabilities"} == set(expected)
+    for parameters in ({}, None):
+        assert expected == service.score({"Inputs": inputs, "GlobalParameters": parameters}).json
+    assert expected == service.score({"Inputs": {"WebServiceInput0": [PATIENT]}}).json
+    refused = service.score({"Inputs": inputs, "GlobalParameters": {"method": "predict"}})
+    assert (400, "GlobalParameters.method: is no parameter; the model has no parameters") == (
+        refused.status,
+        refused.message,
+    )
+    assert set(expected) == set(service.get("/swagger.json").json["definitions"]["ServiceOutput"]["properties"])
+    assert set(expected) == set(
+        service.get("/openapi.json").json["components"]["schemas"]["ServiceOutput"]["properties"]
+    )
+
+
 @pytest.mark.parametrize("kind", ["pipeline", "lightgbm", "xgboost", "dart"])
 def test_threads_at_a_time_get_the_answers_of_one(tmp_path, kind):
     """Whatever the library needs for that, a lock or nothing."""

@@ -44,6 +44,26 @@ RESULTS = """
 """
 
 
+POWER_BI = """
+    import pandas as pd
+    from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+    from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+    from inference_schema.schema_decorators import input_schema, output_schema
+
+    rows = PandasParameterType(pd.DataFrame({{"age": [1.5]}}), enforce_shape=False)
+
+    def init():
+        pass
+
+    @input_schema("GlobalParameters", StandardPythonParameterType({{"scale": 1.0}}), optional=True)
+    @input_schema("Inputs", StandardPythonParameterType({{"data": rows}}))
+    @output_schema(StandardPythonParameterType({sample}))
+    def run(Inputs, GlobalParameters={{"scale": 2.0}}):
+        values = [float(age) * GlobalParameters["scale"] for age in Inputs["data"]["age"]]
+        return {returned}
+"""
+
+
 @pytest.fixture(scope="module")
 def results(start_shared, tmp_path_factory):
     """A script that returns what it is asked for."""
@@ -247,6 +267,36 @@ def test_swagger_describes_the_samples(decorated):
     assert given["example"] == {"data": [[1, 2]], "scale": 1.0}
     assert given["properties"]["data"]["format"] == "numpy.ndarray"
     assert third["components"]["schemas"]["ServiceOutput"]["required"] == ["sum", "extra"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "returned", "answered", "swagger"),
+    [
+        ("[1.5]", "values", [2.0, 4.0], ("array", None)),
+        ('{"Results": [1.5]}', '{"Results": values}', {"Results": [2.0, 4.0]}, ("object", {"Results"})),
+        (
+            '{"Results": {"WebServiceOutput0": [1.5]}}',
+            '{"Results": {"WebServiceOutput0": values}}',
+            {"Results": {"WebServiceOutput0": [2.0, 4.0]}},
+            ("object", {"Results"}),
+        ),
+    ],
+)
+def test_the_form_of_power_bi_is_the_scripts(start, image, sample, returned, answered, swagger):
+    """As in v1: the parameters' names make the request's form, what run() returns the answer's; nothing is wrapped."""
+    service = start(image({"score.py": POWER_BI.format(sample=sample, returned=returned)}))
+    body = {"Inputs": {"data": [{"age": 1.0}, {"age": 2.0}]}, "GlobalParameters": {"scale": 2.0}}
+    definitions = service.get("/swagger.json").json["definitions"]
+    openapi = service.get("/openapi.json").json["components"]["schemas"]
+
+    assert answered == service.score(body).json
+    assert answered == service.score({"Inputs": body["Inputs"]}).json
+    assert 400 == service.score({**body, "GlobalParameters": 1.0}).status
+    assert 400 == service.score({"inputs": body["Inputs"], "GlobalParameters": {"scale": 2.0}}).status
+    for schemas in (definitions, openapi):
+        assert {"Inputs", "GlobalParameters"} == set(schemas["ServiceInput"]["properties"])
+        output = schemas["ServiceOutput"]
+        assert swagger == (output["type"], set(output["properties"]) if "properties" in output else None)
 
 
 def test_an_unknown_swagger_version_is_404(decorated):

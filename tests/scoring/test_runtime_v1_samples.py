@@ -99,6 +99,7 @@ def test_scikit_learn_with_the_form_of_power_bi(serve, tmp_path):
     assert 400 == service.score({"Inputs": {"data": [{**row, "more": 1}]}, "GlobalParameters": {"scale": 2.0}}).status
     swagger = service.get("/swagger.json").json
     assert {"Inputs", "GlobalParameters"} == set(swagger["definitions"]["ServiceInput"]["properties"])
+    assert {"Results"} == set(swagger["definitions"]["ServiceOutput"]["properties"])
 
 
 def test_onnx_with_a_numpy_schema(serve, tmp_path):
