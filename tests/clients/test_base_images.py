@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from base_kit import GLIBC, debian, libc, program, push_base, push_index, tar
+from registry_faults import proxied
 from registry_kit import PASSWORD, USER, at, htpasswd_auth, registry
 from registry_kit import client as asking
 
@@ -160,6 +161,16 @@ def test_whether_a_tag_moved_is_asked_quickly_and_once(made, where):
     with pytest.raises(OperationError):
         made.images().moved(gone, "sha256:" + "1" * 64)
     assert made.images().moved(gone, "sha256:" + "1" * 64) is None
+
+
+def test_a_registry_that_fails_keeps_no_preview_waiting_long(made, where):
+    """Three attempts, not the seven of a push: a check does not know whether it is for a preview."""
+    with proxied(where) as proxy:
+        proxy.fault("GET", "/manifests/", status=503, times=99)
+        with pytest.raises(OperationError, match="answered 503, tried 3 times"):
+            made.images().find(at(proxy, "waits:1"), PLATFORM)
+
+    assert 3 == proxy.count("GET", "/manifests/")
 
 
 def test_a_private_registry_takes_the_given_login(made, tmp_path):

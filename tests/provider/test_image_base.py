@@ -214,7 +214,9 @@ def test_a_base_that_is_not_there_is_refused_in_preview(said, where):
 
 def _hurried(make):
     def hurried(call):
-        return dataclasses.replace(make(call), client=lambda logins, **more: RegistryClient(logins, **more, attempts=1))
+        return dataclasses.replace(
+            make(call), client=lambda logins, **more: RegistryClient(logins, **{**more, "attempts": 1})
+        )
 
     return hurried
 

@@ -41,6 +41,8 @@ AGREED_SECONDS: Final = 300.0
 LOOK_SECONDS: Final = 3600.0
 """How long nobody looks again whether a kept tag has moved."""
 
+_LOOKS: Final = 3
+"""Attempts of a question on which nothing long was spent, and which previews ask, too."""
 _HURRIED_SECONDS: Final = 5.0
 """Of silence, after which a question is given up that nobody needs answered."""
 
@@ -109,7 +111,7 @@ class BaseImages:
             OperationError: The registry cannot be asked, or what it has is no image for this platform.
         """
         agreed = self._cache.meaning(str(reference), since=self.now() - AGREED_SECONDS)
-        with self._client() as client:
+        with self._client(attempts=_LOOKS) as client:
             try:
                 image = client.image(reference.at(agreed) if agreed else reference, platform)
             except NotThereError:
@@ -153,7 +155,7 @@ class BaseImages:
         digest = str(image.digest)
         known = self._cache.documents(digest)
         if known is None:
-            with self._client() as client:
+            with self._client(attempts=_LOOKS) as client:
                 read = client.image(image, platform)
             known = read.media_type, read.content, read.config
             self._cache.keep_documents(digest, *known)
