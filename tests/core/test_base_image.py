@@ -109,6 +109,23 @@ def test_several_mistakes_are_told_at_once():
     assert {"name", "base_image", "cuda_version", "base_image_registry.address"} == found
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"base_image": "me:hunter2@x.example/app:1"},
+        {"base_image": "https://me:hunter2@x.example/app:1"},
+        {"base_image": "x:hunter2@x.example:5000/a/b@sha256:" + "0" * 64},
+        {"base_image": "app:1", "base_image_registry": {"address": "me:hunter2@x.example"}},
+    ],
+)
+def test_a_login_in_an_address_is_not_repeated(given):
+    """Messages stand in logs."""
+    (found,) = base_problems(given)
+
+    assert "hunter2" not in found.message
+    assert "log in with docker login" in found.message
+
+
 def test_a_login_is_never_shown():
     """Whatever is wrong with it."""
     given = {

@@ -15,6 +15,7 @@ from pulumi_mlserve.core.images.reference import (
     has_registry,
     parse_reference,
     reference_problem,
+    registry_problem,
 )
 from pulumi_mlserve.core.problems import Problem
 
@@ -153,7 +154,9 @@ def _registry_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"{at}.{other}", text)
     if not address:
         return
-    if wrong := reference_problem(f"{address}/x"):
+    if "@" in address:
+        yield Problem(f"{at}.address", str(registry_problem(address)))
+    elif wrong := reference_problem(f"{address}/x"):
         yield Problem(f"{at}.address", f"is no registry, got {address!r}; {wrong.partition(': ')[2]}")
     elif isinstance(given, str) and reference_problem(given) is None and has_registry(given):
         named, wanted = parse_reference(given).registry, parse_reference(f"{address}/x").registry

@@ -77,6 +77,11 @@ def parse_reference(text: str) -> Reference:
     Raises:
         ValueError: It is none; the message says what is wrong, at which place, and what was probably meant.
     """
+    if "/" in text.partition("@")[2]:  # what stands before it may be a password, so it is not shown
+        raise ValueError(
+            "not an image reference: a registry follows an '@'; give registry/repository:tag alone, and log in with "
+            "docker login"
+        )
     if wrong := _letters_mistake(text) or _habit(text):
         raise ValueError(f"not an image reference, got {_shown(text)}: {wrong}")
     rest, _, digest = text.partition("@")
