@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import grpc
 import pytest
 from grpc_kit import asked, client, from_raw, outputs_of, raw_of
+from mlserve_scoring.grpc.calls import grpc_routes
 from mlserve_scoring.grpc.messages import MESSAGES
+from mlserve_scoring.routes.open_inference_metadata import ServedModel
+from mlserve_scoring.transport.message import Request
 from onnx import TensorProto, helper, save
 from scoring_kit import write_image
 
@@ -262,6 +266,25 @@ def test_what_is_no_message_is_refused(typed):
         error = called.failure("ModelInfer", b"\xff\xff\xff")
 
     assert ("INVALID_ARGUMENT", "message: is no inference.ModelInferRequest") == (error.code().name, error.details())
+
+
+@pytest.mark.parametrize(("characters", "is_answered_at_once"), [(200, True), (200_000, False)])
+def test_large_messages_of_any_call_are_read_on_a_thread(characters, is_answered_at_once):
+    """Other requests do not wait for them, and little of them is quoted."""
+    model = ServedModel("all", None, (), "mlserve_model", (), ())
+    routes = grpc_routes(model, None, state=lambda: "ready", health_is_open=True)
+    body = MESSAGES["ModelReadyRequest"](name="x" * characters).SerializeToString()
+
+    async def ask():
+        replies = asyncio.Queue()
+        handler = routes["/inference.GRPCInferenceService/ModelReady"].methods["POST"]
+        handler(Request("POST", "/", body=body), replies.put_nowait)
+        return replies.qsize() == 1, (await replies.get()).body
+
+    at_once, answer = asyncio.run(ask())
+
+    assert is_answered_at_once == at_once
+    assert f"There is no model '{'x' * 100}…' of that version here".encode() in answer
 
 
 def test_compressed_messages_are_read(typed):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SERVICE: Final = f"{INFERENCE}.GRPCInferenceService"
 HEALTH_SERVICE: Final = f"{HEALTH}.Health"
 _OK: Final = 200
+_LONGEST_NAME: Final = 100
 # https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 _SERVING: Final = 1
 _NOT_SERVING: Final = 2
@@ -51,7 +52,7 @@ def grpc_routes(model: ServedModel, infer: Handler, *, state: Callable[[], str],
 
     def health(message: Any) -> Mapping[str, object] | Reply:
         if message.service not in {"", SERVICE, HEALTH_SERVICE}:
-            return message_reply(404, f"There is no service {message.service!r} here; ask for {SERVICE!r} or ''.")
+            return message_reply(404, f"There is no service {_short(message.service)} here; ask for {SERVICE!r} or ''.")
         return {"status": _SERVING if state() == "ready" else _NOT_SERVING}
 
     about = model.to_json()
@@ -79,13 +80,12 @@ def unknown_call(path: str) -> Reply:
 def _handler(name: str, answer: Answer) -> Handler:
     asked, answered = MESSAGES[f"{name}Request"], MESSAGES[f"{name}Response"]
 
+    def reply(body: bytes) -> Reply:
+        made = answer(_read(asked, body))
+        return made if isinstance(made, Reply) else Reply(_OK, answered(**made).SerializeToString())
+
     def handle(request: Request, send: Send) -> None:
-        try:
-            made = answer(_read(asked, request.body))
-        except InvalidRequestError as error:
-            send(failed(error))
-            return
-        send(made if isinstance(made, Reply) else Reply(_OK, answered(**made).SerializeToString()))
+        _elsewhere(len(request.body), partial(reply, request.body), send, send)
 
     return handle
 
@@ -153,7 +153,11 @@ def _read(kind: Any, body: bytes) -> Any:
         raise InvalidRequestError(f"message: is no {kind.DESCRIPTOR.full_name}") from error
 
 
+def _short(name: str) -> str:
+    return repr(name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…")
+
+
 def _no_model(model: ServedModel, name: str) -> Reply:
     names = " or ".join(map(repr, (model.name, *model.aliases)))
     version = "" if model.version is None else f", version {model.version!r} or none"
-    return message_reply(404, f"There is no model {name!r} of that version here; ask for {names}{version}.")
+    return message_reply(404, f"There is no model {_short(name)} of that version here; ask for {names}{version}.")
