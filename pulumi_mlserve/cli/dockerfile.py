@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from pulumi_mlserve.cli.images import find_image
 from pulumi_mlserve.cli.output import end_progress, progress, show_json, show_line
+from pulumi_mlserve.cli.selection import refuse
 from pulumi_mlserve.clients.images.build_folder import folders_of, write_build_folder
 from pulumi_mlserve.clients.images.image_store import ImageStore
 from pulumi_mlserve.clients.places import image_folder
-from pulumi_mlserve.core.images.base_image import default_base
+from pulumi_mlserve.core.images.base_image import SCRATCH, default_base
 from pulumi_mlserve.core.images.dockerfile import DockerfileParts, dockerfile, step_problems
 from pulumi_mlserve.core.images.image import BuiltImage
-from pulumi_mlserve.core.problems import InvalidInputError, OperationError
+from pulumi_mlserve.core.images.reference import reference_problem
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -27,6 +29,10 @@ def show_dockerfile(options: Namespace) -> int:
     """Prints the Dockerfile of an image, or writes it with all that it needs into a folder."""
     store = ImageStore(image_folder())
     image = find_image(store, options.image)
+    if options.base == SCRATCH:
+        refuse([Problem("--base", "has no Python, got 'scratch'; give an image with Python, or leave it out")])
+    elif options.base is not None and (wrong := reference_problem(options.base)):
+        refuse([Problem("--base", wrong)])
     copied = options.packages == _COPIED
     if not copied and not image.lock:
         raise OperationError(

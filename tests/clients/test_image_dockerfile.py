@@ -173,6 +173,8 @@ def test_without_a_base_it_stands_on_the_default(store, capsys):
         (["words", "--base", BASE, "--output", "full"], "is not empty, and no folder that `mlserve dockerfile` wrote"),
         (["words", "--base", BASE, "--steps", "steps"], "line 3: COPY has no place among the steps"),
         (["words", "--base", BASE, "--steps", "absent"], "--steps: cannot be read"),
+        (["words", "--base", "a AS b\nRUN x"], "--base: not an image reference"),
+        (["words", "--base", "scratch"], "--base: has no Python"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_with_what_to_do(store, tmp_path, monkeypatch, capsys, typed, expected):
