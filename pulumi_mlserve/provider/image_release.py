@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pulumi_mlserve.clients.images.attached_list import attached_lists
 from pulumi_mlserve.clients.registries.refusals import NotThereError, RegistryError
 from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.images.destination import other_claims, own_claims, plain_tags, stack_tag
@@ -113,8 +114,25 @@ def _let_go(call: Call, client: RegistryClient, one: _Pushed) -> None:
             for tag in one.claims:
                 client.untag(one.image.tagged(tag))
         else:
-            client.delete(one.image)
+            _delete(call, client, one.image)
     except RegistryError as error:
         if not error.status:
             raise
         call.warn(f"{one.image} stays: {error}")
+
+
+def _delete(call: Call, client: RegistryClient, image: Reference) -> None:
+    """Delete an image, and then what is attached to it from here: an image that stays keeps its list."""
+    kept = f"what is attached to {image} stays"
+    lists: list[str] = []
+    try:
+        lists = attached_lists(client, image)  # some registries forget it with the image
+    except RegistryError as error:
+        call.warn(f"{kept}: {error}")
+    client.delete(image)
+    if not lists:
+        return
+    try:
+        client.referrers(image).remove(lists)
+    except RegistryError as error:
+        call.warn(f"{kept}: {error}")

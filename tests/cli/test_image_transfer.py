@@ -6,12 +6,15 @@ import json
 
 import pytest
 from image_kit import Workshop
-from registry_kit import Pattern, at, client, image_of, registry
+from registry_faults import proxied
+from registry_kit import Pattern, at, client, get, image_of, registry
 
 from pulumi_mlserve.cli.main import main
 from pulumi_mlserve.clients.images.image_store import ImageStore
 from pulumi_mlserve.clients.places import image_folder
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
+from pulumi_mlserve.core.images.referrers import referrers_tag
+from pulumi_mlserve.core.images.remote_image import INDEX_TYPE
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,20 @@ def test_an_image_goes_to_a_registry_and_to_another_machine(capsys, built, real,
     status, out, _ = run(capsys, "images", "release", "diabetes", "--yes")
     assert (0, True) == (status, "its bytes are deleted" in out)
     assert [] == list(ImageStore(image_folder()).list())
+
+
+def test_the_list_of_what_is_inside_goes_along(capsys, built, real):
+    """Where it cannot be attached, a note says so, and the image is pushed all the same."""
+    with proxied(real) as proxy:
+        proxy.fault("PUT", "/manifests/sha256-", status=405)
+        status, out, said = run(capsys, "images", "push", "diabetes", f"{proxy.host}/team/listed:1", "--json")
+        assert (0, built.digest) == (status, json.loads(out)["digest"])
+        assert "note: the list of what is inside is not attached: registry " in said
+
+        status, _, said = run(capsys, "images", "push", "diabetes", f"{proxy.host}/team/listed:1")
+        _, body = get(f"http://{real.host}/v2/team/listed/manifests/{referrers_tag(built.digest)}", INDEX_TYPE)
+        assert (0, "") == (status, said)
+        assert [built.sbom] == [entry["digest"] for entry in json.loads(body)["manifests"]]
 
 
 @pytest.mark.usefixtures("built")

@@ -79,7 +79,7 @@ def test_claims_of_others_are_told_from_ones_own_by_the_tags_alone():
     """Nobody else can say who needs an image of a registry."""
     mine, older = claim_tag(ONE, "dev", "shop/dev/a", "1"), claim_tag(TWO, "dev", "shop/dev/a", "1")
     other, reborn = claim_tag(ONE, "prod", "shop/prod/a", "2"), claim_tag(ONE, "dev", "shop/dev/a", "3")
-    tags = [mine, older, other, reborn, "dev", "release-1"]
+    tags = [mine, older, other, reborn, "dev", "release-1", ONE.replace(":", "-")]  # the last means a list
 
     assert [mine, older] == own_claims(tags, "shop/dev/a", "1")
     assert [other, reborn] == other_claims(tags, ONE, "shop/dev/a", "1")

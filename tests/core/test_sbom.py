@@ -8,7 +8,7 @@ import pytest
 from pulumi_mlserve.core.digest import FileEntry
 from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
 from pulumi_mlserve.core.images.oci import Base, digest_of
-from pulumi_mlserve.core.images.sbom import Package, artifact_json, licences_of, sbom_json
+from pulumi_mlserve.core.images.sbom import Package, artifact_json, is_artifact_of, licences_of, sbom_json
 
 MODEL = ImageModel("ridge", 4, "sha256:" + "a" * 64, (FileEntry("ridge.onnx", "1" * 64, 5),))
 INPUTS = ImageInputs("diabetes", "3.11", "sha256:lock", "sha256:r", models=(MODEL,))
@@ -100,3 +100,16 @@ def test_the_base_is_listed_by_its_digest():
         == listed(base)["purl"]
     )
     assert digest == listed(Base(digest, (), ()))["name"]
+
+
+def test_an_artifact_of_ours_is_told_from_a_scanners():
+    """Both are lists that refer to one image; only ours is taken away with it."""
+    ours = artifact_json(b"{...}", b"manifest")
+    theirs = json.dumps({**json.loads(ours), "annotations": {"org.opencontainers.image.created": "2026"}}).encode()
+
+    assert is_artifact_of(ours, digest_of(b"manifest"))
+    assert not is_artifact_of(ours, digest_of(b"other"))
+    assert [False] * 5 == [
+        is_artifact_of(content, digest_of(b"manifest"))
+        for content in (theirs, b"", b"[]", b'{"layers": [], "subject": {}}', b"[" * 99_999)
+    ]

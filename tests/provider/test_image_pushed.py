@@ -10,8 +10,9 @@ from pushed_kit import HANDLER, Bench
 from registry_faults import proxied
 from registry_kit import at, client, get, htpasswd_auth, registry
 
-from pulumi_mlserve.core.images.destination import claim_tag
-from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
+from pulumi_mlserve.core.images.destination import claim_tag, plain_tags
+from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, digest_of
+from pulumi_mlserve.core.images.referrers import is_referrers_tag, referrers_tag
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import PartialFailure
 from pulumi_mlserve.provider.values import UNKNOWN
@@ -58,14 +59,14 @@ def test_an_image_is_pushed_and_referred_to_by_digest(bench, where):
 
     assert f"{where}/diabetes@{digest}" == made.state["reference"]
     assert is_there(made.state["reference"])
-    assert sorted(["dev", claim]) == tags(where)
+    assert sorted(["dev", claim, referrers_tag(digest)]) == tags(where)
     assert bench.images.whole(digest) is not None
     assert [f"{where}/diabetes"] == made.state["pushed_to"]
     assert 1 == len(bench.heard.told("pushed ", "info"))
 
 
 def test_a_changed_model_uploads_its_layer_and_the_small_ones_that_name_it(bench, real, request):
-    """Nothing else: that model's layer, the layout layer, config and manifest."""
+    """That model's layer, the layout layer, config, manifest, and the new list with its manifest; nothing else."""
     folder = request.node.name.removeprefix("test_")[:60]
     with proxied(real) as proxy:
         before = bench.up(registry=f"{proxy.host}/{folder}")
@@ -76,12 +77,18 @@ def test_a_changed_model_uploads_its_layer_and_the_small_ones_that_name_it(bench
         after = bench.up(before=before, registry=f"{proxy.host}/{folder}")
         new = bench.images.get(after.state["digest"])
         ended = [path for method, path, _, _ in proxy.seen if method == "PUT" and "digest=" in path]
+        listed = bench.images.sbom(new.digest)
         moved = {layer.digest for layer in new.layers} - {layer.digest for layer in old.layers}
 
         assert {"model:ridge", "layout"} == {layer.name for layer in new.layers if layer.digest in moved}
-        assert {*moved, new.config_digest} == {path.partition("digest=")[2].replace("%3A", ":") for path in ended}
+        assert listed is not None
+        assert {*moved, new.config_digest, digest_of(listed)} == {
+            path.partition("digest=")[2].replace("%3A", ":") for path in ended
+        }
         assert 0 == proxy.count("PATCH")
-        assert 3 == proxy.count("PUT", "/manifests/")  # by digest, by the tag of its own, by the stack's
+        names = [path.rpartition("/")[2] for method, path, _, _ in proxy.seen if method == "PUT" and "/manif" in path]
+        claim = claim_tag(new.digest, "dev", after.claimant, after.state["owner"])
+        assert sorted([new.digest, new.sbom, claim, "dev", referrers_tag(new.digest)]) == sorted(names)
 
 
 def test_a_second_up_sends_nothing_and_the_moving_tag_moves(bench, where):
@@ -111,7 +118,8 @@ def test_a_moving_tag_may_have_another_name(bench, where):
     host, _, folder = where.partition("/")
     status, body = get(f"http://{host}/v2/{folder}/shop/price/tags/list")
 
-    assert (200, "stable") == (status, json.loads(body)["tags"][-1])
+    assert 200 == status
+    assert ["stable"] == plain_tags(json.loads(body)["tags"])
 
 
 def test_another_registry_gets_the_image_without_a_new_build(bench, where):
@@ -203,7 +211,7 @@ def test_an_image_that_another_stack_pushed_stays_there(bench, where):
     assert is_there(prod.state["reference"])
     assert bench.heard.told("stays: it is needed as prod-", "info")
     assert [claim_tag(prod.state["digest"], "prod", prod.claimant, prod.state["owner"])] == [
-        tag for tag in tags(where) if "-" in tag
+        tag for tag in tags(where) if "-" in tag and not is_referrers_tag(tag)
     ]
     HANDLER.delete(prod)
     assert not is_there(prod.state["reference"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pulumi_mlserve.clients.images.image_sbom import sbom_blobs
 from pulumi_mlserve.clients.images.rootfs import model_folder
 from pulumi_mlserve.clients.registries.transfer import BlobSource
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, TAR_TYPE, digest_of
@@ -24,6 +26,19 @@ _BASE = "org.opencontainers.image.base"
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """What is attached to an image.
+
+    Attributes:
+        manifest: Its bytes; its subject is the image.
+        blobs: What that names.
+    """
+
+    manifest: bytes
+    blobs: tuple[BlobSource, ...]
+
+
+@dataclass(frozen=True)
 class ImageBlobs:
     """What is pushed of an image.
 
@@ -31,6 +46,7 @@ class ImageBlobs:
         manifest: Its bytes.
         media_type: What it is.
         blobs: Where the config and the layers come from, those of the base left out that are not on this machine.
+        attachment: Gives the list of what is inside, or None without one; fails where that is damaged.
         elsewhere: Those: what the manifest says of them.
         base: Where they are.
     """
@@ -38,6 +54,7 @@ class ImageBlobs:
     manifest: bytes
     media_type: str
     blobs: tuple[BlobSource, ...]
+    attachment: Callable[[], Attachment | None]
     elsewhere: tuple[Descriptor, ...] = ()
     base: Reference | None = None
 
@@ -78,7 +95,15 @@ def image_blobs(image: BuiltImage, places: ImagePlaces, layers: LayerStore) -> I
     base = None
     if elsewhere:
         base = parse_reference(image.origin) if image.origin else _base(document.get("annotations", {}), image)
-    return ImageBlobs(manifest, MANIFEST_TYPE, tuple(found), tuple(elsewhere), base)
+    attachment = functools.partial(_attachment, places, image)
+    return ImageBlobs(manifest, MANIFEST_TYPE, tuple(found), attachment, tuple(elsewhere), base)
+
+
+def _attachment(places: ImagePlaces, image: BuiltImage) -> Attachment | None:
+    if image.sbom is None:
+        return None
+    artifact, *parts = (_bytes(places, image, digest) for digest in sbom_blobs(places, image))
+    return Attachment(artifact, tuple(BlobSource.of_bytes(part, "the list of what is inside") for part in parts))
 
 
 def _model(layers: LayerStore, layer: Any) -> Any:

@@ -33,12 +33,14 @@ class Pushed:
         outcomes: By digest, how each blob came to be there.
         sent_bytes: The sizes of the blobs that were sent.
         existed: Whether the manifest was there already.
+        subject: What it refers to, as far as the registry said that it knows: ``OCI-Subject``.
     """
 
     reference: Reference
     outcomes: Mapping[str, Outcome]
     sent_bytes: int
     existed: bool
+    subject: str = ""
 
 
 class ImagePush:
@@ -69,6 +71,7 @@ class ImagePush:
         self._media_type = media_type
         self._tags = (*tags, *filter(None, (target.tag,)))
         self._digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+        self._subject = ""
 
     def run(self, blobs: Sequence[BlobSource]) -> Pushed:
         """Return what was done; see `RegistryClient.push`."""
@@ -80,7 +83,7 @@ class ImagePush:
         patience = self._session.patience(f"pushing {self._target.repository}")
         existed = patience.run(lambda: self._attempt(sources, outcomes))
         sent = sum(source.size for source in sources if outcomes[source.digest] == "sent")
-        return Pushed(self._target.at(self._digest), outcomes, sent, existed)
+        return Pushed(self._target.at(self._digest), outcomes, sent, existed, self._subject)
 
     def _attempt(self, sources: Sequence[BlobSource], outcomes: dict[str, Outcome]) -> bool:
         """Push all that is missing; returns whether the manifest was there.
@@ -149,4 +152,5 @@ class ImagePush:
                 f"{self._session.where(doing)}: says that it is {said[:80]!r} instead of {self._digest}; "
                 "check proxies and the registry's log"
             )
+        self._subject = answer.headers.get("oci-subject", "")
         return False

@@ -18,6 +18,7 @@ from pulumi_mlserve.clients.registries.downloads import BlobDownload
 from pulumi_mlserve.clients.registries.logins import Logins
 from pulumi_mlserve.clients.registries.patience import ATTEMPTS, Clock, Stop
 from pulumi_mlserve.clients.registries.pushes import ImagePush, Pushed
+from pulumi_mlserve.clients.registries.referrers import Referrers
 from pulumi_mlserve.clients.registries.refusals import GONE_CODES, NotThereError, RegistryError, codes_of
 from pulumi_mlserve.clients.registries.remote import RemoteImage, RemoteManifest
 from pulumi_mlserve.clients.registries.repository_tags import RepositoryTags
@@ -251,6 +252,10 @@ class RegistryClient:
         """
         push = ImagePush(self._session(target), self._around, target, manifest, media_type, tags)
         return push.run(blobs)
+
+    def referrers(self, image: Reference) -> Referrers:
+        """Return what refers to an image, which is named by its digest."""
+        return Referrers(self, self._session(image), self._around, image)
 
     def delete(self, reference: Reference) -> bool:
         """Delete an image by its digest; returns whether it was still there. Its layers go when the registry cleans up.

@@ -23,6 +23,7 @@ from pulumi_mlserve.core.images.reference import (
     repository_problem,
     tag_problem,
 )
+from pulumi_mlserve.core.images.referrers import is_referrers_tag
 from pulumi_mlserve.core.problems import Problem
 
 _CLAIM: Final = re.compile(r".*-([0-9a-f]{12})-([0-9a-f]{14})")
@@ -124,8 +125,8 @@ def other_claims(tags: Iterable[str], digest: str, claimant: str, owner: str) ->
 
 
 def plain_tags(tags: Iterable[str]) -> list[str]:
-    """Return those of a repository's tags that are no claims: only the registry knows which image they mean."""
-    return [tag for tag in tags if not _CLAIM.fullmatch(tag)]
+    """Return those of a repository's tags that are no claims but mean images: which ones, only the registry knows."""
+    return [tag for tag in tags if not _CLAIM.fullmatch(tag) and not is_referrers_tag(tag)]
 
 
 def _short(digest: str) -> str:

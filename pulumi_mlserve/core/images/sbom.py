@@ -6,6 +6,7 @@ what it writes follows its own version. See https://cyclonedx.org/docs/1.6/json/
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -74,16 +75,17 @@ def sbom_json(
 
 def artifact_json(sbom: bytes, manifest: bytes) -> bytes:
     """Return the OCI artifact that attaches a list to the image with this manifest."""
-    document = {
-        "annotations": {"org.opencontainers.image.created": EPOCH},
-        "artifactType": SBOM_TYPE,
-        "config": _descriptor(EMPTY, EMPTY_TYPE),
-        "layers": [_descriptor(sbom, SBOM_TYPE)],
-        "mediaType": MANIFEST_TYPE,
-        "schemaVersion": 2,
-        "subject": _descriptor(manifest, MANIFEST_TYPE),
-    }
-    return canonical(document).encode()
+    return _artifact(_descriptor(sbom, SBOM_TYPE), _descriptor(manifest, MANIFEST_TYPE))
+
+
+def is_artifact_of(content: bytes, digest: str) -> bool:
+    """Tell whether `artifact_json` made this for the image with a digest; scanners attach lists of their own."""
+    try:
+        document = json.loads(content)
+        (listed,), subject = document["layers"], document["subject"]
+        return bool(subject["digest"] == digest and _artifact(listed, subject) == content)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def licences_of(licence: str, classifiers: Sequence[str]) -> tuple[str, ...]:
@@ -94,6 +96,19 @@ def licences_of(licence: str, classifiers: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(set(plain)))
     text = licence.strip()
     return (text,) if 0 < len(text) <= _LONGEST_LICENCE and "\n" not in text else ()
+
+
+def _artifact(listed: Any, subject: Any) -> bytes:
+    document = {
+        "annotations": {"org.opencontainers.image.created": EPOCH},
+        "artifactType": SBOM_TYPE,
+        "config": _descriptor(EMPTY, EMPTY_TYPE),
+        "layers": [listed],
+        "mediaType": MANIFEST_TYPE,
+        "schemaVersion": 2,
+        "subject": subject,
+    }
+    return canonical(document).encode()
 
 
 def _library(package: Package) -> dict[str, Any]:
