@@ -503,27 +503,6 @@ def test_a_client_that_resets_its_calls_harms_nobody(wire):
     assert (0, "") == wire.status(last)
 
 
-def test_a_client_that_only_resets_its_calls_is_sent_away(served, wire):
-    """Each begins work for which nobody waits, and h2's limit of open streams does not hold: those are closed."""
-    message = wait_for(0).SerializeToString()
-    wire.until(WindowUpdated)
-    with contextlib.suppress(OSError):
-        for _ in range(3_000):
-            number = wire.h2.get_next_available_stream_id()
-            head = [(":method", "POST"), (":scheme", "http"), (":path", INFER), (":authority", "x")]
-            wire.h2.send_headers(number, [*head, ("content-type", "application/grpc")])
-            wire.h2.send_data(number, len(message).to_bytes(5, "big") + message, end_stream=True)
-            wire.h2.reset_stream(number)
-            wire.flush()
-    with contextlib.suppress(ConnectionResetError):
-        assert ErrorCodes.ENHANCE_YOUR_CALM == wire.until(ConnectionTerminated).error_code
-    with contextlib.closing(Wire(served[1])) as other:
-        number = other.begin()
-        other.send(number, EMPTY)
-
-        assert (0, "") == other.status(number)
-
-
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -581,6 +560,27 @@ class Nobody:
     def finish(self, reply, request):
         """Add nothing."""
         return reply
+
+
+@pytest.mark.parametrize(("calls", "is_sent_away"), [(1_000, False), (1_001, True)])
+def test_a_client_that_only_resets_its_calls_is_sent_away(calls, is_sent_away):
+    """Each begins work for which nobody waits, and h2's limit of open streams does not hold: those are closed."""
+
+    async def sent():
+        transport, client = FakeWire(asyncio.get_running_loop()), H2Connection()
+        connection = GrpcConnection(Nobody(), Open(), limits=Limits())
+        client.initiate_connection()
+        connection.connection_made(transport)
+        for number in range(1, 2 * calls, 2):
+            head = [(":method", "POST"), (":scheme", "http"), (":path", INFER), (":authority", "x")]
+            client.send_headers(number, [*head, ("content-type", "application/grpc")])
+            client.reset_stream(number)
+            connection.data_received(client.data_to_send())
+        goodbyes = [event for event in client.receive_data(transport.sent) if isinstance(event, ConnectionTerminated)]
+        connection.connection_lost(None)
+        return transport.closing, [event.error_code for event in goodbyes]
+
+    assert (is_sent_away, [ErrorCodes.ENHANCE_YOUR_CALM] * is_sent_away) == asyncio.run(sent())
 
 
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
