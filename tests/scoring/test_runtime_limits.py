@@ -282,6 +282,29 @@ def test_more_connections_than_files_are_turned_away(start, image):
     assert until_answered(service) == 200
 
 
+def test_connections_of_http_and_grpc_share_the_files(start, image):
+    """Those of one count for the other: together they would leave no file for the script."""
+    script = "import resource\ndef init(): resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))\ndef run(d): return d"
+    service = start(image({"score.py": script}), grpc_port=0)
+    port = service.wait("ready")["grpc_port"]
+    kept = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(100)]
+    try:
+        greeted = sum(len(client.recv(1)) for client in kept)
+        answered = 0
+        for _ in range(60):
+            kept.append(service.connect())
+            with contextlib.suppress(OSError, ConnectionError):
+                kept[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                answered += read_reply(kept[-1])[0] == 200
+    finally:
+        for client in kept:
+            client.close()
+
+    assert 100 == greeted
+    assert 30 <= answered <= 36
+    assert until_answered(service) == 200
+
+
 def test_no_free_file_at_all_ends_nothing(start, image):
     """A script that takes them all is answered, and when it gives them back so are new connections."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))\n"

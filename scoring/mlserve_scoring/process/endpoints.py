@@ -99,6 +99,7 @@ class Endpoints:
             counts = None if worker is None else Counts(worker.grpc_counts, worker.number, worker.of, surplus=0)
             certificates = certificates_of(settings, protocol=PROTOCOL)
             self._grpc = GrpcServer(sockets.grpc, limits=limits, certificates=certificates, counts=counts)
+            self._grpc.stand_beside(self._http)
 
     @property
     def _all(self) -> tuple[Server, ...]:

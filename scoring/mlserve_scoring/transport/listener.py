@@ -127,12 +127,22 @@ class Server:
         self._last_handshakes: asyncio.Future[list[Any]] | None = None
         self._heads: Heads = {}
         self._open: set[Served] = set()
+        self._beside: Server | None = None
         self._server: asyncio.Server | TurnTaking | None = None
         self._answering: Answering | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
+
+    @property
+    def connections(self) -> int:
+        """Return how many are open."""
+        return len(self._open)
+
+    def stand_beside(self, other: Server) -> None:
+        """Count the connections of both against what there is room for in the process."""
+        self._beside, other._beside = other, self
 
     async def start(self, answering: Answering) -> None:
         """Begin to accept; connections that waited are answered too."""
@@ -186,7 +196,7 @@ class Server:
         self._empty.clear()
         if 0 <= connection.number <= LAST_STANDARD:
             self._restore_standard(connection)
-        if len(self._open) > self._most:
+        if self.connections + (0 if self._beside is None else self._beside.connections) > self._most:
             connection.abort()
             now = asyncio.get_running_loop().time()
             if now - self._crowded_at >= _CROWDED_S:
