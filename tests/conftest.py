@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 # A machine that is busy with other tests is no slow test.
 settings.register_profile("quiet", deadline=None)
 settings.load_profile("quiet")
+
+# A shell that starts a job in the background has it ignore interrupts, and all that the job starts: the engine then waits
+# five seconds for every language host that it asks to end, and takes no interrupt itself.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
