@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 settings.register_profile("quiet", deadline=None)
 settings.load_profile("quiet")
 
-# A shell that starts a job in the background has it ignore interrupts, and all that the job starts: the engine then waits
-# five seconds for every language host that it asks to end, and takes no interrupt itself.
+# A shell that starts a job in the background has it ignore interrupts, and all that the job starts: the engine then
+# waits five seconds for every language host that it asks to end, and takes no interrupt itself.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
