@@ -95,6 +95,15 @@ def test_start_imports_nothing_heavy(module, tmp_path):
     assert set() == HEAVY & set(answer.stdout.split())
 
 
+def test_components_check_without_what_the_plugin_checks_with(tmp_path):
+    """A program's preview waits for its imports: the specs and their library are the plugin's."""
+    names = "LocalService, RegisteredModel, ScoringImage"
+    code = f"import sys; from pulumi_mlserve import {names}; print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert set() == {"pydantic", "pulumi_mlserve.core.images.image"} & set(answer.stdout.split())
+
+
 @pytest.mark.parametrize("package", [pulumi_mlserve, mlserve_scoring], ids=lambda package: package.__name__)
 def test_every_import_is_a_declared_dependency(package):
     """What a package imports it declares; what came along with something else may go with it."""

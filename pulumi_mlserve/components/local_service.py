@@ -13,8 +13,7 @@ from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
 from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
-from pulumi_mlserve.core.images.destination import pulled_problem
-from pulumi_mlserve.core.images.reference import has_registry
+from pulumi_mlserve.core.images.reference import has_registry, pulled_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_address import beside
 from pulumi_mlserve.core.service_declarations import DataCollection, EntraSettings, TelemetrySettings

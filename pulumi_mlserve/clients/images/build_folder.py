@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pulumi_mlserve.clients.images.export_place import unfinished
 from pulumi_mlserve.clients.images.image_places import remove_tree
 from pulumi_mlserve.core.images.dockerfile import FOLDERS, LAYOUT, LOCK, MARK
-from pulumi_mlserve.core.images.image import APP_ROOT, MODEL_LINKS, SITE_PACKAGES
+from pulumi_mlserve.core.images.paths import APP_ROOT, MODEL_LINKS, SITE_PACKAGES
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
-from pulumi_mlserve.core.images.image import RUNTIME
 from pulumi_mlserve.core.images.model_parts import model_parts
+from pulumi_mlserve.core.images.paths import RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

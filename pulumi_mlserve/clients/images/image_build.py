@@ -13,11 +13,12 @@ from pulumi_mlserve.clients.images.package_files import package_entries
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
 from pulumi_mlserve.clients.models.work import size_text
-from pulumi_mlserve.core.images.image import APP_ROOT, RUNTIME, BuiltImage, ImageLayer
+from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
 from pulumi_mlserve.core.images.layers import COMPRESSOR, LayerKey, LayerPlan, key_of
 from pulumi_mlserve.core.images.manifest import layout_entries
 from pulumi_mlserve.core.images.model_parts import model_parts
 from pulumi_mlserve.core.images.oci import FIXED, Origin, config_json, digest_of, manifest_json
+from pulumi_mlserve.core.images.paths import APP_ROOT, RUNTIME
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:

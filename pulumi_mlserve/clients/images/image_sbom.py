@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pulumi_mlserve.clients.images.package_files import package_records
-from pulumi_mlserve.core.images.image import SITE_PACKAGES
 from pulumi_mlserve.core.images.oci import Origin, digest_of
+from pulumi_mlserve.core.images.paths import SITE_PACKAGES
 from pulumi_mlserve.core.images.sbom import EMPTY, Package, artifact_json, licences_of, sbom_json
 from pulumi_mlserve.core.problems import OperationError
 

@@ -15,8 +15,8 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pulumi_mlserve.core.images.image import SITE_PACKAGES
 from pulumi_mlserve.core.images.layer_files import LayerEntry
+from pulumi_mlserve.core.images.paths import SITE_PACKAGES
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:

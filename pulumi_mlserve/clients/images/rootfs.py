@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Final, cast
 
 from pulumi_mlserve.clients.images.source_files import file_hash
 from pulumi_mlserve.clients.images.stream_file import StreamFile
-from pulumi_mlserve.core.images.image import MODELS, BuiltImage, ImageLayer
+from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
 from pulumi_mlserve.core.images.oci import TAR_TYPE
+from pulumi_mlserve.core.images.paths import MODELS
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:

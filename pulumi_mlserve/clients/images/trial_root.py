@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from mlserve_scoring.manifest import MANIFEST_PATH, Manifest, dump
 
 from pulumi_mlserve.clients.images.runtime_files import runtime_files
-from pulumi_mlserve.core.images.image import APP_ROOT, RUNTIME, SITE_PACKAGES
 from pulumi_mlserve.core.images.manifest import manifest_of, model_links
+from pulumi_mlserve.core.images.paths import APP_ROOT, RUNTIME, SITE_PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

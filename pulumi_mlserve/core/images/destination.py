@@ -15,9 +15,6 @@ from typing import Any, Final
 from pulumi_mlserve.core.images.image import is_image_name
 from pulumi_mlserve.core.images.reference import (
     Reference,
-    has_registry,
-    parse_reference,
-    reference_problem,
     registry_problem,
     repository_at,
     repository_problem,
@@ -76,21 +73,6 @@ def destination_of(inputs: Mapping[str, Any], stack: str) -> Destination | None:
         return None
     repository = repository_at(registry, inputs.get("repository") or inputs["name"])
     return Destination(repository, inputs.get("registry_tag") or stack_tag(stack))
-
-
-def pulled_problem(text: str) -> str | None:
-    """Return what is wrong with the reference of an image that a service is to run, or None."""
-    if wrong := reference_problem(text):
-        return wrong
-    if not has_registry(text):
-        return f"names no registry, got {text!r}; write REGISTRY/REPOSITORY@sha256:…, for Docker Hub docker.io/…"
-    found = parse_reference(text)
-    if found.digest is None:
-        return (
-            f"has no digest, got {text!r}; a tag may mean another image tomorrow, so give "
-            f"{found.name}@sha256:…, which mlserve images pull {text} prints"
-        )
-    return None
 
 
 def stack_tag(stack: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pulumi_mlserve.core.images.image import APP_ROOT, MODELS, RUNTIME, SITE_PACKAGES
+from pulumi_mlserve.core.images.paths import APP_ROOT, MODELS, RUNTIME, SITE_PACKAGES
 from pulumi_mlserve.core.problems import Problem
 
 MARK: Final = "# Made by mlserve dockerfile"

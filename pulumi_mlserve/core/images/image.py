@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pulumi_mlserve.core.environments.runtime_packages import feature_problem
 from pulumi_mlserve.core.images.base_image import SCRATCH, base_problems
 from pulumi_mlserve.core.images.cuda import CPU
+from pulumi_mlserve.core.images.paths import MODELS
 from pulumi_mlserve.core.images.platforms import PLATFORMS
 from pulumi_mlserve.core.images.refusals import why_not_image
 from pulumi_mlserve.core.model import model_name_problem
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulumi_mlserve.core.digest import FileEntry
-
-APP_ROOT: Final = "var/azureml-app"
-"""Where the source directory lies in an image, as in Azure ML v1."""
-MODEL_LINKS: Final = f"{APP_ROOT}/azureml-models"
-"""Where v1 scripts look for models: ``<name>/<version>/<base name>``."""
-MODELS: Final = "opt/mlserve/models"
-RUNTIME: Final = "opt/mlserve/runtime"
-SITE_PACKAGES: Final = "opt/mlserve/site-packages"
-SETTINGS: Final = "opt/mlserve/settings.json"
 
 MAX_BODY_BYTES: Final = 100 * 1024 * 1024
 SCORING_TIMEOUT_MS: Final = 60_000

@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Any
 from mlserve_scoring.contract import Contract, samples_from_json
 from mlserve_scoring.manifest import MANIFEST_PATH, Limits, Manifest, ModelEntry, dump
 
-from pulumi_mlserve.core.images.image import (
-    APP_ROOT,
-    MODEL_LINKS,
-    RUNTIME,
-    SETTINGS,
-    SITE_PACKAGES,
-    ImageInputs,
-    ImageModel,
-)
+from pulumi_mlserve.core.images.image import ImageInputs, ImageModel
 from pulumi_mlserve.core.images.layer_files import LayerEntry
 from pulumi_mlserve.core.images.oci import PORT, ports
+from pulumi_mlserve.core.images.paths import APP_ROOT, MODEL_LINKS, RUNTIME, SETTINGS, SITE_PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

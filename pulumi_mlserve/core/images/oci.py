@@ -10,16 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_mlserve.core.images.cuda import CPU, CUDA, VARIABLES, WHEELS
-from pulumi_mlserve.core.images.image import (
-    APP_ROOT,
-    MODEL_LINKS,
-    RUNTIME,
-    SETTINGS,
-    SITE_PACKAGES,
-    ImageInputs,
-    ImageLayer,
-)
+from pulumi_mlserve.core.images.image import ImageInputs, ImageLayer
 from pulumi_mlserve.core.images.layers import canonical
+from pulumi_mlserve.core.images.paths import APP_ROOT, MODEL_LINKS, RUNTIME, SETTINGS, SITE_PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

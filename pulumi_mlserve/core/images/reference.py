@@ -160,6 +160,21 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def pulled_problem(text: str) -> str | None:
+    """Return what is wrong with the reference of an image that a service is to run, or None."""
+    if wrong := reference_problem(text):
+        return wrong
+    if not has_registry(text):
+        return f"names no registry, got {text!r}; write REGISTRY/REPOSITORY@sha256:…, for Docker Hub docker.io/…"
+    found = parse_reference(text)
+    if found.digest is None:
+        return (
+            f"has no digest, got {text!r}; a tag may mean another image tomorrow, so give "
+            f"{found.name}@sha256:…, which mlserve images pull {text} prints"
+        )
+    return None
+
+
 def _letters_mistake(text: str) -> str | None:
     if not text.strip():
         return "it is empty; write registry/repository:tag or registry/repository@sha256:…"

@@ -6,8 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi_mlserve.core.images.destination import pulled_problem
-from pulumi_mlserve.core.images.reference import parse_reference
+from pulumi_mlserve.core.images.reference import parse_reference, pulled_problem
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.image_registry import registry_client
