@@ -13,11 +13,11 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.request
 from email.utils import formatdate
 from pathlib import Path
 
+from announced import Announced
 from server_venv import DEVELOPMENT_CACHE
 
 VERSION = "3.35.0"  # the newest that runs on Node.js 20
@@ -51,8 +51,7 @@ class Azurite:
 
     def __init__(self, folder):
         self._folder = folder
-        self._process = None
-        self._log = folder / "log.txt"
+        self._server = Announced(folder / "log.txt", r"successfully listens on http://127\.0\.0\.1:(\d+)")
         self.port = 0
 
     @property
@@ -67,29 +66,13 @@ class Azurite:
 
     def start(self):
         """Start it and wait until it listens."""
-        self._log.write_bytes(b"")
         options = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--location", str(self._folder)]
         options += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen([*program(), *options], stdout=log, stderr=subprocess.STDOUT)
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            text = self._log.read_text(encoding="utf-8")
-            found = re.search(r"successfully listens on http://127\.0\.0\.1:(\d+)", text)
-            if found:
-                self.port = int(found[1])
-                return
-            if self._process.poll() is not None:
-                raise AssertionError(f"azurite ended: {text}")
-            time.sleep(0.02)
-        raise AssertionError("azurite did not start")
+        self.port = int(self._server.start([*program(), *options]))
 
     def stop(self):
         """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        self._server.stop()
 
     def request(self, method, path, query="", body=None):
         """Send a signed request of Azure's REST API; return the body."""

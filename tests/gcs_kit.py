@@ -6,15 +6,14 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from announced import Announced
 from server_venv import DEVELOPMENT_CACHE
 
 SOURCE = Path(__file__).resolve().parent.parent / "tools" / "fake-gcs-server"
@@ -43,8 +42,7 @@ class Gcs:
     """The server; it keeps everything in memory."""
 
     def __init__(self, folder):
-        self._log = folder / "log.txt"
-        self._process = None
+        self._server = Announced(folder / "log.txt", r"listens on (http://127\.0\.0\.1:\d+)")
         self.endpoint = ""
 
     @property
@@ -55,27 +53,11 @@ class Gcs:
 
     def start(self):
         """Start it and wait until it listens."""
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [program()], stdout=log, stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"]}
-            )
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            text = self._log.read_text(encoding="utf-8")
-            if found := re.search(r"listens on (http://127\.0\.0\.1:\d+)", text):
-                self.endpoint = found[1]
-                return
-            if self._process.poll() is not None:
-                raise AssertionError(f"the server ended: {text}")
-            time.sleep(0.02)
-        raise AssertionError("the server did not start")
+        self.endpoint = self._server.start([program()], {"PATH": os.environ["PATH"]})
 
     def stop(self):
         """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        self._server.stop()
 
     def make_bucket(self, name):
         """Make a bucket."""
