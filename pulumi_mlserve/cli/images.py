@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from pulumi_mlserve.clients.images.image_store import ImageWords
     from pulumi_mlserve.clients.models.records import ServiceRecord
-from pulumi_mlserve.core.images.image import BuiltImage
+    from pulumi_mlserve.core.images.image import BuiltImage
 
 
 def list_images(options: Namespace) -> int:

@@ -134,8 +134,8 @@ class ModelInputs(TypedDict, total=False):
     """True; a version that was imported is not claimed yet, which the next update mends."""
 
 
-class ModelOutputs(TypedDict, total=False):
-    """What the store says of the model."""
+class VersionOutputs(TypedDict, total=False):
+    """Which version of a model it is, and where."""
 
     name: Required[str]
     """The model's name."""
@@ -149,6 +149,11 @@ class ModelOutputs(TypedDict, total=False):
     """Where the version lies, relative to the store."""
     size: Required[int]
     """Bytes."""
+
+
+class ModelOutputs(VersionOutputs, total=False):
+    """What the store says of the model."""
+
     framework: Required[str]
     """The framework: given, read from the file's ending, or ``Custom``."""
     sample: Required[Any]

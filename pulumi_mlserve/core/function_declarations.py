@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import Required, TypedDict
 
-from pulumi_mlserve.core.declarations import ModelRef
+from pulumi_mlserve.core.declarations import ModelRef, VersionOutputs
 
 
 class GetModelInputs(TypedDict, total=False):
@@ -26,21 +26,9 @@ class GetModelInputs(TypedDict, total=False):
     """Properties that the version has, all of them."""
 
 
-class StoredModel(TypedDict, total=False):
+class StoredModel(VersionOutputs, total=False):
     """A version of a model."""
 
-    name: Required[str]
-    """The model's name."""
-    version: Required[int]
-    """The version's number."""
-    model_id: Required[str]
-    """``name:version``."""
-    digest: Required[str]
-    """What identifies the content, ``sha256:…``."""
-    uri: Required[str]
-    """Where the version lies, relative to the store."""
-    size: Required[int]
-    """Bytes."""
     framework: Required[str]
     """The framework it was made with, or ``Custom``."""
     tags: Required[Mapping[str, str]]

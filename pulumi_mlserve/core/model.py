@@ -15,7 +15,9 @@ from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
 
-FRAMEWORKS: Final = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
+CUSTOM: Final = "Custom"
+"""The framework of a model that has no other."""
+FRAMEWORKS: Final = (CUSTOM, "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
 
 # The rule of azureml-core 1.61, _model_management/_util.py.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -90,6 +92,13 @@ class ResourceConfiguration(BaseModel):
     cpu: _Positive | None = None
     memory_in_gb: _Positive | None = None
     gpu: Annotated[int, Field(gt=0)] | None = None
+
+
+def sample_of(sample_input: Any, sample_output: Any) -> dict[str, Any]:
+    """Return a model's sample as images take it: ``{"input": …, "output": …}``, what is None left out."""
+    if sample_input is None:
+        return {}
+    return {"input": sample_input} | ({} if sample_output is None else {"output": sample_output})
 
 
 class ModelMeta(BaseModel):

@@ -9,6 +9,7 @@ from pulumi_mlserve.clients.models.model_versions import ModelVersion
 from pulumi_mlserve.clients.models.records import ServiceRecord
 from pulumi_mlserve.core.declarations import token
 from pulumi_mlserve.core.function_declarations import FUNCTIONS, FunctionDeclaration
+from pulumi_mlserve.core.model import CUSTOM, sample_of
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.core.service_address import beside
 from pulumi_mlserve.core.suggest import did_you_mean
@@ -100,12 +101,9 @@ ANSWERS: Final[Mapping[str, tuple[FunctionDeclaration, Answer]]] = {
 
 
 def _model(found: ModelVersion) -> dict[str, Any]:
-    framework = found.meta.model_framework or "Custom"
+    framework = found.meta.model_framework or CUSTOM
     ref = {"name": found.name, "version": found.version, "digest": found.digest, "uri": found.uri}
-    sample = {}
-    if found.meta.sample_input is not None:
-        sample = {"input": found.meta.sample_input}
-        sample |= {} if found.meta.sample_output is None else {"output": found.meta.sample_output}
+    sample = sample_of(found.meta.sample_input, found.meta.sample_output)
     return {
         **ref,
         "model_id": found.id,

@@ -13,7 +13,7 @@ import yaml
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.models.mirror import Mirror
 from pulumi_mlserve.clients.models.mlflow_models import MlflowModels
-from pulumi_mlserve.core.model import ModelMeta
+from pulumi_mlserve.core.model import CUSTOM, ModelMeta
 from pulumi_mlserve.core.model_address import is_mlflow, mlflow_address
 
 # MLflow's flavor, the framework of Azure ML v1 that it is, and where the flavor says the version.
@@ -120,4 +120,4 @@ def _described(path: Path) -> tuple[str | None, str | None, dict[str, str]]:
         if flavor in flavors:
             version = (flavors[flavor] or {}).get(key)
             return framework, None if version is None else str(version), properties
-    return "Custom", None, properties
+    return CUSTOM, None, properties

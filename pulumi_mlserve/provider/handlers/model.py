@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_mlserve.clients.models.model_files import HashedModel
-from pulumi_mlserve.core.model import ModelMeta, check_model, code_note, framework_of, property_problems
+from pulumi_mlserve.core.model import (
+    CUSTOM,
+    ModelMeta,
+    check_model,
+    code_note,
+    framework_of,
+    property_problems,
+    sample_of,
+)
 from pulumi_mlserve.core.model_address import is_address
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
@@ -288,9 +296,6 @@ def _outputs(  # noqa: PLR0913, PLR0917  one argument per thing the store says
     inputs: Mapping[str, Any], version: Any, uri: Any, size: Any, owner: Any, store: Any
 ) -> dict[str, Any]:
     name, digest = inputs["name"], inputs.get("digest", UNKNOWN)
-    sample = {"input": inputs["sample_input"]} if inputs.get("sample_input") is not None else None
-    if sample is not None and inputs.get("sample_output") is not None:
-        sample["output"] = inputs["sample_output"]
     return {
         "name": name,
         "version": version,
@@ -298,8 +303,8 @@ def _outputs(  # noqa: PLR0913, PLR0917  one argument per thing the store says
         "digest": digest,
         "uri": uri,
         "size": size,
-        "framework": inputs.get("model_framework") or "Custom",
-        "sample": sample or {},
+        "framework": inputs.get("model_framework") or CUSTOM,
+        "sample": sample_of(inputs.get("sample_input"), inputs.get("sample_output")),
         **({} if owner is None else {"owner": owner}),
         **({} if store is None else {"store": store}),
     }

@@ -19,6 +19,7 @@ from mlserve_scoring.grpc.http2 import Http2
 from mlserve_scoring.transport.head_rules import MAX_HEADERS, head_too_large
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 from mlserve_scoring.transport.recoding import decode_body
+from mlserve_scoring.transport.sockets import descriptor, peer_address
 
 if TYPE_CHECKING:
     from mlserve_scoring.transport.limits import Limits
@@ -78,15 +79,14 @@ class GrpcConnection(asyncio.Protocol):
     @property
     def number(self) -> int:
         """Return the file descriptor."""
-        return -1 if self._transport is None else int(self._transport.get_extra_info("socket").fileno())
+        return descriptor(self._transport)
 
     # Called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport  # type: ignore[assignment]  # of a stream, asyncio says
-        name = transport.get_extra_info("peername")
-        self._peer = str(name[0]) if isinstance(name, tuple) else ""
+        self._peer = peer_address(transport)
         self._connections.opened(self)
         self._http2 = Http2(transport)  # type: ignore[arg-type]  # of a stream, asyncio says
 

@@ -21,6 +21,7 @@ from mlserve_scoring.transport.parties import Answering, Connections
 from mlserve_scoring.transport.patience import Patience
 from mlserve_scoring.transport.reader import Reader
 from mlserve_scoring.transport.recoding import compress_body, decode_body
+from mlserve_scoring.transport.sockets import descriptor, peer_address
 from mlserve_scoring.transport.streaming import StreamedBody, reset
 from mlserve_scoring.transport.tls import HalfClosing
 
@@ -75,15 +76,14 @@ class Connection(asyncio.Protocol):
     @property
     def number(self) -> int:
         """Return the file descriptor."""
-        return -1 if self._transport is None else int(self._transport.get_extra_info("socket").fileno())
+        return descriptor(self._transport)
 
     # Called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport  # type: ignore[assignment]  # of a stream, asyncio says
-        name = transport.get_extra_info("peername")
-        self.peer = str(name[0]) if isinstance(name, tuple) else ""
+        self.peer = peer_address(transport)
         tls = transport.get_extra_info("ssl_object")
         if isinstance(tls, HalfClosing):
             tls.on_end = self._ended_half
