@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scoring_parts import figures, load, processes
-from scoring_parts.environments import Environment, available
+from scoring_parts.environments import Environment, available, compiled
 from scoring_parts.figures import Row
 from scoring_parts.load import Loaded, Shot, Target, raw
 from scoring_parts.models import Model, models
@@ -92,7 +92,7 @@ class Bench:
         models: Every model by name.
         environments: The environments that could be made, by name.
         refusals: Why the others could not.
-        runtimes: Where our package lies: the present one, and another to compare with.
+        runtimes: Where copies of our package lie: of the present one, and of another to compare with.
         rounds, seconds: How long each server is loaded.
     wrk: The path of the program that does it.
     """
@@ -138,12 +138,15 @@ def main() -> None:
         sys.exit(f"the models cannot be made: {refusals['models']}")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="mlserve-bench-") as temporary:
+        folder = Path(temporary)
+        checkouts = {"ours": ROOT / "scoring", "other": (given.other or ROOT / "scoring").resolve()}
+        made = environments["models"]  # every environment has the same Python
         bench = Bench(
-            Path(temporary),
-            models(environments["models"]),
+            folder,
+            models(made),
             environments,
             refusals,
-            {"ours": ROOT / "scoring", "other": (given.other or ROOT / "scoring").resolve()},
+            {name: compiled(checkout, folder / "runtimes" / name, made) for name, checkout in checkouts.items()},
             given.rounds or (3 if given.quick else 7),
             1 if given.quick else 2,
             wrk,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+PACKAGE: Final = "mlserve_scoring"
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlserve-dev" / "bench-scoring"
 _NEW: Final = sys.version_info >= (3, 11)  # the last versions that have wheels for Python 3.10 stand beside
 _MODELS: Final = (
@@ -94,6 +95,19 @@ def environment(name: str) -> Environment:
             ready.write_text(_uv("pip", "freeze", "--python", python), encoding="utf-8")
     pairs = (line.partition("==") for line in ready.read_text(encoding="utf-8").splitlines())
     return Environment(folder, {name: version for name, _, version in pairs if version})
+
+
+def compiled(source: Path, folder: Path, environment: Environment) -> Path:
+    """Returns a copy of our runtime whose files are compiled, as in an image, where no start compiles.
+
+    Args:
+        source: A checkout's `scoring/`.
+        folder: Where the copy goes; it is made.
+        environment: Whose Python compiles.
+    """
+    shutil.copytree(source / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([environment.program("python"), "-m", "compileall", "-q", str(folder)], check=True)
+    return folder
 
 
 def _uv(*arguments: str) -> str:
