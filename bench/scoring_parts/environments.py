@@ -26,9 +26,11 @@ _MODELS: Final = (
     "pandas>=2.2,<4",
     "joblib>=1.4",
 )
+_OURS: Final = ("uvloop==0.23.0", "httptools>=0.6", "orjson==3.13.0", *_MODELS)
 ENVIRONMENTS: Final = {
     "models": ("onnx>=1.17", *_MODELS),
-    "ours": ("uvloop==0.23.0", "httptools>=0.6", "orjson==3.13.0", *_MODELS),
+    "ours": _OURS,
+    "simdjson": ("pysimdjson==7.0.2", *_OURS),
     "azureml": ("azureml-inference-server-http==1.5.1", *_MODELS),
     "fastapi": ("fastapi>=0.115", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools>=0.6", "orjson==3.13.0", *_MODELS),
     "mlserver": ("mlserver==1.7.1", "orjson==3.13.0", *_MODELS),

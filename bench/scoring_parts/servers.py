@@ -138,11 +138,13 @@ SERVERS: Final = {
     "azureml": Server("azureml", azureml),
     "ours": Server("ours", ours),
     "ours-script": Server("ours", ours_script),
+    "ours-simdjson": Server("simdjson", ours),
     "fastapi": Server("fastapi", fastapi),
     "mlserver": Server("mlserver", mlserver, "v2"),
     "bentoml": Server("bentoml", bentoml),
     "other": Server("ours", ours),
     "other-script": Server("ours", ours_script),
+    "other-simdjson": Server("simdjson", ours),
 }
 
 

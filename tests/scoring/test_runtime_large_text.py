@@ -1,4 +1,7 @@
-"""Large bodies that are read piece by piece give the arrays that they give when they are read at once."""
+"""Large bodies that are read piece by piece give the arrays that they give when they are read at once.
+
+With the feature simdjson and without it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ import numpy as np
 import orjson
 import pytest
 from mlserve_scoring.errors import InvalidRequestError
-from mlserve_scoring.models import large_text
+from mlserve_scoring.models import large_text, number_text
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.large_text import read_large
 from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.models.number_text import array_of
 from served_kinds import write_kind
 
 draw = np.random.default_rng(5)
@@ -43,6 +47,14 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(large_text, "PIECE", 100)
 
 
+@pytest.fixture(autouse=True, params=["simdjson", "orjson"])
+def read_by(request, monkeypatch):
+    """Have the feature, or not."""
+    assert number_text.HAS_SIMD
+    monkeypatch.setattr(number_text, "HAS_SIMD", request.param == "simdjson")
+    return request.param
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("separators", SEPARATORS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -60,7 +72,11 @@ def test_pieces_give_the_same_array(dtype, shape, separators, form):
     assert found is None or (found.dtype, found.shape) == (np.dtype(dtype), shape)
 
 
-ROWS = json.dumps([[number, 2.5, -1] for number in range(100)])
+WIDTHS = {3: 100, 20: 15}
+ROWS = {
+    width: json.dumps([[number, 2.5, -1, *range(width - 3)] for number in range(count)])
+    for width, count in WIDTHS.items()
+}
 
 
 @pytest.mark.parametrize("place", [0.05, 0.5, 0.95])
@@ -73,16 +89,53 @@ ROWS = json.dumps([[number, 2.5, -1] for number in range(100)])
     ],
 )
 @pytest.mark.parametrize("form", ["rows", "data"])
-def test_what_is_no_such_array_is_never_read_as_one(form, put, place):
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_is_no_such_array_is_never_read_as_one(width, form, put, place):
     """Anything anywhere in a body: the same array as at once, or nothing."""
-    text = FORMS[form](ROWS)
+    text = FORMS[form](ROWS[width])
     at = int(len(text) * place)
-    port = Port("x", "float32", (None, 3))
+    port = Port("x", "float32", (None, width))
     for cut in range(at, at + 30):
         body = (text[:cut] + put + text[cut:]).encode()
         found, expected = read_large(body, port), at_once(body, port)
 
         assert found is None or (expected is not None and (found == expected).all()), body
+
+
+NUMBERS = [
+    *("0", "-0", "0.0", "-0.0", "1E5", "1e+05", "1e-400", "4.9e-324", "2.2250738585072011e-308", "1e999", "-1e999"),
+    *("0.1000000000000000055511151231257827", "1.00000005960464477539", "1.0000000596046448", "3.4028235677973366e38"),
+    *("3.5e38", "1e-46", "9007199254740993", "9223372036854775807", "9223372036854775808", "-9223372036854775808"),
+    *("18446744073709551615", "18446744073709551616", "123456789012345678901234567890", "3.0", "16777217"),
+    *("00", "+1", ".5", "5.", "1e", "0x1", "1_0", "NaN", "Infinity", "null", '"1"', "[1]", "[]", "[[]]", "{}"),
+    *('{"a":1}', "[1,2]", "1,2", "1 2", ""),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32"])
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_are_read_exactly(number, dtype):
+    """To the last bit and the sign of zero, or not at all."""
+    port = Port("x", dtype, (None, 20))
+    for count in (1, 2, 20):
+        rows = "[" + ",".join(["[" + ",".join([*["7"] * (20 - count), *[number] * count]) + "]"] * 3) + "]"
+        found, expected = read_large(rows.encode(), port), at_once(rows.encode(), port)
+
+        assert found is None or found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("shape", [(400,), (3, 16), (1, 3, 8, 40)], ids=str)
+def test_no_object_is_made_of_a_number_where_simdjson_reads(shape, dtype, read_by, monkeypatch):
+    """Wide rows of plain numbers need nothing else."""
+    loaded = []
+    monkeypatch.setattr(number_text, "packed", lambda *given: loaded.append(given))
+    text = json.dumps(np.arange(np.prod(shape)).reshape(shape).tolist())
+    found = array_of(text.encode(), Port("x", dtype, (None, *shape[1:])))
+
+    assert bool(loaded) == (read_by == "orjson")
+    assert (found is None) == bool(loaded)
+    assert found is None or (found.dtype == np.dtype(dtype) and (found == np.arange(found.size).reshape(shape)).all())
 
 
 @pytest.mark.parametrize(

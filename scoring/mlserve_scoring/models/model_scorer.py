@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mlserve_scoring.contract import Contract, Sample
 from mlserve_scoring.errors import InvalidRequestError, QueueFullError, ResultError, ScoringError
 from mlserve_scoring.models.inputs import read_inputs
-from mlserve_scoring.models.large_text import PIECE, read_large
+from mlserve_scoring.models.large_text import LEAST, read_large
 from mlserve_scoring.models.loaded import rows_of
 from mlserve_scoring.models.plain_rows import PlainRows
 from mlserve_scoring.models.port_schema import schema_of
@@ -177,7 +177,7 @@ class ModelScorer:
             raise InvalidRequestError("Send the input as the JSON body of a POST request.")
         body, ports = request.body, self.model.inputs
         is_plain = not says_true_or_false(body)
-        if is_plain and len(body) > 2 * PIECE and len(ports) == 1 and request.headers.get(b"content-type") == JSON:
+        if is_plain and len(body) >= LEAST and len(ports) == 1 and request.headers.get(b"content-type") == JSON:
             array = read_large(body, ports[0])
             if array is not None:
                 return {ports[0].name: array}
