@@ -77,10 +77,25 @@ class Pushed:
         self.entry = entry
 
 
-def push_base(where, *layers, name="base:1", platform="linux/amd64", env=(), labels=None, types=None, asking=client):
+def gzipped(content):
+    """Return bytes as most layers are packed."""
+    return gzip.compress(content, mtime=0)
+
+
+def push_base(
+    where,
+    *layers,
+    name="base:1",
+    platform="linux/amd64",
+    env=(),
+    labels=None,
+    types=None,
+    packed=gzipped,
+    asking=client,
+):
     """Push an image of these layers, each a mapping of files, and return it."""
     tars = [tar(files) for files in layers]
-    blobs = [gzip.compress(content, mtime=0) for content in tars]
+    blobs = [packed(content) for content in tars]
     system, _, processor = platform.partition("/")
     settings = {"Env": list(env), "Labels": labels or {}}
     document = {"os": system, "architecture": processor, "config": settings}

@@ -8,13 +8,15 @@ import shutil
 import subprocess
 
 import pytest
-from base_kit import GLIBC, debian, libc, program, push_base, push_index, tar
+from backports import zstd
+from base_kit import GLIBC, debian, gzipped, libc, program, push_base, push_index, tar
 from registry_faults import proxied
 from registry_kit import PASSWORD, USER, at, htpasswd_auth, registry
 from registry_kit import client as asking
 
 from pulumi_mlserve.clients.images.base_images import LOOK_SECONDS, BaseImages
 from pulumi_mlserve.clients.images.base_layers import look_through
+from pulumi_mlserve.clients.images.layer_unpacking import PIECE, unpacking_of
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.registries.login_kinds import Login
 from pulumi_mlserve.clients.registries.refusals import NotThereError
@@ -233,13 +235,62 @@ def test_reading_ends_with_the_time_for_it(made, where):
     assert tuple(pushed.blobs) == made.system(pushed, most_seconds=-1).unread
 
 
+def frames(content):
+    """Return bytes packed by zstd in several frames, with one to be skipped, as some tools write them."""
+    note = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"about"
+    parts = [content[start : start + 100_000] for start in range(0, len(content), 100_000)]
+    return note + b"".join(zstd.compress(part) for part in parts) + note
+
+
+@pytest.mark.parametrize("packed", [zstd.compress, frames], ids=["one frame", "frames"])
+@pytest.mark.parametrize("kind", [f"{TAR_TYPE}+zstd", "application/vnd.docker.image.rootfs.diff.tar.zstd"])
+def test_layers_packed_by_zstd_are_read(made, where, kind, packed):
+    """Like all others, in one frame or several."""
+    pushed = push_base(where, debian(), UPPER, name="zstd:1", types=[kind] * 2, packed=packed)
+
+    found = made.system(pushed)
+
+    assert ((), "2.36", ["3.11.2"]) == (found.unread, found.glibc, [python.version for python in found.pythons])
+
+
 def test_layers_packed_another_way_are_named(made, where):
-    """Nothing here reads zstd, so what is in such a layer is not known."""
-    pushed = push_base(where, debian(), UPPER, name="zstd:1", types=[TAR_GZIP_TYPE, f"{TAR_TYPE}+zstd"])
+    """Nobody here reads what is encrypted, so what is in such a layer is not known."""
+    pushed = push_base(where, debian(), UPPER, name="sealed:1", types=[TAR_GZIP_TYPE, f"{TAR_TYPE}+encrypted"])
 
     found = made.system(pushed)
 
     assert ((pushed.blobs[1],), "2.36") == (found.unread, found.glibc)
+
+
+@pytest.mark.parametrize("pack", [gzipped, zstd.compress], ids=["gzip", "zstd"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda blob: blob[:-1],
+        lambda blob: blob[: len(blob) // 2],
+        lambda blob: b"",
+        lambda blob: b"no such thing" + blob,
+        lambda blob: blob[:60] + bytes(byte ^ 255 for byte in blob[60:90]) + blob[90:],
+    ],
+    ids=["end", "half", "all", "begin", "middle"],
+)
+def test_damaged_bytes_are_told_however_they_are_packed(made, where, pack, spoil):
+    """Never taken for a layer with fewer files."""
+    kind = TAR_GZIP_TYPE if pack is gzipped else f"{TAR_TYPE}+zstd"
+    name = "spoiled:1"
+    pushed = push_base(where, debian(), name=name, types=[kind], packed=lambda content: spoil(pack(content)))
+
+    with pytest.raises(OperationError, match=r"layer sha256:\w+: its bytes are damaged, "):
+        made.system(pushed)
+
+
+def test_zeros_packed_small_take_no_memory():
+    """A gigabyte of them is a blob of some kilobytes, which becomes one piece after the other."""
+    blob = zstd.compress(bytes(1 << 28)) * 4
+    unpack = unpacking_of(f"{TAR_TYPE}+zstd")
+    sizes = [len(piece) for piece in unpack(iter([blob]))]
+
+    assert (1 << 30, True) == (sum(sizes), max(sizes) <= PIECE)
 
 
 def test_reading_can_be_cancelled(made, where):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Final, cast
 
-from zlib_ng import zlib_ng
-
+from pulumi_mlserve.clients.images.layer_unpacking import DamagedLayerError, unpacking_of
 from pulumi_mlserve.clients.images.stream_file import StreamFile
 from pulumi_mlserve.core.images.base_files import (
     MOST_ENTRIES,
@@ -23,9 +21,6 @@ from pulumi_mlserve.core.images.base_files import (
     is_wanted_link,
 )
 from pulumi_mlserve.core.problems import OperationError
-
-PLAIN: Final = (".tar",)
-PACKED: Final = ("+gzip", ".gzip")
 
 _PIECE: Final = 1 << 18
 _HEAD: Final = 4096
@@ -42,7 +37,7 @@ _MACHINES: Final = {62: "amd64", 183: "arm64"}
 
 def can_read(media_type: str) -> bool:
     """Tell whether a layer of this type can be looked through."""
-    return media_type.endswith(PLAIN + PACKED)
+    return unpacking_of(media_type) is not None
 
 
 def look_through(
@@ -59,7 +54,8 @@ def look_through(
         OperationError: Its bytes are damaged.
     """
     counted = _counted(pieces, each)
-    stream = StreamFile(_unpacked(counted) if media_type.endswith(PACKED) else counted)
+    unpacked = unpacking_of(media_type) or iter
+    stream = StreamFile(unpacked(counted))
     finding = LayerFinding()
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=_PIECE) as tar:
@@ -69,7 +65,7 @@ def look_through(
                 if finding.count > MOST_ENTRIES:
                     raise OperationError("it has too many files that are looked for; it is no base for Python")
         stream.drain()  # the blob's hash is checked with its last byte
-    except (tarfile.TarError, EOFError, zlib_ng.error) as error:  # type: ignore[misc]  # its stub, zlib-ng 1.1.0
+    except (tarfile.TarError, DamagedLayerError) as error:
         raise OperationError(f"its bytes are damaged, {error}") from error
     return finding
 
@@ -132,24 +128,3 @@ def _counted(pieces: Iterator[bytes], each: Callable[[int], None]) -> Iterator[b
     for piece in pieces:
         each(len(piece))
         yield piece
-
-
-def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Give the tar in a gzip, which may consist of several."""
-    expander = zlib_ng.decompressobj(zlib.MAX_WBITS | 16)
-    begun = False
-    for piece in pieces:
-        rest = piece
-        while rest:
-            if expander.eof:
-                expander = zlib_ng.decompressobj(zlib.MAX_WBITS | 16)
-            begun = True
-            # A bounded answer: a blob of zeros must not become gigabytes at once.
-            yield expander.decompress(rest, _PIECE)
-            while expander.unconsumed_tail:
-                yield expander.decompress(expander.unconsumed_tail, _PIECE)
-            rest = expander.unused_data
-    if begun and not expander.eof:
-        yield expander.flush()
-    if not begun or not expander.eof:
-        raise EOFError("they are cut short")
