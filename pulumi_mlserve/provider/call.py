@@ -28,7 +28,8 @@ class Call:
         secrets: Names of the inputs that hide a secret.
         hidden: What must stand in no message.
         settings: The provider's own configuration, such as ``store``.
-        cancelled: Set when the person has asked to stop.
+        stop: Set when the person has asked to stop.
+        heard: Says whether the engine still hears what becomes of it; what it does not hear, no state knows.
         say: See ``Say``.
     """
 
@@ -43,6 +44,7 @@ class Call:
     hidden: Sequence[Any] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
+    heard: Callable[[], bool] = lambda: True
     say: Say = lambda _text, _kind: None
 
     @property

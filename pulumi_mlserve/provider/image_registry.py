@@ -140,7 +140,7 @@ def _lost_lives(call: Call, owner: str) -> Iterator[list[str]]:
         yield []
         return
     mark, group = claim_mark(call.claimant, owner), claim_mark(call.claimant, "")[:_GROUP]
-    with workplace(call.settings).images.first_push(mark, group) as killed:
+    with workplace(call.settings).images.first_push(mark, group, known=call.heard) as killed:
         yield killed
 
 

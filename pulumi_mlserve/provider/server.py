@@ -58,10 +58,13 @@ class Servicer(ProviderServicer):
         # The SDK blocks asyncio's default pool while components register their children: handlers need their own.
         self._pool = ThreadPoolExecutor(_THREADS, "handler")
         self._settings: dict[str, str] = {}
+        self._engine_process = os.getppid()
+        self._ending = False
         self._connect(engine)
 
     def cancel_all(self) -> asyncio.Future[None]:
-        """Ask all work in progress to stop, and return what is done when it has."""
+        """Ask all work in progress to stop, of which nobody hears any more, and return what is done when it has."""
+        self._ending = True
         self._stop.set()
         return asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
 
@@ -263,8 +266,12 @@ class Servicer(ProviderServicer):
             hidden=tuple(hidden),
             settings=self._settings,
             stop=self._stop,
+            heard=self._is_heard,
             say=self._say(request.urn, hidden),
         )
+
+    def _is_heard(self) -> bool:
+        return not self._ending and os.getppid() == self._engine_process
 
     def _say(self, urn: str, hidden: list[Any]) -> Say:
         severities = {"status": engine_pb2.INFO, "info": engine_pb2.INFO, "warning": engine_pb2.WARNING}

@@ -21,7 +21,7 @@ from pulumi_mlserve.clients.models.file_bytes import is_full
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SCHEMA: Final = 1
 _POLL_SECONDS: Final = 0.05
@@ -127,12 +127,13 @@ class ImagePlaces:
                 os.close(handle)
 
     @contextlib.contextmanager
-    def under_way(self, name: str, group: str) -> Iterator[list[str]]:
+    def under_way(self, name: str, group: str, known: Callable[[], bool]) -> Iterator[list[str]]:
         """Say that a push is at work until the block ends, and give the names of those that died before.
 
         Args:
             name: The push's own.
             group: How the names of those begin that are to be given.
+            known: Says at the end whether anybody hears of this one; else it counts as one that died.
         """
         path = self.folder / "pushes" / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,7 +145,8 @@ class ImagePlaces:
             for other in died:
                 other.unlink(missing_ok=True)
         finally:
-            path.unlink(missing_ok=True)
+            if known():
+                path.unlink(missing_ok=True)
             os.close(handle)
 
     @contextlib.contextmanager

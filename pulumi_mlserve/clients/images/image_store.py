@@ -147,13 +147,18 @@ class ImageStore:
                     collect(self._places, self._layers, self._records.all())
 
     @contextlib.contextmanager
-    def first_push(self, mark: str, group: str) -> Iterator[list[str]]:
-        """Remember a first push until the block ends, and give the marks of those of its group that were killed here.
+    def first_push(self, mark: str, group: str, *, known: Callable[[], bool]) -> Iterator[list[str]]:
+        """Remember a first push until somebody else does, and give the marks of those of its group that were killed.
 
         Only so is a life that nobody remembers told from one that another machine's state knows.
+
+        Args:
+            mark: The push's own.
+            group: How the marks begin that are to be given.
+            known: Asked when the block ends: whether somebody else remembers it from now on.
         """
         self._places.prepare()
-        with self._places.under_way(mark, group) as killed:
+        with self._places.under_way(mark, group, known) as killed:
             yield killed
 
     def get(self, digest: str) -> BuiltImage | None:
