@@ -50,6 +50,8 @@ class ScoringImageArgs(TypedDict, total=False):
     trial: pulumi.Input[str]
     """Whether preview runs ``init`` and the samples once in a throw-away process: ``auto`` (the default),
     ``required`` (fail where it cannot run) or ``off`` (for programs you do not trust)."""
+    trial_seconds: pulumi.Input[float]
+    """How long ``init`` and the samples may take there, in seconds; 120 by default, 3600 at most."""
     standins: pulumi.Input[bool]
     """Whether small stand-ins take the place of ``azureml-defaults`` and its kin; true by default."""
     base_packages: pulumi.Input[Sequence[pulumi.Input[str]]]

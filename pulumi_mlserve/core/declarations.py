@@ -198,6 +198,8 @@ class ImageInputs(TypedDict, total=False):
     """Requests that are answered before a service reports ready: ``{"input": …, "output": …}`` or bare inputs."""
     trial: str
     """``auto``, ``required`` or ``off``: whether preview runs the script once in a throw-away process."""
+    trial_seconds: float
+    """How long ``init`` and the samples may take there; 120 by default, 3600 at most."""
     base_packages: Sequence[str]
     """Packages and modules that the base image brings: not installed, not looked for, not tried."""
     features: Sequence[str]

@@ -60,7 +60,12 @@ def _message(found: Mapping[str, Any], unknown: Callable[[str], str], *, hidden:
         return unknown(str(found["loc"][-1]))
     text = repr(found["input"])
     got = f"a {type(found['input']).__name__}" if hidden else text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return _MESSAGES.get(kind, "is not valid, got {got}").format(got=got, **context)
+    limits = {name: int(value) if _is_whole(value) else value for name, value in context.items()}
+    return _MESSAGES.get(kind, "is not valid, got {got}").format(got=got, **limits)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

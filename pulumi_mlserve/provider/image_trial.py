@@ -14,7 +14,7 @@ from pulumi_mlserve.clients.images.image_build import ImageContent
 from pulumi_mlserve.clients.images.trial_root import assemble_trial_root
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.trials.surroundings import clear_abandoned, remove_all
-from pulumi_mlserve.clients.trials.trial import TrialVerdict
+from pulumi_mlserve.clients.trials.trial import TrialLimits, TrialVerdict
 from pulumi_mlserve.core.environments.locks import read_pins
 from pulumi_mlserve.core.images.layers import LayerPlan
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
@@ -95,7 +95,8 @@ def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
             models[model.name] = place.sources.folder(model, spare)
         assemble_trial_root(root, plan, content, models=models)
         python = isolated_python(plan.inputs.python, cache_folder("interpreters"))
-        verdict = place.trials.run(root, python, plan.recipe, progress=call.status, cancelled=call.cancelled)
+        limits = TrialLimits(seconds=call.news["trial_seconds"]) if "trial_seconds" in call.news else None
+        verdict = place.trials.run(root, python, plan.recipe, limits, progress=call.status, cancelled=call.cancelled)
     finally:
         remove_all(folder)
     for note in verdict.notes:

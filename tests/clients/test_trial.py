@@ -124,7 +124,10 @@ def test_a_trial_that_takes_too_long_is_ended_and_not_kept(trial, root):
     verdict = trial.run(root("time.sleep(60)"), PYTHON, "k", TrialLimits(seconds=0.7))
 
     assert [problem.message for problem in verdict.problems] == [
-        "init and the samples took more than 0.7 s; make them faster, or switch the trial off with trial='off'"
+        (
+            "init and the samples took more than 0.7 s; make them faster, raise trial_seconds, or switch the trial"
+            " off with trial='off'"
+        )
     ]
     assert time.monotonic() - started < 10
     assert trial.known("k") is None

@@ -95,6 +95,19 @@ def test_up_is_refused_like_the_preview(serving, script):
     assert "score.py:15" in failed.output
 
 
+def test_a_script_that_takes_too_long_is_told_where_it_hangs(serving, script):
+    """As long as the program allows, which leaves alone what is built."""
+    stack = serving[0]
+    replaced(stack.program / "__main__.py", 'conda_file="env.yml")', 'conda_file="env.yml", trial_seconds=1.5)')
+    assert {} == stack.preview().ok().changes
+    replaced(script, "    global session\n", "    global session\n    import time; time.sleep(60)\n")
+
+    text = stack.preview().failed().text
+    assert "init and the samples took more than 1.5 s" in text
+    assert "in init at score.py:15; make them faster, raise trial_seconds" in text
+    replaced(stack.program / "__main__.py", ", trial_seconds=1.5", "")
+
+
 def test_a_mended_script_is_deployed(serving):
     """After the mistakes a working edit moves code layer and service, and only these."""
     stack, url = serving

@@ -6,6 +6,7 @@ that would be the same again is kept; what only this moment caused, such as a ti
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -48,6 +49,7 @@ _NETWORK_SIGNS: Final = (
     "nodename nor servname",
 )
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>\S+)$', re.MULTILINE)
+_CPU_SHARE: Final = 5
 _ABORTED: Final = "Fatal Python error: Aborted"
 _EXCESSES: Final = {
     "memory": "took more than {:.1f} GB of memory in all their processes",
@@ -63,13 +65,13 @@ class TrialLimits:
 
     Attributes:
         seconds: Wall-clock time, after which everything it started is ended.
-        cpu_seconds: CPU time of one process.
+        cpu_seconds: CPU time of one process; None is five times the wall-clock time.
         memory_bytes: Memory of one process; None is three quarters of the machine's.
         file_bytes: Size of one written file.
     """
 
     seconds: float = 120.0
-    cpu_seconds: int = 600
+    cpu_seconds: int | None = None
     memory_bytes: int | None = None
     file_bytes: int = 1 << 30
 
@@ -78,7 +80,7 @@ class TrialLimits:
         memory = self.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
         return {
             "RLIMIT_CORE": 0,
-            "RLIMIT_CPU": self.cpu_seconds,
+            "RLIMIT_CPU": self.cpu_seconds or math.ceil(_CPU_SHARE * self.seconds),
             "RLIMIT_DATA": memory,
             "RLIMIT_FSIZE": self.file_bytes,
         }
@@ -213,7 +215,7 @@ def _judge(file: Path, end: ConfinedEnd, limits: TrialLimits, code: Path) -> tup
         return _failed(f"{message}{_stage(verdict)}; {advice}", end, 0.0), False
     if end.status is None:
         message = f"init and the samples took more than {limits.seconds:g} s{_stage(verdict)}{_where(end.output, code)}"
-        advice = "make them faster, or switch the trial off with trial='off'"
+        advice = "make them faster, raise trial_seconds, or switch the trial off with trial='off'"
         end = replace(end, output=end.output.partition(_ABORTED)[0].rstrip())
         return _failed(f"{message}; {advice}", end, limits.seconds), False
     if verdict is None:

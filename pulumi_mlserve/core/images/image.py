@@ -294,6 +294,7 @@ class ImageSpec(_Strict):
     environment_variables: dict[Annotated[str, AfterValidator(variable_name)], str] = Field(default_factory=dict)
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
+    trial_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 120.0
     features: tuple[Annotated[str, AfterValidator(_feature)], ...] = Field(default=(), strict=False)
     upgrade: tuple[Literal["lock", "runtime", "base_image"], ...] = Field(default=(), strict=False)
     base_packages: tuple[Annotated[str, AfterValidator(_package)], ...] = Field(default=(), strict=False)
