@@ -13,6 +13,23 @@ from programs import program, replaced
 from registry_kit import registry
 
 SCRIPT = "import os\n\n\ndef init():\n    pass\n\n\ndef run(data):\n    return {'tool': os.path.exists('/tool')}\n"
+YAML = """
+name: declared
+runtime: yaml
+resources:
+  tooled:
+    type: mlserve:ScoringImage
+    properties:
+      entryScript: score.py
+      sourceDirectory: ../program/src
+      registry: {registry}
+      baseImage: {base}
+      builder: docker
+      extraDockerFileSteps: ../program/steps
+      trial: "off"
+outputs:
+  reference: ${{tooled.reference}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +90,15 @@ def test_docker_makes_the_base_and_the_rest_is_written_without_it(where, docker,
     replaced(folder / "steps", "/tool", "/other")
     stack.up().ok()
     assert stack.outputs()["reference"] not in {first, second}
+
+    declared = workspace.folder / "yaml"
+    declared.mkdir()
+    (declared / "Pulumi.yaml").write_text(YAML.format(registry=f"{where.host}/ml", base=base), encoding="utf-8")
+    same = workspace.stack(declared)
+    assert {"Image tooled": "create"}.items() <= same.preview().ok().changes.items()
+    same.up().ok()
+    assert same.outputs()["reference"] == stack.outputs()["reference"]
+    assert same.preview().changes == {}
 
 
 def test_a_task_of_acr_makes_the_base(where, docker, workspaces):
