@@ -16,11 +16,13 @@ from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.trials.surroundings import clear_abandoned, remove_all
 from pulumi_mlserve.clients.trials.trial import TrialLimits, TrialVerdict
 from pulumi_mlserve.core.environments.locks import read_pins
+from pulumi_mlserve.core.images.image import MOST_TRIAL_SECONDS
 from pulumi_mlserve.core.images.layers import LayerPlan
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.scripts.trial_hints import trial_hint
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_environment import read_environment
+from pulumi_mlserve.provider.values import has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
 _SHOWN_LINES: Final = 20
@@ -54,6 +56,12 @@ def try_image(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdic
             [_with_hint(problem, plan, str(call.news.get("lock") or "")) for problem in verdict.problems]
         )
     return verdict
+
+
+def limits_of(call: Call) -> TrialLimits:
+    """Return what the trial may use; as long as it is not known how long it may take, that is as long as any may."""
+    seconds = call.news.get("trial_seconds", TrialLimits.seconds)
+    return TrialLimits(seconds=MOST_TRIAL_SECONDS if has_unknown(seconds) else seconds)
 
 
 def _with_hint(problem: Problem, plan: LayerPlan, lock: str) -> Problem:
@@ -95,8 +103,9 @@ def _run(call: Call, plan: LayerPlan, content: ImageContent) -> TrialVerdict:
             models[model.name] = place.sources.folder(model, spare)
         assemble_trial_root(root, plan, content, models=models)
         python = isolated_python(plan.inputs.python, cache_folder("interpreters"))
-        limits = TrialLimits(seconds=call.news["trial_seconds"]) if "trial_seconds" in call.news else None
-        verdict = place.trials.run(root, python, plan.recipe, limits, progress=call.status, cancelled=call.cancelled)
+        verdict = place.trials.run(
+            root, python, plan.recipe, limits_of(call), progress=call.status, cancelled=call.cancelled
+        )
     finally:
         remove_all(folder)
     for note in verdict.notes:

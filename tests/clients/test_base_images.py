@@ -242,10 +242,47 @@ def frames(content):
     return note + b"".join(zstd.compress(part) for part in parts) + note
 
 
-@pytest.mark.parametrize("packed", [zstd.compress, frames], ids=["one frame", "frames"])
+def members(content):
+    """Return bytes packed by gzip in several members, as eStargz has them; the first unpacks to many pieces."""
+    size = 4 * PIECE
+    return b"".join(gzipped(content[start : start + size]) for start in range(0, len(content), size)) + gzipped(b"")
+
+
+@pytest.mark.parametrize("size", [1, 100, 16_384, 1 << 20, 1 << 30])
+@pytest.mark.parametrize("content", [b"text " * 500_000, bytes(3 * PIECE), bytes(8 * PIECE), b""], ids=len)
+@pytest.mark.parametrize("pack", [members, frames, gzipped, zstd.compress])
+def test_layers_of_several_parts_are_unpacked_whole(pack, content, size):
+    """However they come."""
+    blob = pack(content)
+    if len(blob) / size > 20_000:
+        blob, content = pack(content[:1000]), content[:1000]
+    kind = TAR_GZIP_TYPE if pack in {members, gzipped} else f"{TAR_TYPE}+zstd"
+    pieces = (blob[start : start + size] for start in range(0, len(blob), size))
+
+    assert content == b"".join(unpacking_of(kind)(pieces))
+
+
+def test_layers_that_take_too_much_memory_are_named(made, where):
+    """A window of a gigabyte is not given to a layer that somebody else made."""
+    wide = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 30})
+    types = [TAR_GZIP_TYPE, f"{TAR_TYPE}+zstd"]
+    ways = iter([gzipped, lambda content: wide.compress(content) + wide.flush()])
+
+    def packed(content):
+        return next(ways)(content)
+
+    pushed = push_base(where, debian(), UPPER, name="wide:1", types=types, packed=packed)
+
+    found = made.system(pushed)
+
+    assert ((pushed.blobs[1],), "2.36") == (found.unread, found.glibc)
+
+
+@pytest.mark.parametrize("packed", [zstd.compress, frames, members], ids=["one frame", "frames", "members"])
 @pytest.mark.parametrize("kind", [f"{TAR_TYPE}+zstd", "application/vnd.docker.image.rootfs.diff.tar.zstd"])
-def test_layers_packed_by_zstd_are_read(made, where, kind, packed):
+def test_layers_packed_otherwise_are_read(made, where, kind, packed):
     """Like all others, in one frame or several."""
+    kind = kind.replace("zstd", "gzip") if packed is members else kind
     pushed = push_base(where, debian(), UPPER, name="zstd:1", types=[kind] * 2, packed=packed)
 
     found = made.system(pushed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pulumi_mlserve.clients.images.base_cache import BaseCache
 from pulumi_mlserve.clients.images.base_layers import can_read, look_through
+from pulumi_mlserve.clients.images.layer_unpacking import TooLargeWindowError
 from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progress
 from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.clients.registries.login_kinds import Login
@@ -187,7 +188,7 @@ class BaseImages:
                     continue
                 try:
                     finding = look_through(client.blob(image, layer), layer.media_type, each=budget.step)
-                except _TooLongError:
+                except (_TooLongError, TooLargeWindowError):
                     continue
                 except CancelledError:
                     raise

@@ -52,6 +52,7 @@ def look_through(
 
     Raises:
         OperationError: Its bytes are damaged.
+        TooLargeWindowError: It would take too much memory.
     """
     counted = _counted(pieces, each)
     unpacked = unpacking_of(media_type) or iter

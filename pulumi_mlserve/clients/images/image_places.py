@@ -133,19 +133,27 @@ class ImagePlaces:
         Args:
             name: The push's own.
             group: How the names of those begin that are to be given.
-            known: Says at the end whether anybody hears of this one; else it counts as one that died.
+            known: Says at the end whether anybody hears of this one; else it counts as one that died, as it does after
+                a failure that is no `OperationError`.
         """
         path = self.folder / "pushes" / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        hidden = path.with_name(f".{name}")
+        handle = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        is_told = False
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            hidden.rename(path)  # only now, held: nobody takes it for one that died
             died = [other for other in path.parent.glob(f"{group}*") if other != path and _has_died(other)]
             yield [other.name for other in died]
             for other in died:
                 other.unlink(missing_ok=True)
+            is_told = True
+        except OperationError:
+            is_told = True
+            raise
         finally:
-            if known():
+            if is_told and known():
                 path.unlink(missing_ok=True)
             os.close(handle)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias
@@ -13,6 +15,7 @@ Unpacking: TypeAlias = Callable[[Iterator[bytes]], Iterator[bytes]]
 PIECE: Final = 1 << 18
 """Bytes that are unpacked at most at a time: a blob of zeros must not become gigabytes at once."""
 
+_TOO_MUCH: Final = "too much memory"  # zstd has no number for it that its module passes on
 _ENDINGS: Final = {
     ".tar": "plain",
     "+gzip": "gzip",
@@ -26,10 +29,15 @@ class DamagedLayerError(Exception):
     """The bytes of a layer are not what they should be; the message says how."""
 
 
+class TooLargeWindowError(Exception):
+    """A layer can be unpacked only with more memory than is spent on it."""
+
+
 def unpacking_of(media_type: str) -> Unpacking | None:
     """Return what gives the tar of a layer of this type from its blob; None for a type that is not known.
 
-    It raises `DamagedLayerError` for a blob that is damaged or cut short.
+    It raises `DamagedLayerError` for a blob that is damaged or cut short, and `TooLargeWindowError` for one packed by
+    zstd that looks back further than 128 MiB.
     """
     kind = next((kind for ending, kind in _ENDINGS.items() if media_type.endswith(ending)), None)
     return None if kind is None else _UNPACKINGS[kind]
@@ -71,24 +79,23 @@ class _Gzip:
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         yield self._expander.decompress(data, PIECE)
-        while self._expander.unconsumed_tail:
+        while self._expander.unconsumed_tail and not self._expander.eof:  # it keeps the tail of an ended member
             yield self._expander.decompress(self._expander.unconsumed_tail, PIECE)
 
 
 class _Zstd:
     def __init__(self) -> None:
-        from backports.zstd import ZstdDecompressor, ZstdError  # noqa: PLC0415  # hardly a base is packed so
-
-        self._expander = ZstdDecompressor()
-        self.damage: type[Exception] = ZstdError
+        zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+        self._expander = zstd.ZstdDecompressor()
+        self.damage: type[Exception] = zstd.ZstdError
 
     @property
     def ended(self) -> bool:
-        return self._expander.eof
+        return bool(self._expander.eof)
 
     @property
     def rest(self) -> bytes:
-        return self._expander.unused_data if self._expander.eof else b""
+        return bytes(self._expander.unused_data) if self._expander.eof else b""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         yield self._expander.decompress(data, PIECE)
@@ -106,6 +113,8 @@ def _expanded(pieces: Iterator[bytes], new: Callable[[], _Expander]) -> Iterator
             try:
                 yield from expander.pieces(rest)
             except expander.damage as error:
+                if _TOO_MUCH in str(error):
+                    raise TooLargeWindowError(str(error)) from error
                 raise DamagedLayerError(str(error)) from error
             rest = expander.rest if expander.ended else b""
     if expander is None or not expander.ended:

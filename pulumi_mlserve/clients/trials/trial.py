@@ -50,6 +50,7 @@ _NETWORK_SIGNS: Final = (
 )
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>\S+)$', re.MULTILINE)
 _CPU_SHARE: Final = 5
+_LEAST_CPU: Final = 600  # many threads at once use it up fast
 _ABORTED: Final = "Fatal Python error: Aborted"
 _EXCESSES: Final = {
     "memory": "took more than {:.1f} GB of memory in all their processes",
@@ -65,7 +66,7 @@ class TrialLimits:
 
     Attributes:
         seconds: Wall-clock time, after which everything it started is ended.
-        cpu_seconds: CPU time of one process; None is five times the wall-clock time.
+        cpu_seconds: CPU time of one process; None is five times the wall-clock time, 600 at least.
         memory_bytes: Memory of one process; None is three quarters of the machine's.
         file_bytes: Size of one written file.
     """
@@ -80,7 +81,7 @@ class TrialLimits:
         memory = self.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
         return {
             "RLIMIT_CORE": 0,
-            "RLIMIT_CPU": self.cpu_seconds or math.ceil(_CPU_SHARE * self.seconds),
+            "RLIMIT_CPU": self.cpu_seconds or max(_LEAST_CPU, math.ceil(_CPU_SHARE * self.seconds)),
             "RLIMIT_DATA": memory,
             "RLIMIT_FSIZE": self.file_bytes,
         }

@@ -271,6 +271,10 @@ class ModelChoice(_Strict):
     framework: str | None = None
 
 
+MOST_TRIAL_SECONDS: Final = 3600.0
+"""How long a program may let a trial take."""
+
+
 class RegistryAccess(_Strict):
     """Where a base image lies, and who may read it."""
 
@@ -294,7 +298,7 @@ class ImageSpec(_Strict):
     environment_variables: dict[Annotated[str, AfterValidator(variable_name)], str] = Field(default_factory=dict)
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
-    trial_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 120.0
+    trial_seconds: Annotated[float, Field(gt=0, le=MOST_TRIAL_SECONDS, allow_inf_nan=False)] = 120.0
     features: tuple[Annotated[str, AfterValidator(_feature)], ...] = Field(default=(), strict=False)
     upgrade: tuple[Literal["lock", "runtime", "base_image"], ...] = Field(default=(), strict=False)
     base_packages: tuple[Annotated[str, AfterValidator(_package)], ...] = Field(default=(), strict=False)

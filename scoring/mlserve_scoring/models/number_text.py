@@ -6,6 +6,8 @@ image. What it does not read as just such an array is read the other way, so tha
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
 HAS_SIMD: Final = simdjson is not None
 """Whether texts are read without an object for each number."""
 
+MOST_KEPT: Final = 1 << 22
+"""Bytes of a text whose reading leaves its memory for the next: to ask the system for it anew takes as long again."""
+
 _TYPES: Final = frozenset({"float32", "float64", "int64"})
+_OPEN: Final = ord("[")
 _LEAST_ROW: Final = 16
 """Numbers in a row; each row is an object here too, so short ones are as quick the other way."""
 
@@ -53,18 +59,31 @@ def _is_wide(shape: Sequence[int | None]) -> bool:
     return len(shape) == 1 or (len(shape) > 1 and (shape[-1] or 0) >= _LEAST_ROW)
 
 
+class _Kept(threading.local):
+    """Each thread's own parser; it reads one text at a time."""
+
+    def __init__(self) -> None:
+        self.parser = simdjson.Parser()
+
+
+_kept = _Kept() if HAS_SIMD else None
+
+
 def _without_objects(text: bytes, port: Port) -> Array | None:
+    parser = simdjson.Parser() if _kept is None or len(text) > MOST_KEPT else _kept.parser
     try:
-        rows: Any = simdjson.Parser().parse(text)
+        rows: Any = parser.parse(text)
         shape, arrays = _shape(rows, port)
         # An array in place of a number is not seen where only lengths are looked at.
-        if not arrays or text.count(b"[") != arrays:
+        if not arrays or np.count_nonzero(np.frombuffer(text, dtype="uint8") == _OPEN) != arrays:
             return None
         if port.dtype == "int64":
             numbers: Array = np.frombuffer(rows.as_buffer(of_type="i"), dtype="int64")
         else:  # whole numbers become the fractions that Python makes of them
             numbers = np.frombuffer(rows.as_buffer(of_type="d"), dtype="float64")
     except (TypeError, ValueError, RuntimeError):  # no array of numbers, no JSON, a number beyond 64 bits
+        return None
+    if numbers.size != math.prod(shape):  # simdjson counts no further than 16 million
         return None
     if port.dtype == "float32":
         with np.errstate(over="ignore"):
