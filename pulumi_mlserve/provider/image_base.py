@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_mlserve.clients.environments.wheel_tags import wheel_tags
 from pulumi_mlserve.clients.images.base_blobs import BaseImage
-from pulumi_mlserve.clients.images.base_images import BaseDocuments, BaseImages
 from pulumi_mlserve.clients.images.base_run import run_image
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.registries.login_kinds import Login
@@ -24,6 +23,9 @@ from pulumi_mlserve.provider.image_environment import Environment
 from pulumi_mlserve.provider.image_unsettled import UnsettledError
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
+
+if TYPE_CHECKING:
+    from pulumi_mlserve.clients.images.base_images import BaseDocuments, BaseImages
 
 _ACCESS: Final = "base_image_registry"
 _LIBRARIES: Final = ("cuda", "cudnn", "tensorrt")
@@ -134,6 +136,8 @@ def base_logins(inputs: Mapping[str, Any]) -> dict[str, Login]:
 
 def base_images(call: Call) -> BaseImages:
     """Return the base images of registries, asked as the program says."""
+    from pulumi_mlserve.clients.images.base_images import BaseImages  # noqa: PLC0415  # many images stand on none
+
     folder = cache_folder("bases")
     return BaseImages(folder, base_logins(call.news), progress=call.status, cancelled=call.cancelled)
 

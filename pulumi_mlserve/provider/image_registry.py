@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_mlserve.clients.images.attached_list import attach_list
 from pulumi_mlserve.clients.images.image_blobs import ImageBlobs
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.models.work import size_text
-from pulumi_mlserve.clients.registries.logins import Logins
 from pulumi_mlserve.clients.registries.refusals import RegistryError
-from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.images.destination import Destination, claim_mark, claim_tag, claims_by, destination_of
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.images.reference import Reference
@@ -21,6 +19,9 @@ from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_base import base_logins
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
+
+if TYPE_CHECKING:
+    from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 
 _NAMES: Final = ("registry", "repository", "registry_tag", "name")
 _GROUP: Final = 8
@@ -126,6 +127,10 @@ def registry_client(call: Call, **more: Any) -> RegistryClient:
     elsewhere = {
         name: login for name, login in given.items() if destination is None or name != destination.repository.registry
     }
+    # Most images go nowhere, and their previews need not wait for all that speaks with registries.
+    from pulumi_mlserve.clients.registries.logins import Logins  # noqa: PLC0415
+    from pulumi_mlserve.clients.registries.registry_client import RegistryClient  # noqa: PLC0415
+
     logins = Logins([*Logins.usual(elsewhere).sources, given.get])
     return RegistryClient(logins, progress=call.status, cancelled=call.cancelled, **more)
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pulumi_mlserve.clients.images.attached_list import attached_lists
 from pulumi_mlserve.clients.registries.refusals import NotThereError, RegistryError
-from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.images.destination import other_claims, own_claims, plain_tags, stack_tag
 from pulumi_mlserve.core.images.reference import Reference, parse_reference
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_registry import registry_client
 from pulumi_mlserve.provider.workplace import workplace
+
+if TYPE_CHECKING:
+    from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 
 _ATTEMPTS: Final = 3
 _MOST_TAGS: Final = 100

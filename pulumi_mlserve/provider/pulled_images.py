@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.images.image_pull import ToldImage, told_image
 from pulumi_mlserve.clients.images.image_store import ImageInUseError
 from pulumi_mlserve.clients.registries.refusals import NotThereError
-from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.images.our_image import NotOursError
 from pulumi_mlserve.core.images.reference import Reference, parse_reference
@@ -16,6 +15,9 @@ from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_registry import registry_client
 from pulumi_mlserve.provider.workplace import workplace
+
+if TYPE_CHECKING:
+    from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 
 _PREVIEW_SECONDS: Final = 5.0
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import struct_pb2
 
 _UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -61,7 +61,7 @@ class Values:
 
 def decode(struct: struct_pb2.Struct | None) -> Values:
     """Return a protocol struct as plain values."""
-    raw = json_format.MessageToDict(struct) if struct is not None else {}
+    raw = _read(struct) if struct is not None else {}
     return Values({key: _plain(value) for key, value in raw.items()}, frozenset(k for k, v in raw.items() if _hides(v)))
 
 
@@ -69,13 +69,12 @@ def encode(values: Mapping[str, Any], secrets: Iterable[str] = ()) -> struct_pb2
     """Return plain values as a protocol struct, the named top-level properties wrapped as secrets."""
     hidden = frozenset(secrets)
     struct = struct_pb2.Struct()
-    json_format.ParseDict(
+    struct.update(
         {
             key: {_SIGNATURE: _SECRET, "value": _wire(value)} if key in hidden else _wire(value)
             for key, value in values.items()
             if value is not None
-        },
-        struct,
+        }
     )
     return struct
 
@@ -109,6 +108,20 @@ def leaves(value: Any) -> Iterator[str]:
             yield from leaves(item)
     elif isinstance(value, str) and value:
         yield value
+
+
+def _read(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """Return a struct as it is; protobuf's own reader takes 8 ms of every preview to import, and refuses NaN."""
+    return {key: _read_value(value) for key, value in struct.fields.items()}
+
+
+def _read_value(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _read(value.struct_value)
+    if kind == "list_value":
+        return [_read_value(item) for item in value.list_value.values]
+    return None if kind in {None, "null_value"} else getattr(value, kind)
 
 
 def _plain(value: Any) -> Any:

@@ -11,12 +11,13 @@ from registry_kit import registry
 
 from pulumi_mlserve.clients.environments.resolver import Lock
 from pulumi_mlserve.clients.images.image_build import ImageContent
+from pulumi_mlserve.clients.registries import registry_client as clients
 from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec
 from pulumi_mlserve.core.images.image import ImageInputs
 from pulumi_mlserve.core.images.oci import config_json, environment
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
-from pulumi_mlserve.provider import image_base, image_forecast, image_registry, service_surroundings
+from pulumi_mlserve.provider import image_base, image_forecast, service_surroundings
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_base import base_content, base_digest, base_reference, device_of, settle_base
 from pulumi_mlserve.provider.image_environment import Environment
@@ -316,7 +317,7 @@ def test_a_login_for_the_base_is_the_last_where_the_image_goes(monkeypatch):
     access = {"address": "a.example", "username": "reader", "password": "secret"}
     news = {"name": "x", "base_image": "b", "base_image_registry": access}
     found = []
-    monkeypatch.setattr(image_registry, "RegistryClient", lambda logins, **_: found.append(logins))
+    monkeypatch.setattr(clients, "RegistryClient", lambda logins, **_: found.append(logins))
 
     registry_client(Call(URN, news={**news, "registry": "a.example/ml"}))
     registry_client(Call(URN, news={**news, "registry": "c.example/ml"}))
