@@ -7,10 +7,13 @@ import dataclasses
 import pytest
 from pushed_kit import Bench, Heard
 from registry_faults import proxied
-from registry_kit import Pattern, at, client, image_of, registry
+from registry_kit import Pattern, Waits, at, client, image_of, registry
 
+from pulumi_mlserve.clients.registries.logins import Logins
+from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
+from pulumi_mlserve.provider import pulled_images
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers.local_process import LocalProcessHandler
 from pulumi_mlserve.provider.handlers.pulled_image import PulledImageHandler
@@ -78,8 +81,13 @@ def test_an_image_that_is_nowhere_any_more_is_gone(asked, real, pushed):
         HANDLER.create(asked)
 
 
-def test_a_registry_that_does_not_answer_leaves_the_image_unknown_in_preview(asked, tmp_path):
+def test_a_registry_that_does_not_answer_leaves_the_image_unknown_in_preview(asked, tmp_path, monkeypatch):
     """A warning there, an error when it is needed."""
+
+    def hurried(call, **more):
+        return RegistryClient(Logins(()), cancelled=call.cancelled, clock=Waits().clock(), **more)
+
+    monkeypatch.setattr(pulled_images, "registry_client", hurried)
     with registry(tmp_path / "gone") as gone:
         host = gone.host
     call = dataclasses.replace(asked, news={"reference": f"{host}/a/b@sha256:{'1' * 64}"})
