@@ -68,8 +68,10 @@ class _Keeps(BaseHTTPRequestHandler):
         self.say(200 if self.path.split("/")[-1] in self.done else 404)
 
     def do_POST(self):
-        self.say(202, Location=f"/upload/{len(self.kept)}")
-        self.kept.append(bytearray())
+        with self.lock:  # blobs are pushed side by side
+            number = len(self.kept)
+            self.kept.append(bytearray())
+        self.say(202, Location=f"/upload/{number}")
 
     def do_GET(self):
         self.say(204, Range=f"0-{len(self.upload()) - 1}", Location=self.path)
@@ -105,7 +107,7 @@ class _Keeps(BaseHTTPRequestHandler):
 def test_an_upload_goes_on_where_the_connections_broke():
     """The registry says how far it came; nothing before that is sent again."""
     layer = Pattern(LARGE, b"broke")
-    state = {"kept": [], "done": [], "cuts": [CHUNK, 5 * MIB + 11, 7]}
+    state = {"kept": [], "done": [], "cuts": [CHUNK, 5 * MIB + 11, 7], "lock": threading.Lock()}
     with served(type("Keeps", (_Keeps,), state)) as port, client() as ours:
         manifest, blobs = image_of(layer.source())
         ours.push(parse_reference(f"127.0.0.1:{port}/app"), manifest, MANIFEST_TYPE, blobs)

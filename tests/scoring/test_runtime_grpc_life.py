@@ -56,6 +56,7 @@ SCRIPT = """
         time.sleep(seconds[0])
         return np.array([PLACE])
     """
+MOST_CHANNELS = 10
 FIRST, SECOND, PROCESS = (SCRIPT.replace("PLACE", text) for text in ("1", "2", "os.getpid()"))
 
 
@@ -172,8 +173,15 @@ def test_a_killed_worker_loses_only_its_own_calls(start, image):
     """The other answers on; channels of the dead one find another, and its place is taken anew."""
     service = start(image({"score.py": PROCESS}), grpc_port=0, workers=2, metrics="open")
     port = service.wait("ready")["grpc_port"]
-    with client(port) as one, client(port) as two:
-        pids = [int(said(called.infer(wait_for(0)))) for called in (one, two)]
+    with contextlib.ExitStack() as channels:
+        # Workers take turns, but one that is slow to wake, on a busy machine, leaves its turn to the other.
+        calling = {}
+        for _ in range(MOST_CHANNELS):
+            called = channels.enter_context(client(port))
+            calling.setdefault(int(said(called.infer(wait_for(0)))), called)
+            if len(calling) == 2:
+                break
+        pids, (one, two) = list(calling), calling.values()
         running = [called.start("ModelInfer", wait_for(1.0)) for called in (one, two)]
         until(lambda: "mlserve_requests_in_flight 2" in service.get("/metrics").body.decode())
         os.kill(pids[0], signal.SIGKILL)
@@ -181,7 +189,6 @@ def test_a_killed_worker_loses_only_its_own_calls(start, image):
         again = int(said(one.infer(wait_for(0), wait_for_ready=True)))
         status = until(lambda: (told := service.ask("status"))["state"] == "ready" and told)
 
-    assert len(set(pids)) == 2
     assert [grpc.StatusCode.UNAVAILABLE, None] == [error and error.code() for error in errors]
     assert again != pids[0]
     assert [1] == [
