@@ -323,12 +323,18 @@ def test_inputs_that_are_fixed_or_optional_are_not_shared(monkeypatch):
     assert not may_share_runs(model, sample)
 
 
-def test_nothing_is_shared_that_is_not_worth_it():
+@pytest.mark.parametrize(("each_row_s", "run_s", "shared"), [(0.001, 0.0, False), (0.001, 0.001, True)])
+def test_runs_are_shared_where_that_saves_time(monkeypatch, each_row_s, run_s, shared):
     """A model that takes as long for each row as alone only makes others wait."""
-    done = []
-    model = Function(lambda x: [done.append(number) for number in range(2000 * len(x))] and x[:, 0].astype("float64"))
+    clock = [0.0]
 
-    assert not may_share_runs(model, {"x": np.ones((1, 3), np.float32)})
+    def answer(x):
+        clock[0] += run_s + each_row_s * len(x)
+        return x[:, 0].astype("float64")
+
+    monkeypatch.setattr("mlserve_scoring.models.rows.time.perf_counter", lambda: clock[0])
+
+    assert may_share_runs(Function(answer), {"x": np.ones((1, 3), np.float32)}) is shared
 
 
 def test_a_converted_classifier_with_maps_is_written_as_objects(tmp_path):
