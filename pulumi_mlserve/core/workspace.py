@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pulumi_mlserve.core.azure_clouds import blob_address
 from pulumi_mlserve.core.problems import Problem
 
 DATASTORE: Final = "workspaceblobstore"
@@ -24,7 +25,6 @@ _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _DATASTORE: Final = re.compile(r"[a-zA-Z0-9_]{1,255}")
 _URI: Final = re.compile(r"azureml://subscriptions/([^/]+)/resourceGroups/([^/]+)/workspaces/([^/]+)/.*")
 _BLOB_SCHEMES: Final = ("az", "azure", "adl", "abfs", "abfss")
-_BLOB_HOST: Final = re.compile(r"[^/]+\.(?:blob|dfs)\.core\.[^/]+")
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,10 @@ def workspace_problems(workspace: object, datastore: object, name: object, store
 def blob_path(store: str) -> str | None:
     """Return where a store lies in its container of Azure Blob Storage, or None when it lies elsewhere."""
     scheme, mark, rest = store.partition("://")
-    host, _, path = rest.partition("/")
-    if not mark:
-        return None
-    if scheme in _BLOB_SCHEMES:
-        return path.strip("/")
-    if scheme == "https" and _BLOB_HOST.fullmatch(host):
-        return path.partition("/")[2].strip("/")
-    return None
+    path = rest.partition("/")[2]
+    if named := blob_address(store):
+        return named.folder
+    return path.strip("/") if mark and scheme in _BLOB_SCHEMES else None
 
 
 def model_uri(workspace: Workspace, datastore: str, store: str, version_path: str) -> str:

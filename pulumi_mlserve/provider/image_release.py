@@ -6,6 +6,7 @@ only where the registry allows it; else it stays, and one line says so.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,8 +71,9 @@ def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed
         tags = client.tags(place)
         claims = own_claims(tags, call.claimant, owner)
         found = {claim: digest for claim in claims if (digest := _meant(client, place.tagged(claim)))}
-        others = _by_others(client, place, [tag for tag in plain_tags(tags) if tag != moving]) if found else None
         last = _meant(client, place.tagged(moving)) if found and moving in tags else None
+        ours = {moving} if last in found.values() else set()
+        others = _by_others(client, place, [tag for tag in plain_tags(tags) if tag not in ours]) if found else None
     except RegistryError as error:
         if not error.status:  # it did not answer, which is no answer
             raise
@@ -82,8 +84,8 @@ def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed
         theirs = other_claims(tags, digest, call.claimant, owner)
         # Another project may have a stack of the same name, and with it the tag that moves.
         shared = any(tag.startswith(f"{moving}-") for tag in theirs)
-        ours = (claim, moving) if digest == last and not shared else (claim,)
-        pushed.append(_Pushed(place.at(digest), ours, _why_kept(digest, theirs, others)))
+        mine = (claim, moving) if digest == last and not shared else (claim,)
+        pushed.append(_Pushed(place.at(digest), mine, _why_kept(digest, theirs, others)))
     return pushed
 
 
@@ -95,10 +97,14 @@ def _meant(client: RegistryClient, reference: Reference) -> str | None:
 
 
 def _by_others(client: RegistryClient, place: Reference, tags: Sequence[str]) -> dict[str, str] | None:
-    """Return which images the tags of others mean, each with one of these; None for too many tags."""
+    """Return which images go with the tags of others, each with one of these; None for too many tags."""
     if len(tags) > _MOST_TAGS:
         return None
-    return {digest: tag for tag in tags if (digest := _meant(client, place.tagged(tag)))}
+    found: dict[str, str] = {}
+    for tag in tags:
+        with contextlib.suppress(NotThereError):  # as above
+            found |= dict.fromkeys(client.meant(place.tagged(tag)), tag)
+    return found
 
 
 def _why_kept(digest: str, claims: Sequence[str], others: dict[str, str] | None) -> str:
@@ -106,7 +112,7 @@ def _why_kept(digest: str, claims: Sequence[str], others: dict[str, str] | None)
         return f"it is needed as {', '.join(claims)}"
     if others is None:
         return f"its repository has more than {_MOST_TAGS} other tags"
-    return f"the tag {others[digest]!r} means it, too" if digest in others else ""
+    return f"the tag {others[digest]!r} means it, or an index with it" if digest in others else ""
 
 
 def _let_go(call: Call, client: RegistryClient, one: _Pushed) -> None:

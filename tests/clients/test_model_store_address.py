@@ -99,6 +99,54 @@ def test_a_connection_string_gives_all_that_is_needed():
 
 
 @pytest.mark.parametrize(
+    ("address", "account", "endpoint", "authority"),
+    [
+        ("https://team.blob.core.windows.net/m/a", "team", None, None),
+        (
+            "https://team.blob.core.usgovcloudapi.net/m/a",
+            "team",
+            "https://team.blob.core.usgovcloudapi.net",
+            "https://login.microsoftonline.us",
+        ),
+        (
+            "abfss://m@team.dfs.core.chinacloudapi.cn/a",
+            "team",
+            "https://team.blob.core.chinacloudapi.cn",
+            "https://login.chinacloudapi.cn",
+        ),
+    ],
+)
+def test_an_address_says_which_cloud_is_asked(address, account, endpoint, authority):
+    """Each has its own Entra ID."""
+    store = connected(address, retries=0)
+    found = [store.config.get(key) for key in ("account_name", "endpoint", "authority_host", "container_name")]
+
+    assert [account, endpoint, authority, "m"] == found
+    assert "a" == store.prefix
+
+
+def test_what_the_environment_says_of_a_cloud_counts(monkeypatch):
+    """A private endpoint, for example."""
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", "https://inside.example/team")
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://login.example")
+    config = connected("https://team.blob.core.usgovcloudapi.net/m", retries=0).config
+
+    assert {"account_name": "team", "container_name": "m"}.items() <= config.items()
+    assert not {"https://team.blob.core.usgovcloudapi.net", "https://login.microsoftonline.us"} & set(config.values())
+
+
+def test_a_connection_string_of_another_account_is_never_taken_for_the_addressed_one(monkeypatch):
+    """Models would else go to where nobody looks for them."""
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountName=other;AccountKey=a2V5")
+    with pytest.raises(OperationError, match=r"the address names the account 'team', and AZURE_STORAGE_CONN.* 'other'"):
+        connected("https://team.blob.core.windows.net/m", retries=0)
+    signed = connected("https://team.blob.core.windows.net/m?sig=x", retries=0).config
+
+    assert {"account_name": "team", "container_name": "m", "sas_key": "sig=x"} == signed
+    assert "other" == connected("https://other.blob.core.windows.net/m", retries=0).config["account_name"]
+
+
+@pytest.mark.parametrize(
     ("variables", "cli", "wanted"),
     [
         ({}, True, {"use_azure_cli": True}),

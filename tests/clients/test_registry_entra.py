@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from registry_kit import served
 
+from pulumi_mlserve.clients.registries import entra_tokens
 from pulumi_mlserve.clients.registries.entra_tokens import entra_login
 from pulumi_mlserve.clients.registries.logins import Logins
 from pulumi_mlserve.core.problems import OperationError
@@ -71,6 +72,39 @@ def test_a_service_principal_shows_its_secret_to_entra_alone(azure):
     assert (["client"], ["hush"]) == (form["client_id"], form["client_secret"])
     assert ["https://management.azure.com/.default"] == form["scope"]
     assert "hush" not in repr(login) + str(login)
+
+
+def test_a_token_is_made_out_for_the_cloud_of_the_registry(azure):
+    """Another cloud's registry takes none for this one's resource manager."""
+    environ = {"AZURE_POD_IDENTITY_AUTHORITY_HOST": azure.url}
+    for name in ("x.azurecr.us", "x.azurecr.cn"):
+        entra_login(name, environ)
+    asked = [query["resource"] for _, query, headers in azure.asked if headers.get("Metadata")]
+
+    assert [["https://management.usgovcloudapi.net/"], ["https://management.chinacloudapi.cn/"]] == asked
+
+
+def test_a_principal_is_known_to_the_entra_of_the_cloud(monkeypatch):
+    """Where no variable names another one."""
+    asked = []
+
+    class Opener:
+        def open(self, request, timeout):
+            asked.append((request.full_url, parse_qs(request.data.decode())["scope"]))
+            raise OSError(timeout)
+
+    monkeypatch.setattr(entra_tokens, "_opener", lambda **_: Opener())
+    for name in ("x.azurecr.io", "x.azurecr.us"):
+        with pytest.raises(OperationError, match="cannot be reached"):
+            entra_login(name, {**PRINCIPAL, "AZURE_CLIENT_SECRET": "hush"})
+
+    assert [
+        ("https://login.microsoftonline.com/tenant/oauth2/v2.0/token", ["https://management.azure.com/.default"]),
+        (
+            "https://login.microsoftonline.us/tenant/oauth2/v2.0/token",
+            ["https://management.usgovcloudapi.net/.default"],
+        ),
+    ] == asked
 
 
 def test_a_workload_shows_what_its_platform_vouches_for(azure, tmp_path):

@@ -24,7 +24,7 @@ from registry_kit import (
     token_server,
 )
 
-from pulumi_mlserve.clients.registries.azure_logins import azure_cli_login, is_azure
+from pulumi_mlserve.clients.registries.azure_logins import azure_cli_login
 from pulumi_mlserve.clients.registries.challenges import Challenge, merged, read_challenges, scope
 from pulumi_mlserve.clients.registries.docker_config import docker_login
 from pulumi_mlserve.clients.registries.login_kinds import Login
@@ -447,16 +447,6 @@ def test_a_helper_is_a_name_and_no_path(config, environ):
 
     with pytest.raises(OperationError, match="not on PATH"):
         docker_login("x.io", environ)
-
-
-@pytest.mark.parametrize(
-    ("name", "azure"),
-    [("x.azurecr.io", True), ("x.westeurope.data.azurecr.io", True), ("x.azurecr.io:443", True), ("x.azurecr.cn", True),
-     ("x.azurecr.io.evil.example", False), ("azurecr.io", False), ("docker.io", False)],
-)  # fmt: skip
-def test_azure_registries_are_known_by_their_names(name, azure):
-    """An Entra token goes to no other."""
-    assert azure == is_azure(name)
 
 
 def test_the_azure_command_line_gives_a_token(environ, program):

@@ -11,8 +11,10 @@ from registry_faults import proxied
 from registry_kit import at, client, get, htpasswd_auth, registry
 
 from pulumi_mlserve.core.images.destination import claim_tag, plain_tags
+from pulumi_mlserve.core.images.layers import canonical
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, digest_of
 from pulumi_mlserve.core.images.referrers import is_referrers_tag, referrers_tag
+from pulumi_mlserve.core.images.remote_image import INDEX_TYPE
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import PartialFailure
 from pulumi_mlserve.provider.values import UNKNOWN
@@ -241,17 +243,46 @@ def test_a_stack_of_the_same_name_in_another_backend_loses_nothing(bench, where)
     assert not is_there(mine.state["reference"])
 
 
-def test_an_image_that_a_person_tagged_stays(bench, where):
-    """Nobody else knows what ``release-1`` is good for."""
+def listing(*entries):
+    """An index of what it is given, and its entry in another one."""
+    content = canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list(entries)}).encode()
+    return content, {"mediaType": INDEX_TYPE, "digest": digest_of(content), "size": len(content)}
+
+
+@pytest.mark.parametrize("within", ["alone", "an index", "an index of indexes"])
+def test_an_image_that_a_person_tagged_stays(bench, where, within):
+    """Nobody else knows what ``release-1`` is good for; it may mean one image of several platforms."""
     made = bench.up(registry=where)
     with bench.images.opened(made.state["digest"]) as opened, client() as ours:
         host, _, rest = made.state["reference"].partition("/")
-        repository = at(type("Where", (), {"host": host}), rest)
-        ours.tag(repository.tagged("release-1"), opened.manifest, MANIFEST_TYPE)
+        repository = at(type("Where", (), {"host": host}), rest.partition("@")[0])
+        content, kind = opened.manifest, MANIFEST_TYPE
+        entry = {"mediaType": kind, "digest": digest_of(content), "size": len(content)}
+        if within != "alone":
+            (content, entry), kind = listing(entry), INDEX_TYPE
+        if within == "an index of indexes":
+            ours.tag(repository.at(entry["digest"]), content, kind)
+            content, _ = listing(entry)
+        ours.tag(repository.tagged("release-1"), content, kind)
 
     HANDLER.delete(made)
     assert is_there(made.state["reference"])
-    assert bench.heard.told("'release-1' means it, too")
+    assert bench.heard.told("'release-1' means it")
+
+
+def test_an_index_at_the_tag_that_moves_keeps_its_images(bench, where):
+    """Somebody made the stack's tag mean more than the stack knows of."""
+    made = bench.up(registry=where)
+    with bench.images.opened(made.state["digest"]) as opened, client() as ours:
+        host, _, rest = made.state["reference"].partition("/")
+        repository = at(type("Where", (), {"host": host}), rest.partition("@")[0])
+        size = len(opened.manifest)
+        content, _ = listing({"mediaType": MANIFEST_TYPE, "digest": made.state["digest"], "size": size})
+        ours.tag(repository.tagged("dev"), content, INDEX_TYPE)
+
+    HANDLER.delete(made)
+    assert is_there(made.state["reference"])
+    assert bench.heard.told("'dev' means it")
 
 
 def test_an_image_that_runs_is_deleted_nowhere(bench, where, monkeypatch):

@@ -14,6 +14,7 @@ from typing import Any, Final
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
+from pulumi_mlserve.core.azure_clouds import PUBLIC, BlobAddress, blob_address
 from pulumi_mlserve.core.problems import OperationError
 
 AZURE: Final = frozenset({"az", "azure", "adl", "abfs", "abfss"})
@@ -35,6 +36,10 @@ _AZURE_GIVEN = (
     "_CREDENTIAL_TYPE",
     "_EMULATOR",
 )
+_GIVEN: Final = {
+    "endpoint": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "authority_host": ("AZURE_AUTHORITY_HOST", "AZURE_STORAGE_AUTHORITY_HOST"),
+}
 _S3_GIVEN = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -64,7 +69,8 @@ def connected(address: str, *, retries: int) -> ObjectStore:
     ``~/.aws``, the machine's role. GCS: application default credentials.
 
     Args:
-        address: As ``az://container/prefix``, ``https://ACCOUNT.blob.core.windows.net/container/prefix``, ``s3://…``.
+        address: As ``az://container/prefix``, ``https://ACCOUNT.blob.core.windows.net/container/prefix`` in any of
+            Azure's clouds, ``s3://…``.
         retries: How often a request is sent again, each time after a longer wait.
 
     Raises:
@@ -77,7 +83,10 @@ def connected(address: str, *, retries: int) -> ObjectStore:
         )
     place, _, signature = address.partition("?")
     config: dict[str, Any] = {}
-    if scheme in AZURE or (scheme == "https" and any(host in rest for host in _AZURE_HOSTS)):
+    if named := blob_address(place):
+        place = f"az://{named.container}/{named.folder}"
+        config = _at(named, os.environ, signature)
+    elif scheme in AZURE or (scheme == "https" and any(host in rest for host in _AZURE_HOSTS)):
         config = _azure(os.environ) | ({"sas_key": signature} if signature else {})
     elif scheme in S3:
         config = _s3(os.environ)
@@ -99,6 +108,24 @@ def connected(address: str, *, retries: int) -> ObjectStore:
             " give the account and credentials in the environment, as the cloud's own tools take them"
         ) from error
     return store
+
+
+def _at(named: BlobAddress, environment: Mapping[str, str], signature: str) -> dict[str, Any]:
+    """Return the settings for an address that names its account."""
+    config: dict[str, Any] = {"account_name": named.account}
+    if named.cloud != PUBLIC:  # the library knows no other
+        own = {"endpoint": f"https://{named.account}.blob.{named.cloud.storage}"}
+        own["authority_host"] = named.cloud.authority
+        config |= {key: value for key, value in own.items() if not any(map(environment.get, _GIVEN[key]))}
+    given = _azure(environment)
+    if given.get("account_name", named.account) == named.account:
+        return config | given | ({"sas_key": signature} if signature else {})
+    if signature:
+        return config | {"sas_key": signature}
+    raise OperationError(
+        f"store: the address names the account {named.account!r}, and AZURE_STORAGE_CONNECTION_STRING"
+        f" {given['account_name']!r}; set the variable to that of {named.account!r}, or take it away"
+    )
 
 
 def _azure(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""Which registries are Azure's, and the login that the Azure command line has for them."""
+"""The login that the Azure command line has for a registry."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -14,13 +13,6 @@ from pulumi_mlserve.clients.registries.login_kinds import Login
 from pulumi_mlserve.core.problems import OperationError
 
 CLI_SECONDS: Final = 60.0
-
-_AZURE: Final = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.azurecr\.(?:io|cn|us|de)")
-
-
-def is_azure(registry: str) -> bool:
-    """Tell whether a registry is an Azure container registry, by its name."""
-    return _AZURE.fullmatch(registry.partition(":")[0]) is not None
 
 
 def azure_cli_login(registry: str, environ: Mapping[str, str], *, seconds: float = CLI_SECONDS) -> Login | None:

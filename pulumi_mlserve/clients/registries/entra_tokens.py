@@ -1,7 +1,7 @@
 """Who we are to Entra ID: a service principal, a federated workload, or the identity that Azure gives to its machines.
 
-Asked only for Azure's registries. The variables are those of Azure's own libraries. Tokens are for Azure's resource
-manager, which registries change for their own.
+Asked only for Azure's registries. The variables are those of Azure's own libraries. Tokens are for the resource manager
+of the registry's cloud, which registries change for their own.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from pulumi_mlserve.clients.registries.azure_logins import is_azure
 from pulumi_mlserve.clients.registries.login_kinds import EntraToken, Login
+from pulumi_mlserve.core.azure_clouds import AzureCloud, cloud_of_registry
 from pulumi_mlserve.core.problems import OperationError
 
-_AUTHORITY: Final = "https://login.microsoftonline.com"
-_RESOURCE: Final = "https://management.azure.com/"
 # The address at which every machine of Azure finds out who it is; it leads nowhere else.
 _MACHINE: Final = "http://169.254.169.254"
 _MACHINE_PATH: Final = "/metadata/identity/oauth2/token"
@@ -37,26 +35,27 @@ def entra_login(registry: str, environ: Mapping[str, str]) -> Login | None:
     Raises:
         OperationError: There is one, but it gives no token.
     """
-    if not is_azure(registry):
+    cloud = cloud_of_registry(registry)
+    if cloud is None:
         return None
-    token = _application(environ) or _hosted(environ) or _machine(environ)
+    token = _application(environ, cloud) or _hosted(environ, cloud) or _machine(environ, cloud)
     if token is None:
         return None
     token()  # a machine without an identity of its own says so now, so that another login can be looked for
     return Login.by_entra(token)
 
 
-def _application(environ: Mapping[str, str]) -> EntraToken | None:
+def _application(environ: Mapping[str, str], cloud: AzureCloud) -> EntraToken | None:
     """Return the token of a service principal, by its secret or by what a workload's platform vouches for."""
     tenant, client = environ.get("AZURE_TENANT_ID"), environ.get("AZURE_CLIENT_ID")
     secret, file = environ.get("AZURE_CLIENT_SECRET"), environ.get("AZURE_FEDERATED_TOKEN_FILE")
     if not tenant or not client or not (secret or file):
         return None
-    authority = (environ.get("AZURE_AUTHORITY_HOST") or _AUTHORITY).rstrip("/")
+    authority = (environ.get("AZURE_AUTHORITY_HOST") or cloud.authority).rstrip("/")
     url = f"{authority}/{tenant}/oauth2/v2.0/token"
 
     def token() -> str:
-        form = {"grant_type": "client_credentials", "client_id": client, "scope": f"{_RESOURCE}.default"}
+        form = {"grant_type": "client_credentials", "client_id": client, "scope": f"{cloud.manager}.default"}
         if secret:
             form["client_secret"] = secret
         else:
@@ -67,12 +66,12 @@ def _application(environ: Mapping[str, str]) -> EntraToken | None:
     return token
 
 
-def _hosted(environ: Mapping[str, str]) -> EntraToken | None:
+def _hosted(environ: Mapping[str, str], cloud: AzureCloud) -> EntraToken | None:
     """Return the token of the identity that Azure gives to an app, a function or a container app."""
     endpoint, header = environ.get("IDENTITY_ENDPOINT"), environ.get("IDENTITY_HEADER")
     if not endpoint or not header:
         return None
-    asked = {"api-version": "2019-08-01", "resource": _RESOURCE, **_chosen(environ)}
+    asked = {"api-version": "2019-08-01", "resource": cloud.manager, **_chosen(environ)}
     joint = "&" if "?" in endpoint else "?"
     request = urllib.request.Request(  # noqa: S310  as above
         f"{endpoint}{joint}{urlencode(asked)}", headers={"X-IDENTITY-HEADER": header}
@@ -80,7 +79,7 @@ def _hosted(environ: Mapping[str, str]) -> EntraToken | None:
     return lambda: _token(request, "the managed identity", _SECONDS)
 
 
-def _machine(environ: Mapping[str, str]) -> EntraToken | None:
+def _machine(environ: Mapping[str, str], cloud: AzureCloud) -> EntraToken | None:
     """Return the token of the identity of an Azure machine; None elsewhere, where nobody answers."""
     host = (environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST") or _MACHINE).rstrip("/")
     try:
@@ -91,7 +90,7 @@ def _machine(environ: Mapping[str, str]) -> EntraToken | None:
             return None
     except (OSError, ValueError):
         return None
-    asked = {"api-version": "2018-02-01", "resource": _RESOURCE, **_chosen(environ)}
+    asked = {"api-version": "2018-02-01", "resource": cloud.manager, **_chosen(environ)}
     request = urllib.request.Request(  # noqa: S310  as above
         f"{host}{_MACHINE_PATH}?{urlencode(asked)}", headers={"Metadata": "true"}
     )

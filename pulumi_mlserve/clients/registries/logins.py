@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from pulumi_mlserve.clients.registries.azure_logins import azure_cli_login, is_azure
+from pulumi_mlserve.clients.registries.azure_logins import azure_cli_login
 from pulumi_mlserve.clients.registries.docker_config import docker_login
 from pulumi_mlserve.clients.registries.entra_tokens import entra_login
 from pulumi_mlserve.clients.registries.login_kinds import EntraToken, Login
+from pulumi_mlserve.core.azure_clouds import cloud_of_registry
 from pulumi_mlserve.core.problems import OperationError
 
 LoginSource: TypeAlias = Callable[[str], Login | None]
@@ -64,9 +65,9 @@ class Logins:
         sources: list[LoginSource] = [explicit.get, lambda registry: docker_login(registry, variables)]
         if entra_token is not None:
             entra = Login.by_entra(entra_token)
-            sources.append(lambda registry: entra if is_azure(registry) else None)
+            sources.append(lambda registry: entra if cloud_of_registry(registry) else None)
         sources.append(lambda registry: entra_login(registry, variables))
-        sources.append(lambda registry: azure_cli_login(registry, variables) if is_azure(registry) else None)
+        sources.append(lambda registry: azure_cli_login(registry, variables) if cloud_of_registry(registry) else None)
         return cls(sources)
 
     def find(self, registry: str) -> Found:

@@ -122,6 +122,35 @@ class RegistryClient:
             return False
         return True
 
+    def meant(self, reference: Reference) -> frozenset[str]:
+        """Return the digests of all that goes with a tag: what it means, and where that is an index, what that lists.
+
+        Raises:
+            NotThereError: There is nothing.
+            RegistryError: It cannot be had.
+        """
+        found: set[str] = set()
+        asked = [reference]
+        for _ in range(_NESTED):
+            listed: list[Reference] = []
+            for one in asked:
+                try:
+                    manifest = self.manifest(one)
+                except NotThereError:
+                    if one is reference:
+                        raise
+                    continue  # an index may list what its repository does not have
+                found.add(str(manifest.reference.digest))
+                try:
+                    read = read_manifest(manifest.content, manifest.media_type)
+                except ValueError:  # no image, and so nothing that lists any
+                    continue
+                entries = read.images if isinstance(read, ImageIndex) else ()
+                found.update(entry.digest for entry in entries)
+                listed += [one.at(entry.digest) for entry in entries if entry.media_type in INDEX_TYPES]
+            asked = listed
+        return frozenset(found)
+
     def manifest(self, reference: Reference) -> RemoteManifest:
         """Return a manifest or an index, checked against its digest.
 

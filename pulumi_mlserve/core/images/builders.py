@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pulumi_mlserve.core.azure_clouds import cloud_of_registry
 from pulumi_mlserve.core.environments.python_version import check_minor
 from pulumi_mlserve.core.images.base_image import RUN, SCRATCH, base_choice, default_base
 from pulumi_mlserve.core.images.reference import reference_problem
@@ -30,7 +31,6 @@ _ACR_ID: Final = re.compile(
     r"/subscriptions/[^/]+/resourceGroups/(?P<group>[^/]+)/providers/Microsoft\.ContainerRegistry/registries/(?P<name>[^/]+)",
     re.IGNORECASE,
 )
-_ACR_HOST: Final = re.compile(r"(?P<name>[a-z0-9]+)\.azurecr\.(?:io|cn|us)(?:/.*)?")
 _STEP_SECONDS: Final = 1800
 ACR_SECONDS: Final = 3 * _STEP_SECONDS
 """The longest that a task of a registry may take."""
@@ -127,8 +127,8 @@ def _acr_problems(given: Mapping[str, Any], registry: object) -> list[Problem]:
         name = registry_of(acr_id)[1]
     except ValueError as error:
         return [Problem("acr_id", str(error))]
-    host = _ACR_HOST.fullmatch(registry) if isinstance(registry, str) else None
-    if host is not None and host.group("name") != name.lower():
+    host = registry.partition("/")[0] if isinstance(registry, str) else ""
+    if cloud_of_registry(host) and host.partition(".")[0] != name.lower():
         text = f"is the id of {name}, and the image goes to {registry}; let both name one registry"
         return [Problem("acr_id", text)]
     return []
