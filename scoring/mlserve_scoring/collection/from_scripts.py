@@ -18,7 +18,7 @@ from mlserve_scoring.collection.records import Collected, Subject, compact
 from mlserve_scoring.collection.running import Running
 from mlserve_scoring.observing.current import CURRENT
 from mlserve_scoring.routes.identity import id_of
-from mlserve_scoring.scorers.results import to_json
+from mlserve_scoring.scorers.results import from_tensor, to_json
 
 _log = logging.getLogger("mlserve.collection")
 _TIME: Final = "$aml_dc_scoring_timestamp"
@@ -87,13 +87,12 @@ def rows_from(data: Any, names: Sequence[str]) -> tuple[list[str], list[list[obj
         columns = [str(name) for name in data.columns]
         cells = [data.iloc[:, number].tolist() for number in range(len(columns))]
         return columns, [list(row) for row in zip(*cells, strict=True)]
-    if hasattr(data, "tolist"):
-        data = data.tolist()
+    data = _listed(data)
     values: list[Any] = list(data) if isinstance(data, (list, tuple, set, frozenset)) else [data]
     if values and all(isinstance(row, Mapping) for row in values):
         found = list(dict.fromkeys(str(name) for row in values for name in row))
         return found, [[row.get(name) for name in found] for row in values]
-    values = [value.tolist() if hasattr(value, "tolist") else value for value in values]
+    values = [_listed(value) for value in values]
     if values and all(isinstance(row, (list, tuple)) for row in values):
         rows = [list(row) for row in values]
     else:
@@ -101,6 +100,11 @@ def rows_from(data: Any, names: Sequence[str]) -> tuple[list[str], list[list[obj
     width = max(map(len, rows), default=0)
     columns = [*map(str, names[:width]), *(f"value[{number}]" for number in range(len(names), width))]
     return columns, [[*row, *itertools.repeat(None, width - len(row))] for row in rows]
+
+
+def _listed(value: Any) -> Any:
+    value = from_tensor(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def keep(  # noqa: PLR0913  # what a row is about

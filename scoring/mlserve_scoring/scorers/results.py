@@ -13,13 +13,14 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import orjson
 
 if TYPE_CHECKING:
     from mlserve_scoring.scorers.streams import PartStream
 
+_NUMBERS: Final = "biuf"
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -50,7 +51,7 @@ def _otherwise(value: object, error: TypeError) -> bytes:
     raise TypeError(str(error.__cause__ or error)) from error
 
 
-def _plain(value: object) -> object:  # noqa: C901, PLR0911  # one line per kind
+def _plain(value: object) -> object:  # noqa: C901, PLR0911, PLR0912  # one line per kind
     if isinstance(value, (set, frozenset, tuple)):
         return list(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -72,11 +73,35 @@ def _plain(value: object) -> object:  # noqa: C901, PLR0911  # one line per kind
         return numpy.ascontiguousarray(value)  # whatever its order, a float32 is written as short as it can be
     if numpy is not None and isinstance(value, numpy.longdouble):
         return float(value)  # its tolist() is itself
-    if hasattr(value, "tolist"):  # series, tensors, arrays of kinds that orjson does not take
+    array = from_tensor(value)
+    if array is not value:
+        return array
+    if hasattr(value, "tolist"):  # series, tensors without an array, arrays of kinds that orjson does not take
         return value.tolist()
     if isinstance(value, complex) or not isinstance(value, (float, int, str, dict, list)):
         raise TypeError(f"run() returned a value of type {type(value).__module__}.{type(value).__qualname__}")
     return _as_plain(value)
+
+
+def from_tensor(value: Any) -> Any:
+    """Return the numbers of another library's tensor as an array of numpy's; every other value as it is.
+
+    PyTorch's would else be written as doubles, and TensorFlow's cannot be made a list.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or isinstance(value, (numpy.ndarray, numpy.generic)):
+        return value
+    if not all(hasattr(value, name) for name in ("__array__", "dtype", "shape")):
+        return value
+    if type(value).__module__.partition(".")[0] == "pandas" and not isinstance(value.dtype, numpy.dtype):
+        return value  # whole numbers beside a missing one are doubles to numpy
+    try:
+        array = numpy.asarray(value)
+    except Exception:  # noqa: BLE001  # on another device, still part of a gradient, of a kind that numpy has not
+        return value
+    if array.dtype.kind in _NUMBERS:
+        return array if array.ndim else array[()]
+    return value if hasattr(value, "tolist") else array.tolist()
 
 
 def _native(value: object) -> object:
