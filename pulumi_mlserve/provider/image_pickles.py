@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pulumi_mlserve.clients.models.pickle_files import is_pickle_name, read_needs
+from pulumi_mlserve.core.images.code_folder import IgnoreRules
 from pulumi_mlserve.core.pickles.library_fit import Libraries, misfits
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call
@@ -42,11 +43,11 @@ def pickle_problems(call: Call, models: Sequence[Mapping[str, Any]], libraries: 
     return problems
 
 
-def importable_names(folder: Path) -> Iterator[str]:
-    """Yield the names under which the files and folders of a source directory can be imported."""
+def importable_names(folder: Path, rules: IgnoreRules) -> Iterator[str]:
+    """Yield the names under which what an image gets of a source directory can be imported."""
     for entry in folder.iterdir():
         name = entry.name.split(".")[0]
-        if name.isidentifier():
+        if name.isidentifier() and not rules.leaves_out(entry.name, folder=entry.is_dir()):
             yield name
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from pulumi_mlserve.clients.environments.resolver import Lock, modules
+from pulumi_mlserve.clients.images.source_files import ignore_rules
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
 from pulumi_mlserve.core.images.destination import destination_problems
 from pulumi_mlserve.core.images.image import check_image
 from pulumi_mlserve.core.pickles.library_fit import Libraries
-from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 from pulumi_mlserve.core.scripts.module_names import modules_of
 from pulumi_mlserve.provider.call import Call
@@ -61,7 +62,7 @@ def script_problems(call: Call, environment: Environment | None) -> list[Problem
     """Return what is wrong with the script, or with the models that answer without one, in their environment."""
     entry, source = call.news.get("entry_script"), call.news.get("source_directory")
     if is_alone(call):
-        return [] if environment is None else _library_problems(call, environment, None)
+        return [] if environment is None else _library_problems(call, environment, frozenset())
     if not isinstance(entry, str) or not isinstance(source, str):
         return []
     importable, lock = None, environment.lock if environment is not None else None
@@ -69,6 +70,10 @@ def script_problems(call: Call, environment: Environment | None) -> list[Problem
         importable = _importable(call, lock)
     digests = digests_of(call)
     names = [name for name, _ in digests]
+    try:
+        rules = ignore_rules(Path(source))
+    except InvalidInputError as invalid:
+        return list(invalid.problems)
     problems = check_entry_script(
         Path(source),
         entry,
@@ -77,8 +82,10 @@ def script_problems(call: Call, environment: Environment | None) -> list[Problem
         python=environment.spec.python if environment is not None else DEFAULT_PYTHON,
         packages_file=packages_file(call),
         standins=call.news.get("standins") is not False,
+        rules=rules,
     )
-    return problems if environment is None else problems + _library_problems(call, environment, Path(source))
+    local = frozenset(importable_names(Path(source), rules))
+    return problems if environment is None else problems + _library_problems(call, environment, local)
 
 
 def _importable(call: Call, lock: Lock) -> frozenset[str]:
@@ -88,14 +95,13 @@ def _importable(call: Call, lock: Lock) -> frozenset[str]:
     return own.union(*(modules_of(str(package)) for package in call.news.get("base_packages") or ()))
 
 
-def _library_problems(call: Call, environment: Environment, source: Path | None) -> list[Problem]:
+def _library_problems(call: Call, environment: Environment, local: frozenset[str]) -> list[Problem]:
     """Return what keeps the models from being loaded with the locked packages."""
     lock, models = environment.lock, models_of(call)
     same = is_alone(call) and lock is not None and call.olds.get("lock") == lock.text and has_same_models(call)
     if lock is None or same or has_unknown(digests_of(call)):
         return []
     importable = _importable(call, lock)
-    local = frozenset() if source is None else frozenset(importable_names(source))
     file = packages_file(call)
     problems = missing_packages(call, models, lock, file) if is_alone(call) else []
     libraries = Libraries(importable, local, dict(lock.packages), lock.text, lock.python, file)

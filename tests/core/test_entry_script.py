@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from pulumi_mlserve.core.images.code_folder import IgnoreRules
 from pulumi_mlserve.core.scripts.entry_script import check_entry_script
 
 GOOD = "import numpy\n\ndef init():\n    global model\n    model = 1\n\ndef run(data):\n    return data\n"
@@ -434,3 +435,54 @@ def test_what_init_keeps_to_itself_is_told(text, line):
 def test_what_run_finds_somewhere_is_not_told(text):
     """A check that is wrong would be worse than none."""
     assert [] == check(text)
+
+
+GITIGNORE = (
+    ".gitignore leaves {!r} out of the image; change the pattern, or write .amlignore, which is read in its place"
+)
+    ".gitignore leaves {!r} out of the image; change the pattern, or write .amlignore, which is read in its place"
+)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "entry", "why"),
+    [
+        ({".gitignore": "score.py"}, "score.py", GITIGNORE.format("score.py")),
+        ({".gitignore": "src/"}, "src/score.py", GITIGNORE.format("src")),
+        ({".amlignore": "*.py"}, "score.py", ".amlignore leaves 'score.py' out of the image; change the pattern"),
+        ({}, "node_modules/score.py", "no image gets 'node_modules'; put the file elsewhere"),
+    ],
+)
+def test_a_script_that_no_image_gets_is_refused(ignored, entry, why):
+    """It lies there, and would be missing in the container."""
+    assert [f"{entry}: {why}"] == check(GOOD, entry, rules=IgnoreRules.choose(ignored))
+
+
+@pytest.mark.parametrize("file", ["helper.py", "helper/__init__.py"])
+def test_a_module_that_no_image_gets_is_missing(file):
+    """What it imports is not looked at then."""
+    rules = IgnoreRules.choose({".gitignore": "helper*"})
+    (problem,) = check("import helper" + REST, more={file: "import absent"}, rules=rules)
+
+    why = GITIGNORE.format(file.partition("/")[0])
+    assert f"score.py:1: no module named 'helper' in the image: {why}" == problem
+
+
+def test_what_is_kept_by_a_later_pattern_is_there():
+    """As git reads the lines."""
+    rules = IgnoreRules.choose({".gitignore": "*.py\n!score.py\n!helper.py"})
+
+    assert [] == check("import helper" + REST, more={"helper.py": ""}, rules=rules)
+
+
+def test_the_rules_hold_for_folders_on_the_disk(tmp_path):
+    """As for files that are given as texts."""
+    (tmp_path / "score.py").write_text("import helper, data" + REST)
+    for folder in ("helper", "data"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("")
+    rules = IgnoreRules.choose({".amlignore": "data/"})
+    (problem,) = check_entry_script(tmp_path, "score.py", modules={"numpy"}, python=HOST, rules=rules)
+
+    expected = "score.py:1: no module named 'data' in the image: .amlignore leaves 'data' out of the image"
+    assert problem.message.startswith(expected)

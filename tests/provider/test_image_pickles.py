@@ -9,6 +9,7 @@ import pytest
 from pulumi_mlserve.clients.models.hash_index import HashIndex
 from pulumi_mlserve.clients.models.model_files import hash_model
 from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.core.images.code_folder import IgnoreRules
 from pulumi_mlserve.core.model import ModelMeta
 from pulumi_mlserve.core.pickles.library_fit import Libraries
 from pulumi_mlserve.provider.call import Call
@@ -85,4 +86,4 @@ def test_the_names_of_a_source_directory_are_importable(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "package").mkdir()
 
-    assert {"features", "native", "package"} == set(importable_names(tmp_path))
+    assert {"features", "native", "package"} == set(importable_names(tmp_path, IgnoreRules()))

@@ -82,6 +82,22 @@ def file_hash(path: Path) -> str:
     return hash_file(str(path), Work(f"reading {path}", 0))[0]
 
 
+def ignore_rules(folder: Path, name: str = "source_directory") -> IgnoreRules:
+    """Return what of a source directory stays out of an image; for no folder, the rules that always hold.
+
+    Raises:
+        InvalidInputError: Its ignore file cannot be read.
+    """
+    present = [file for file in IGNORE_FILES if (folder / file).is_file()][:1]
+    try:
+        return IgnoreRules.choose({file: (folder / file).read_text(encoding="utf-8-sig") for file in present})
+    except (OSError, UnicodeDecodeError) as error:
+        problem = Problem(f"{name}/{present[0]}", f"cannot be read, {error}; save it as UTF-8")
+    except ValueError as error:
+        problem = Problem(name, str(error))
+    raise InvalidInputError([problem])
+
+
 def scan_source(
     folder: Path,
     *,
@@ -107,7 +123,7 @@ def scan_source(
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise InvalidInputError([Problem(name, f"{what}, got {str(folder)!r}; give the folder with the entry script")])
-    found, problems = _listed(folder, _rules(folder, name), name)
+    found, problems = _listed(folder, ignore_rules(folder, name), name)
     problems += _link_problems(folder, found, name)
     size = sum(entry.size for entry in found)
     if not problems and is_too_large(len(found), size):
@@ -144,17 +160,6 @@ def _hashed(found: list[LayerEntry], index: HashIndex | None, work: Work) -> lis
         else:
             entries.append(replace(entry, sha256=known[path], size=stamps[path].size))
     return entries
-
-
-def _rules(folder: Path, name: str) -> IgnoreRules:
-    present = [file for file in IGNORE_FILES if (folder / file).is_file()][:1]
-    try:
-        return IgnoreRules.choose({file: (folder / file).read_text(encoding="utf-8-sig") for file in present})
-    except (OSError, UnicodeDecodeError) as error:
-        problem = Problem(f"{name}/{present[0]}", f"cannot be read, {error}; save it as UTF-8")
-    except ValueError as error:
-        problem = Problem(name, str(error))
-    raise InvalidInputError([problem])
 
 
 def _listed(folder: Path, rules: IgnoreRules, name: str) -> tuple[list[LayerEntry], list[Problem]]:

@@ -80,6 +80,21 @@ class IgnoreRules:
             return True
         return self._patterns.match_file(path + "/" if folder else path)
 
+    def why_left_out(self, path: str) -> str | None:
+        """Return what keeps a file out of the image, and what to do; None for one that goes in."""
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            part, is_folder = "/".join(parts[:depth]), depth < len(parts)
+            if not self.leaves_out(part, folder=is_folder):
+                continue
+            if self.source is None or IgnoreRules().leaves_out(part, folder=is_folder):
+                return f"no image gets {parts[depth - 1]!r}; put the file elsewhere"
+            other = (
+                "" if self.source == IGNORE_FILES[0] else f", or write {IGNORE_FILES[0]}, which is read in its place"
+            )
+            return f"{self.source} leaves {part!r} out of the image; change the pattern{other}"
+        return None
+
 
 def code_digest(entries: Iterable[LayerEntry]) -> str:
     """Return the digest of a tree of files and links: their paths, contents and targets, nothing else.

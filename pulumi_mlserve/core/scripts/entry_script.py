@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pulumi_mlserve.core.environments.standins import STANDIN_MODULES
+from pulumi_mlserve.core.images.code_folder import IgnoreRules
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.scripts.entry_functions import Finding, check_functions, has_input_schema
 from pulumi_mlserve.core.scripts.lost_names import lost_names
@@ -34,6 +35,7 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
     python: str = "3.11",
     packages_file: str = "",
     standins: bool = True,
+    rules: IgnoreRules | None = None,
 ) -> list[Problem]:
     """Return every problem of an entry script, each with file and line and what to do.
 
@@ -45,12 +47,15 @@ def check_entry_script(  # noqa: PLR0913 -- one keyword per thing to check again
         python: The minor version of Python that will run the script.
         packages_file: The file in which packages are asked for, for the advice; ``env.yml``.
         standins: Whether the runtime brings the modules of Azure ML v1.
+        rules: What of the source directory stays out of the image.
     """
     entry = PurePosixPath(entry.replace("\\", "/")).as_posix()
     wrong = _check_name(entry)
-    local = SourceModules(source, entry)
+    local = SourceModules(source, entry, rules)
     text = local.text(entry) if wrong is None else None
-    if wrong is None and text is None:
+    if wrong is None and (why := local.why_left_out(entry)):
+        wrong = f"{entry}: {why}"
+    elif wrong is None and text is None:
         where = str(source) if isinstance(source, Path) else "the source directory"
         wrong = f"{entry}: there is no such file in {where}; give a path inside the source directory"
     if wrong is not None or text is None:
@@ -137,6 +142,8 @@ class _Imports:
         removed = removed_in(top, self._python)
         if removed is not None:
             return f"module {top!r} left Python in {removed}; replace it, or set an older Python"
+        if why := self._local.why_module_left_out(top):
+            return f"no module named {top!r} in the image: {why}"
         elsewhere = self._local.elsewhere(top)
         if elsewhere is not None:
             return (

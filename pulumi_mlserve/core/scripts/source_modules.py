@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pulumi_mlserve.core.images.code_folder import IgnoreRules
+
 _NATIVE: Final = (".so", ".pyd")
 
 
@@ -15,10 +17,12 @@ class SourceModules:
     Args:
         source: The folder, or its files as POSIX path to text.
         entry: The entry script; its folder is on the import path too.
+        rules: What of the folder no image gets, and so counts as not there.
     """
 
-    def __init__(self, source: Path | Mapping[str, str], entry: str) -> None:
+    def __init__(self, source: Path | Mapping[str, str], entry: str, rules: IgnoreRules | None = None) -> None:
         self._source = source
+        self._rules = rules or IgnoreRules()
         parent = PurePosixPath(entry).parent.as_posix()
         self._bases = [""] if parent == "." else ["", f"{parent}/"]
         self._names: dict[str, frozenset[str]] = {}
@@ -33,9 +37,16 @@ class SourceModules:
 
     def has(self, path: str) -> bool:
         """Return whether there is a file with that path."""
-        if isinstance(self._source, Path):
-            return (self._source / path).is_file()
-        return path in self._source
+        return self._lies(path) and self._rules.why_left_out(path) is None
+
+    def why_left_out(self, path: str) -> str | None:
+        """Return what keeps a file out of the image although it lies here; None for every other path."""
+        return self._rules.why_left_out(path) if self._lies(path) else None
+
+    def why_module_left_out(self, module: str) -> str | None:
+        """Return what keeps a top-level module out of the image although it lies here."""
+        paths = (f"{base}{module}{form}" for base in self._bases for form in (".py", "/__init__.py"))
+        return next((why for path in paths if (why := self.why_left_out(path))), None)
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file or folder with that path."""
@@ -76,14 +87,22 @@ class SourceModules:
                 break
         return found
 
+    def _lies(self, path: str) -> bool:
+        if isinstance(self._source, Path):
+            return (self._source / path).is_file()
+        return path in self._source
+
     def _listing(self, folder: str) -> frozenset[str]:
-        """Return the names in a folder; empty where there is none."""
+        """Return the names in a folder that the image gets; empty where there is none."""
         if folder not in self._names:
+            prefix = "" if folder == "." else f"{folder}/"
             if isinstance(self._source, Path):
                 place = self._source / folder
-                names = (entry.name for entry in place.iterdir()) if place.is_dir() else iter(())
+                found = {entry.name: entry.is_dir() for entry in place.iterdir()} if place.is_dir() else {}
             else:
-                prefix = "" if folder == "." else f"{folder}/"
-                names = (path[len(prefix) :].split("/")[0] for path in self._source if path.startswith(prefix))
+                below = [path[len(prefix) :] for path in self._source if path.startswith(prefix)]
+                found = {path.split("/")[0]: "/" in path for path in below}
+            ends = {name: "/_" if is_folder else "" for name, is_folder in found.items()}
+            names = (name for name, end in ends.items() if self._rules.why_left_out(prefix + name + end) is None)
             self._names[folder] = frozenset(names)
         return self._names[folder]
