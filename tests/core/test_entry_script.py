@@ -440,8 +440,6 @@ def test_what_run_finds_somewhere_is_not_told(text):
 GITIGNORE = (
     ".gitignore leaves {!r} out of the image; change the pattern, or write .amlignore, which is read in its place"
 )
-    ".gitignore leaves {!r} out of the image; change the pattern, or write .amlignore, which is read in its place"
-)
 
 
 @pytest.mark.parametrize(
