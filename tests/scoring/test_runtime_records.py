@@ -121,6 +121,15 @@ def test_schemas_follow_from_values():
     assert faults({}, schema) == ["the answer: 'a' is missing"]
 
 
+def test_what_came_through_the_engine_knows_no_whole_numbers():
+    """A sample of 1.0 arrives as 1, and 1.5 is no less welcome."""
+    schema = schema_from([{"a": [1, 2], "b": 3, "c": None}, {"a": [], "b": "x", "c": True}], of_a_program=True)
+
+    assert {"type": "array", "items": {"type": "number"}} == schema["properties"]["a"]
+    assert {"type": ["number", "string"]} == schema["properties"]["b"]
+    assert {"type": ["boolean", "null"]} == schema["properties"]["c"]
+
+
 def test_answers_are_compared_within_a_tolerance():
     """Numbers only, wherever they are; true is no number."""
     assert same({"a": [1.0, "x"]}, {"a": [1.0 + 1e-7, "x"]})

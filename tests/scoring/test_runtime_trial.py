@@ -130,6 +130,19 @@ def test_samples_alone_give_a_contract(image, trial):
     assert verdict["ok"] is True
     assert verdict["contract"]["source"] == "samples"
     assert verdict["contract"]["output"]["properties"] == {"sum": {"type": "number"}}
+    assert verdict["contract"]["samples"] == [{"input": {"x": [1, 2.5]}, "output": {"sum": 3.5}}]
+
+
+def test_a_contract_holds_no_answer_that_only_came(image, trial):
+    """Another processor, or the next second, may have another one: the image would be another one, too."""
+    script = "import json, time\n" + INIT + "def run(data):\n    return {'x': json.loads(data)['x'], 'at': time.time()}"
+    given = [{"input": {"x": [1, 2]}}, {"input": {"x": []}}]
+    one, two = (trial(image({"score.py": script}), samples=given) for _ in range(2))
+
+    assert one["samples"] != two["samples"]
+    assert one["contract"] == two["contract"]
+    assert given == one["contract"]["samples"]
+    assert {"type": "array", "items": {"type": "number"}} == one["contract"]["input"]["properties"]["x"]
 
 
 def test_without_samples_init_is_all(image, trial):

@@ -34,8 +34,8 @@ async def try_image(root: Path, app_root: Path, manifest: Manifest, verdict: Ver
         verdict.reach("run", f"answering sample {number}")
         replayed += await replay_all(scorer, (sample,))
     problems = problems_of(replayed, app_root, manifest.entry_script, scorer.contract, run_line=scorer.run_line)
-    contract = contract_from(scorer.contract, replayed)
-    verdict.write(problems, contract, contract.samples)
+    answered = contract_from(scorer.contract, replayed).samples
+    verdict.write(problems, contract_from(scorer.contract, replayed, with_what_came=False), answered)
     return not problems
 
 

@@ -107,15 +107,26 @@ async def replay_all(scorer: Scorer, samples: tuple[Sample, ...]) -> list[Replay
     return [await replay(scorer, sample) for sample in samples]
 
 
-def contract_from(declared: Contract, replayed: list[Replayed]) -> Contract:
-    """Return the contract with answered samples; without decorators or a model, schemas come from the samples."""
-    contract = with_answers(declared, replayed)
+def contract_from(declared: Contract, replayed: list[Replayed], *, with_what_came: bool = True) -> Contract:
+    """Return the contract with its samples; without decorators or a model, schemas come from the samples.
+
+    Args:
+        declared: What the decorators or the model say.
+        replayed: The samples, answered.
+        with_what_came: Whether to tell the answers, too. An image is not to hold them: another processor, or the next
+            second, may have others, and an image of the same recipe would be another one.
+    """
+    contract = (
+        with_answers(declared, replayed)
+        if with_what_came
+        else replace(declared, samples=tuple(entry.sample for entry in replayed))
+    )
     if contract.source != "none" or not replayed:
         return contract
     outputs = [entry.value for entry in replayed if entry.answer is not None]
     return replace(
         contract,
-        input=schema_from([entry.sample.input for entry in replayed]),
+        input=schema_from([entry.sample.input for entry in replayed], of_a_program=True),
         output=schema_from(outputs) if outputs else {},
         source="samples",
     )

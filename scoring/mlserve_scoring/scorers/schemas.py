@@ -11,23 +11,29 @@ from mlserve_scoring.contract import JsonObject
 _MAX_FAULTS = 5
 
 
-def schema_from(values: Sequence[object]) -> JsonObject:
-    """Return the narrowest schema of types and keys that all the values fit."""
+def schema_from(values: Sequence[object], *, of_a_program: bool = False) -> JsonObject:
+    """Return the narrowest schema of types and keys that all the values fit.
+
+    Args:
+        values: What is described.
+        of_a_program: Whether they came through the engine, which knows no difference between 1 and 1.0.
+    """
     kinds = sorted({_kind(value) for value in values})
     if not kinds:
         return {}
-    if kinds == ["integer", "number"]:
-        kinds = ["number"]
+    if "integer" in kinds and ("number" in kinds or of_a_program):
+        kinds = sorted({*kinds, "number"} - {"integer"})
     schema: JsonObject = {"type": kinds[0] if len(kinds) == 1 else kinds}
     arrays = [value for value in values if isinstance(value, list)]
     if arrays:
         items = [entry for array in arrays for entry in array]
-        schema["items"] = schema_from(items)
+        schema["items"] = schema_from(items, of_a_program=of_a_program)
     objects = [value for value in values if isinstance(value, dict)]
     if objects:
         names = sorted({name for value in objects for name in value})
         schema["properties"] = {
-            name: schema_from([value[name] for value in objects if name in value]) for name in names
+            name: schema_from([value[name] for value in objects if name in value], of_a_program=of_a_program)
+            for name in names
         }
         schema["required"] = [name for name in names if all(name in value for value in objects)]
     return schema
