@@ -36,6 +36,11 @@ class MlflowAddress:
         return bool(self.alias)
 
 
+def shown(address: str) -> str:
+    """Return an address without what may be a secret in it: a signature, a user's name and password."""
+    return re.sub(r"//[^/?#]*:[^/?#]*@", "//", address.partition("?")[0])
+
+
 def is_address(path: str) -> bool:
     """Return whether a model's path is the address of something elsewhere."""
     return _ADDRESS.fullmatch(path) is not None
@@ -79,16 +84,15 @@ def _registered(parts: list[str]) -> MlflowAddress | None:
 
 def _object_problem(path: str) -> str | None:
     scheme, _, rest = path.partition("://")
-    shown = path.partition("?")[0]
     if scheme not in OBJECT_SCHEMES:
         return (
-            f"not an address that a model can be taken from, got {shown!r};"
+            f"not an address that a model can be taken from, got {shown(path)!r};"
             f" use a file or folder, an az://, s3://, gs:// or https:// address, or {_FORMS}"
         )
-    if re.search(r"//[^/@]*:[^/@]*@", path) or "sig=" in path.lower():
+    if shown(path) != path.partition("?")[0] or "sig=" in path.lower():
         return "holds credentials, which everyone could see in the state; give them in the environment"
     if "?" in path:
-        return f"holds a query, which no object's name has, got {shown!r}; leave out what follows '?'"
+        return f"holds a query, which no object's name has, got {shown(path)!r}; leave out what follows '?'"
     if not rest.strip("/") or (scheme == "https" and not rest.partition("/")[2].strip("/")):
         return f"names no object, got {path!r}; write the container and the path in it"
     return None

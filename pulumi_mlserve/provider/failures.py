@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pulumi.runtime.proto import provider_pb2
 
+from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import Shape, secret_parts
 from pulumi_mlserve.provider.values import Values, leaves
@@ -19,18 +20,24 @@ _SHORTEST_SECRET: Final = 4  # masking every "1" of a message would hide the mes
 def check_failures(problems: Sequence[Problem], news: Values, shape: Shape) -> list[Any]:
     """Return the failures of one resource.
 
-    The command line prints the value it finds at a top-level path, a secret's too, so that a secret property's
-    failure carries its path in the text alone.
+    The command line prints the value it finds at a top-level path, a secret's too, so that the failure of a property
+    that is secret, or holds an address with a login, carries its path in the text alone.
     """
+    quiet = {name for name, value in news.plain.items() if any(shown(leaf) != leaf for leaf in _addresses(value))}
+    quiet |= news.secrets
     hidden = [secret_parts(shape.by_wire.get(name), news.plain[name]) for name in news.secrets]
     failures = []
     for problem in problems:
         path = wire_path(problem.path, shape)
         reason = masked(problem.message, hidden)
-        if path and re.split(r"[.\[]", path, maxsplit=1)[0] in news.secrets:
+        if path and re.split(r"[.\[]", path, maxsplit=1)[0] in quiet:
             path, reason = "", f"{path}: {reason}"
         failures.append(provider_pb2.CheckFailure(property=path, reason=reason))
     return failures
+
+
+def _addresses(value: Any) -> Iterator[str]:
+    return (leaf for leaf in leaves(value) if "://" in leaf)
 
 
 def wire_path(path: str, shape: Shape) -> str:

@@ -26,9 +26,9 @@ from pulumi.provider.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 from pulumi_mlserve.clients.models.object_json import StoreUnreachableError
-from pulumi_mlserve.clients.models.store_address import shown
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
 from pulumi_mlserve.core.images.reference import registry_problem
+from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.shapes import from_wire, hides, secret_parts, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say

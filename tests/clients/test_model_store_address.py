@@ -16,7 +16,8 @@ from azurite_kit import ACCOUNT, KEY
 
 from pulumi_mlserve.clients.models import store_address
 from pulumi_mlserve.clients.models.object_json import Objects
-from pulumi_mlserve.clients.models.store_address import connected, shown
+from pulumi_mlserve.clients.models.store_address import connected
+from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import OperationError
 
 

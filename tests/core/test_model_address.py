@@ -41,6 +41,7 @@ def test_an_address_is_known_by_its_form(path):
         ("https://host/", "names no object"),
         ("az://c/p?sv=1&sig=geheim", "holds credentials, which everyone could see in the state"),
         ("https://user:geheim@host/p", "holds credentials"),
+        ("https://user:ge@heim@host/p", "holds credentials"),
         ("az://c/p?version=1", "holds a query"),
         ("runs:/0a1b", "not an address of MLflow, got 'runs:/0a1b'; write runs:/RUN/PATH, models:/NAME/VERSION"),
         ("runs:/0a1b/../x", "not an address of MLflow"),
@@ -56,6 +57,7 @@ def test_what_is_wrong_with_an_address_is_said(path, said):
 
     assert problem.startswith(said)
     assert "geheim" not in problem
+    assert "heim" not in problem
 
 
 def test_an_address_of_mlflow_is_read():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs
+from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs, ModelInputs
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import secret_parts, shape_of
 from pulumi_mlserve.provider.call import Call
@@ -38,6 +38,24 @@ def test_a_failure_at_a_secret_has_its_path_in_the_text_alone():
     (failure,) = check_failures([Problem("keys", "too weak, got 'hush-hush'")], news, shape_of(LocalProcessInputs))
 
     assert ("", "keys: too weak, got '[secret]'") == (failure.property, failure.reason)
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "expected"),
+    [
+        ("https://x.blob.core.windows.net/c/p?sv=1&sig=hush", "path", ("", "path: holds credentials")),
+        ("https://me:hu@sh@host/p", "path", ("", "path: holds credentials")),
+        (["a", {"b": "az://c/p?sig=hush"}], "path[1].b", ("", "path[1].b: holds credentials")),
+        ("https://host/p", "path", ("path", "holds credentials")),
+        ("what is it?", "path", ("path", "holds credentials")),
+    ],
+)
+def test_a_failure_at_an_address_with_a_login_has_its_path_in_the_text_alone(given, path, expected):
+    """Nobody declared it a secret."""
+    problem = Problem(path, "holds credentials")
+    (failure,) = check_failures([problem], Values({"path": given}, frozenset()), shape_of(ModelInputs))
+
+    assert expected == (failure.property, failure.reason)
 
 
 @pytest.mark.parametrize(

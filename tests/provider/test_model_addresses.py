@@ -236,3 +236,16 @@ def test_the_same_bytes_of_another_run_are_the_same_version(settings, tmp_path):
 
     assert 1 == run.up(path="models:/price/1")["version"]
     assert {"run_id": "run1"} == run.inputs["properties"]
+
+
+def test_an_address_with_a_login_is_refused_before_anybody_is_asked(monkeypatch):
+    """What comes back would repeat it."""
+    said = []
+    monkeypatch.setattr("pulumi_mlserve.provider.handlers.model.identify_remote", lambda *_: said.append("asked"))
+    news = {"name": "price", "path": "https://acc.blob.core.windows.net/c/p?sv=1&sIg=TOPSECRET"}
+    call = Call(URN, news=news, say=lambda text, _kind: said.append(text), preview=True)
+    (problem,) = HANDLER.check(call).problems
+
+    assert ("path", []) == (problem.path, said)
+    assert problem.message.startswith("holds credentials")
+    assert "TOPSECRET" not in problem.message

@@ -16,7 +16,8 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.models.file_bytes import is_full
-from pulumi_mlserve.clients.models.store_address import connected, shown, without_secrets
+from pulumi_mlserve.clients.models.store_address import connected, without_secrets
+from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import OperationError
 
 SCHEMA: Final = 1

@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 from pulumi_mlserve.core.azure_clouds import PUBLIC, BlobAddress, blob_address
+from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import OperationError
 
 AZURE: Final = frozenset({"az", "azure", "adl", "abfs", "abfss"})
@@ -47,11 +48,6 @@ _S3_GIVEN = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_SKIP_SIGNATURE",
 )
-
-
-def shown(address: str) -> str:
-    """Return an address without what may be a secret in it: a signature, a user's name and password."""
-    return re.sub(r"//[^/@]*:[^/@]*@", "//", address.partition("?")[0])
 
 
 def without_secrets(error: BaseException) -> str:

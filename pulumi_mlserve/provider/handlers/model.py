@@ -79,7 +79,8 @@ class ModelHandler:
             return Checked(inputs | {"digest": UNKNOWN, "version": UNKNOWN}, problems)
         reachable = self._look_at_the_store(call, inputs)
         try:
-            self._identify(call, inputs)
+            if not any(problem.path == "path" for problem in problems):
+                self._identify(call, inputs)
         except InvalidInputError as invalid:
             problems += invalid.problems
         if problems or "digest" not in inputs:
