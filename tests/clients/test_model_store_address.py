@@ -257,7 +257,8 @@ def test_keys_of_a_profile_are_found(tmp_path):
     )
     (folder / "config").write_text("[default]\nregion = eu-west-1\n[profile work]\nregion = eu-central-1\n")
 
-    assert {"access_key_id": "A", "secret_access_key": "B", "region": "eu-west-1"} == store_address._s3({})
+    first = {"access_key_id": "A", "secret_access_key": "B", "region": "eu-west-1"}
+    assert first == store_address._s3({}) == store_address._s3({"AWS_PROFILE": "default"})
     assert {
         "access_key_id": "C", "secret_access_key": "D", "session_token": "E", "region": "us-east-2"
     } == store_address._s3({"AWS_PROFILE": "work", "AWS_REGION": "us-east-2"})  # fmt: skip

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from pulumi_mlserve.clients.models.records import RecordKey
-from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.differences import differences
 from pulumi_mlserve.provider.handlers.model import ModelHandler
@@ -187,21 +187,52 @@ def test_a_refresh_of_the_same_store_finds_no_drift(life, old):
     assert [] == differences({**asked.olds, **life.handler.drift(asked)}, asked.news, life.handler.compared)
 
 
-def test_a_model_that_neither_store_nor_machine_has_is_refused(tmp_path):
-    """A reviewer's machine without the file cannot fill a new store; one that has the content already can."""
+@pytest.fixture
+def bare(tmp_path):
+    """A model that was registered, on a machine that has its file no longer."""
     path = tmp_path / "price.onnx"
     path.write_bytes(b"first")
     life = Life(ModelHandler(), "Model", {"name": "price", "path": str(path)}, tmp_path)
     life.up()
     path.rename(tmp_path / "elsewhere.onnx")
-    problems = ModelHandler().check(dataclasses.replace(life.asked(), settings={"store": str(tmp_path / "b")})).problems
+    life.said.clear()
+    return life
 
-    assert ["path"] == [problem.path for problem in problems]
+
+@pytest.mark.parametrize("store", ["b", "of somebody else's"])
+def test_a_machine_with_the_state_alone_previews(bare, tmp_path, store):
+    """Its store is another one, and fills only where the bytes are; nothing is lost by trying."""
+    if store != "b":
+        workplace({"store": str(tmp_path / store)}).models.identity.make()
+
+    assert [("store", "update")] == [change for change in bare.changes(store) if change[0] != "version"]
+    told = f"'{tmp_path}/price.onnx' is not on this machine; nor does {tmp_path / store} hold the model: taking the"
+    assert 1 == sum(told in line for line in bare.said), bare.said
+    with pytest.raises(InvalidInputError, match="there is no such file or folder") as refused:
+        bare.up(store)
+    assert ["path"] == [problem.path for problem in refused.value.problems]
+    assert 1 == workplace({"store": str(tmp_path / "a")}).models.get("price", 1).version
+
+
+def test_a_store_that_has_the_content_needs_no_file(bare, tmp_path):
+    """It may be a copy of the former one."""
     shutil.copytree(tmp_path / "a", tmp_path / "c")
     (tmp_path / "c" / "store.json").unlink()
     workplace({"store": str(tmp_path / "c")}).models.identity.make()
-    assert [("store", "update")] == life.changes("c")
-    assert 1 == life.up("c")["version"]
+
+    assert [("store", "update")] == bare.changes("c")
+    assert 1 == bare.up("c")["version"]
+
+
+@pytest.mark.parametrize("program", [{"path": "/nowhere/prize.onnx"}, {"child_paths": ["*.onnx"]}])
+def test_a_program_that_asks_for_something_else_needs_its_file(bare, program):
+    """A name that is mistyped is no model that stays as it is."""
+    bare.program = {**bare.program, **program}
+    call = dataclasses.replace(bare.call, news=bare.program, olds=bare.olds, settings={"store": str(bare.folder / "a")})
+    (problem,) = bare.handler.check(call).problems
+
+    assert "path" == problem.path
+    assert "there is no such file or folder" in problem.message
 
 
 def test_numbers_are_those_of_the_new_store(tmp_path):

@@ -166,7 +166,7 @@ def _s3(environment: Mapping[str, str]) -> dict[str, Any]:
     home = Path.home() / ".aws"
     keys = _section(Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"), profile or "default")
     settings = Path(environment.get("AWS_CONFIG_FILE") or home / "config")
-    said = _section(settings, f"profile {profile}" if profile else "default") | keys
+    said = _section(settings, "default" if profile in {"", "default"} else f"profile {profile}") | keys
     if profile and not said.get("aws_access_key_id"):
         raise OperationError(
             f"store: the profile AWS_PROFILE={profile} holds no keys; put them into the environment, for example with"

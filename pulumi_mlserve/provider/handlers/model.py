@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pulumi_mlserve.clients.models.model_files import HashedModel
@@ -196,8 +196,12 @@ class ModelHandler:
                 self._tell_of_code(call, inputs, hashed)
             say_what_it_is(call, inputs, hashed)
             return
-        if not Path(path).exists() and isinstance(known_digest, str) and self._has(call, inputs, known_digest):
-            call.warn(f"path: {path!r} is not on this machine; taking the model as unchanged")
+        if not Path(path).exists() and isinstance(known_digest, str) and _means_the_same(call.olds, inputs):
+            taken = "taking the model as unchanged"
+            if not self._has(call, inputs, known_digest):
+                where = workplace(call.settings).models.location
+                taken = f"nor does {where} hold the model: {taken}, and an update that needs its bytes will fail"
+            call.warn(f"path: {path!r} is not on this machine; {taken}")
             inputs["digest"] = known_digest
             inputs.setdefault("model_framework", call.olds.get("model_framework"))
             say_what_it_is(call, inputs, None)
@@ -219,7 +223,10 @@ class ModelHandler:
         """Return whether the store has the content, which it does unless it is another one than the last run's."""
         if is_surely_the_same(call, inputs.get("store")):
             return True
-        return workplace(call.settings).models.find(inputs["name"], digest) is not None
+        try:
+            return workplace(call.settings).models.find(inputs["name"], digest) is not None
+        except OperationError:  # check has warned
+            return True
 
     def _forecast(self, call: Call, inputs: dict[str, Any]) -> list[Problem]:
         same = call.olds.get("digest") == inputs["digest"] and call.olds.get("name") == inputs["name"]
@@ -271,6 +278,12 @@ class ModelHandler:
             store.update_meta(registered.name, registered.version, meta)
         outputs = _outputs(news, registered.version, registered.uri, hashed.size, owner, store.identity.make())
         return outputs | in_workspace(call, news, registered.version)
+
+
+def _means_the_same(olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+    """Return whether the program asks for the file that it asked for before, though maybe in another clone."""
+    names = [PurePath(str(one.get("path"))).name for one in (olds, inputs)]
+    return names[0] == names[1] and olds.get("child_paths") == inputs.get("child_paths")
 
 
 def _identity(call: Call) -> str:
