@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class ScoringError(Exception):
     """A request was not answered as wished; the text is meant for the caller and leaks nothing of the inside."""
@@ -69,6 +74,18 @@ class StartError(Exception):
         """Return it all as one line."""
         place = "" if self.file is None else f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
         return f"{place}{self.message}" + (f"; {self.todo}" if self.todo else "")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object]) -> StartError:
+        """Return the problem that another process reported."""
+        file, line = value.get("file"), value.get("line")
+        return cls(
+            str(value.get("message") or "it gave no reason"),
+            stage=str(value.get("stage") or "init"),
+            file=file if isinstance(file, str) else None,
+            line=line if isinstance(line, int) else None,
+            todo=str(value.get("todo") or ""),
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return the problem as verdicts and the control socket report it."""

@@ -10,8 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+from mlserve_scoring.contract import Sample
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.model_scorer import ModelScorer
+from mlserve_scoring.scorers.scorer import replay
+from mlserve_scoring.scripts.starting import start_script
 from mlserve_scoring.transport import message
 from scoring_kit import runtime_environment
 
@@ -59,6 +62,37 @@ def test_a_scorer_that_is_closed_first_proves_nothing_any_more():
         return proof.cancelled()
 
     assert asyncio.run(closed())
+
+
+@pytest.mark.parametrize("waits", ["the script's start", "a sample's answer"])
+def test_what_comes_after_the_end_of_a_start_is_told_to_nobody(waits, tmp_path):
+    """Another worker failed meanwhile: a traceback about the future would be the last thing in the log."""
+    told = []
+
+    class Held:
+        def submit(self, work, done, *, limited=True):
+            told.append(done)
+
+        def score(self, request, done):
+            told.append(done)
+
+    async def ended():
+        loop, wrong = asyncio.get_running_loop(), []
+        loop.set_exception_handler(lambda _, context: wrong.append(context))
+        held = Held()
+        if waits == "a sample's answer":
+            begun = replay(held, Sample(1))
+        else:
+            begun = start_script(tmp_path, "score.py", loop, lanes=lambda: held, tasks=lambda: None)
+        task = asyncio.ensure_future(begun)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        loop.call_soon(told[0], RuntimeError("too late"))
+        await asyncio.sleep(0)
+        return wrong
+
+    assert [] == asyncio.run(ended())
 
 
 class Refusing:

@@ -121,6 +121,7 @@ def test_what_no_worker_can_start_is_told_once(start, image):
         status["error"][key] for key in ("message", "file", "line")
     )
     assert code == 3
+    assert service.log.rstrip().endswith("the service cannot start: score.py:2: init() raised ValueError: x")
     assert all(ended(worker["pid"]) for worker in status["workers"] if worker["pid"])
 
 

@@ -64,7 +64,9 @@ class Owner:
         """Give the owner some seconds to ask why the process failed; nobody asks without a control socket."""
         if self._control is not None:
             waits = {asyncio.ensure_future(self._told.wait()), asyncio.ensure_future(self.stop.wait())}
-            await asyncio.wait(waits, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+            _, vain = await asyncio.wait(waits, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+            for wait in vain:  # left alone, asyncio would complain of it in the last line of the log
+                wait.cancel()
 
     async def close(self) -> None:
         """Answer what was asked, and listen no more."""

@@ -108,7 +108,7 @@ class Supervisor:
 
     async def _fail(self, error: Mapping[str, object]) -> int:
         self._owner.state, self._error = "failed", error
-        _log.error("the service cannot start: %s", error.get("message"))
+        _log.error("the service cannot start: %s", StartError.from_json(error))
         await self._owner.hears_why()
         return EXIT_FAILED
 

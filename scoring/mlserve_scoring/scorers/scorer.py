@@ -91,6 +91,16 @@ class Replayed:
     error: ScoringError | None = None
 
 
+def into(future: asyncio.Future[object]) -> Done:
+    """Return what gives a result to a future, if it is still waited for."""
+
+    def done(result: object) -> None:
+        if not future.done():  # told to stop meanwhile
+            future.set_result(result)
+
+    return done
+
+
 async def replay(scorer: Scorer, sample: Sample) -> Replayed:
     """Put one sample to a scorer and return what came back."""
     future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -100,7 +110,7 @@ async def replay(scorer: Scorer, sample: Sample) -> Replayed:
         headers={b"content-type": b"application/json", b"host": b"localhost"},
         body=orjson.dumps(sample.input),
     )
-    scorer.score(request, future.set_result)
+    scorer.score(request, into(future))
     result = await future
     if not isinstance(result, Answer):
         return Replayed(sample, error=result)  # type: ignore[arg-type]  # it is an Answer or a ScoringError

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlserve_scoring.contract import Contract, JsonObject, Sample
 from mlserve_scoring.errors import StartError
+from mlserve_scoring.scorers.scorer import into
 from mlserve_scoring.scorers.tasks import Tasks
 from mlserve_scoring.scripts.async_scorer import AsyncScriptScorer
 from mlserve_scoring.scripts.declared import declared_by
@@ -48,7 +49,7 @@ async def start_script(  # noqa: PLR0913  # all it decides by, in one place
     """
     threads = lanes()
     future: asyncio.Future[object] = loop.create_future()
-    threads.submit(partial(_start, app_root, file), future.set_result, limited=False)
+    threads.submit(partial(_start, app_root, file), into(future), limited=False)
     entry = await future
     if isinstance(entry, BaseException):
         raise entry
@@ -59,7 +60,7 @@ async def start_script(  # noqa: PLR0913  # all it decides by, in one place
     threads.close()
     awaiting = tasks()
     future = loop.create_future()
-    awaiting.prepare(entry.init, future.set_result)
+    awaiting.prepare(entry.init, into(future))
     result = await future
     awaiting.start()
     if isinstance(result, BaseException):
