@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 from mlserve_scoring.scorers.lanes import Lanes
+from mlserve_scoring.scripts.own_loop import own_loop
 
 
 def test_a_call_is_answered_while_the_next_one_runs():
@@ -43,3 +44,39 @@ def test_calls_given_before_the_end_of_a_turn_survive_the_close():
         return await asyncio.wait_for(asyncio.gather(*futures), 10)
 
     assert [0, 1, 2, 3, 4] == asyncio.run(run())
+
+
+def test_every_thread_of_a_script_has_a_loop_of_its_own():
+    """v1's one thread was the main one, where asyncio makes a loop; it is closed when the thread ends."""
+
+    async def five():
+        return 5
+
+    def run():
+        loop = asyncio.get_event_loop()
+        together.wait(30)  # so that each call has a thread of its own
+        return loop, loop.run_until_complete(five()), asyncio.run(five())
+
+    together = threading.Barrier(2)
+
+    async def both():
+        loop = asyncio.get_running_loop()
+        lanes = Lanes(loop, count=2, max_waiting=10, timeout_s=60, around=own_loop)
+        futures: list[asyncio.Future[object]] = [loop.create_future() for _ in range(2)]
+        threads: list[asyncio.Future[object]] = [loop.create_future() for _ in range(2)]
+        for future, thread in zip(futures, threads, strict=True):
+            lanes.submit(run, future.set_result)
+            lanes.submit(lambda: together.wait(30) < 2 and threading.current_thread(), thread.set_result)
+        answers = await asyncio.wait_for(asyncio.gather(*futures), 30)
+        ending = await asyncio.wait_for(asyncio.gather(*threads), 30)
+        lanes.close()
+        for thread in ending:
+            await loop.run_in_executor(None, thread.join, 30)
+        return answers
+
+    (first, *some), (second, *others) = asyncio.run(both())
+
+    assert [5, 5] == some == others
+    assert first is not second
+    assert first.is_closed()
+    assert second.is_closed()

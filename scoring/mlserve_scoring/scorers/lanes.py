@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Work = Callable[[], object]
 Done = Callable[[object], None]
+Around = Callable[[], AbstractContextManager[object]]
 
 _log = logging.getLogger("mlserve.script")
 _PATIENCE_S: Final = 5.0
@@ -46,12 +48,23 @@ class Lanes:
         max_waiting: How many more may wait.
         timeout_s: Longest run, and longest wait for a lane; ``None`` for no limit.
 
+        around: Makes what each thread is within as long as it serves; by default nothing.
+
     Attributes:
         lost: Threads whose call does not end; others have taken their places.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, count: int, max_waiting: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        count: int,
+        max_waiting: int,
+        timeout_s: float,
+        around: Around = nullcontext,
+    ) -> None:
         self._loop = loop
+        self._around = around
         self._count = count
         self._limit = count + max_waiting
         self._timeout_s = timeout_s
@@ -124,6 +137,10 @@ class Lanes:
         self._look = self._loop.call_later(_LOOK_S, self._look_again) if self._in_flight else None
 
     def _serve(self) -> None:
+        with self._around():
+            self._run_jobs()
+
+    def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             self._ended.append((job, job.run()))
             if _Forked.is_child:  # run() forked, and this is the copy: nobody waits for it

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.contract import Contract, Sample
 from mlserve_scoring.errors import ScoringError
-from mlserve_scoring.scorers.lanes import Lanes
+from mlserve_scoring.scorers.lanes import Around, Lanes
 from mlserve_scoring.scorers.schemas import schema_from
 from mlserve_scoring.scorers.scorer import Replayed, Scorer, replay, with_answers
 
@@ -55,11 +56,13 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
     """
     loop = asyncio.get_running_loop()
 
-    def lanes(count: int) -> Lanes:
-        return Lanes(loop, count=load.concurrent or count, max_waiting=load.waiting, timeout_s=load.timeout_s)
+    def lanes(count: int, around: Around = nullcontext) -> Lanes:
+        threads = load.concurrent or count
+        return Lanes(loop, count=threads, max_waiting=load.waiting, timeout_s=load.timeout_s, around=around)
 
     if manifest.entry_script is not None:
         from mlserve_scoring.scorers.tasks import AT_A_TIME, Tasks  # noqa: PLC0415  # an image has one of the two
+        from mlserve_scoring.scripts.own_loop import own_loop  # noqa: PLC0415
         from mlserve_scoring.scripts.starting import start_script  # noqa: PLC0415
 
         def tasks() -> Tasks:
@@ -67,7 +70,12 @@ async def load_scorer(root: Path, app_root: Path, manifest: Manifest, load: Load
             return Tasks(loop, count=count, max_waiting=load.waiting, timeout_s=load.timeout_s)
 
         return await start_script(
-            app_root, manifest.entry_script, loop, lanes=lambda: lanes(1), tasks=tasks, strict_v1=load.strict_v1
+            app_root,
+            manifest.entry_script,
+            loop,
+            lanes=lambda: lanes(1, own_loop),
+            tasks=tasks,
+            strict_v1=load.strict_v1,
         )
     # Read when numpy is imported, which is a quarter faster without the threads that no run would use.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(load.model_threads))

@@ -34,6 +34,7 @@ class Case:
 
 
 RESULTS = """
+import asyncio
 import datetime
 import json
 
@@ -79,6 +80,7 @@ KINDS = {
     "bytes": lambda: b"abc",
     "set": lambda: {1},
     "own": Own,
+    "of the thread's loop": lambda: asyncio.get_event_loop().run_until_complete(asyncio.sleep(0, 5)),
     "raises": lambda: 1 / 0,
     "raises with a secret": lambda: (_ for _ in ()).throw(RuntimeError("password 1234")),
 }

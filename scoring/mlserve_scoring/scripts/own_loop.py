@@ -1,0 +1,22 @@
+"""An event loop for a thread that runs a script: v1 called ``run()`` on the main thread, where asyncio makes one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def own_loop() -> Iterator[None]:
+    """Let ``asyncio.get_event_loop()`` find a loop on this thread, as long as the thread is within.
+
+    It is asyncio's own kind, as in v1: libraries that run a loop within a loop know no other.
+    """
+    loop = asyncio.SelectorEventLoop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
