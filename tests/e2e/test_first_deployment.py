@@ -118,6 +118,24 @@ def test_absent_model_file_means_unchanged(deployed, tmp_path):
     assert 1 == preview.text.count("is not on this machine"), preview.text
 
 
+def test_a_machine_with_the_state_alone_previews(deployed, tmp_path, monkeypatch):
+    """Its own store is empty, the model is not there: a preview tells what it would mean, and `up` refuses."""
+    clone = tmp_path / "review"
+    shutil.copytree(deployed.stack.program.parent, clone)
+    (clone / "quickstart" / "model" / "ridge.onnx").unlink()
+    for name in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setitem(deployed.stack.workspace.environment, name, str(tmp_path / name))
+    elsewhere = deployed.stack.at(clone / "quickstart")
+
+    preview = elsewhere.preview().ok()
+    assert "update" == preview.changes["Model diabetes"]
+    assert "an update that needs its bytes will fail" in preview.text
+    refused = elsewhere.pulumi("up", "--yes", "--skip-preview", "--stack", elsewhere.name)
+    assert "there is no such file or folder, got 'model/ridge.onnx'" in refused.output
+    monkeypatch.undo()
+    assert {} == deployed.stack.preview().ok().changes
+
+
 def test_yaml_program_goes_on_with_the_stack(deployed):
     """The sample in YAML finds nothing to do on a stack that the Python program made."""
     yaml = deployed.stack.program.parent / "quickstart-yaml"
