@@ -252,3 +252,71 @@ def test_the_schema_names_columns_and_parameters():
     assert schema["properties"]["params"]["properties"]["alpha"] == {"type": "number", "format": "float64"}
     assert zero_sample(PARAMETERS) == {"a": [0], "b": [0], "c": [0]}
     assert read_inputs(zero_sample(MIXED), MIXED)["sex"].tolist() == [""]
+
+
+COLUMN = (Port("age", "", (None,), is_column=True),)
+
+
+@pytest.mark.parametrize("port", [COLUMN[0], Port("age", "int64", (None,), is_column=True)])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"age": 30}, {"age": 31}],
+        {"data": [{"age": 30}, {"age": 31}]},
+        {"dataframe_records": [{"age": 30}, {"age": 31}]},
+        {"Inputs": {"WebServiceInput0": [{"age": 30}, {"age": 31}]}},
+        [[30], [31]],
+        {"instances": [[30], [31]]},
+        {"columns": ["age"], "data": [[30], [31]]},
+        {"age": [30, 31]},
+        [30, 31],
+    ],
+)
+def test_one_column_is_read_from_every_form(port, body):
+    """Whether its type is known or not."""
+    assert read_inputs(body, (port,))["age"].tolist() == [30, 31]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([{"age": 30}, {"sex": 1}], "[1]: 'sex' is no input; the inputs are age"),
+        ([[30], [31, 32]], "[1]: expected an array of 1 values, got 2"),
+        ([[30], 31], "[1]: expected an array of 1 values, got 31"),
+        ({"data": [{"age": 30}, 4]}, "data[1]: expected an object like the rows before, got 4"),
+    ],
+)
+def test_what_is_wrong_with_one_column_is_said_with_its_place(body, message):
+    """As with many."""
+    with pytest.raises(InvalidRequestError) as caught:
+        read_inputs(body, COLUMN)
+
+    assert str(caught.value).startswith(message)
+
+
+def test_a_column_of_objects_or_arrays_holds_them_as_they_are():
+    """By name, as values, and in records."""
+    objects = (Port("o", "", (None,), is_column=True, example={}),)
+    arrays = (Port("a", "", (None,), is_column=True, example=[]),)
+
+    assert [{"x": 1}] == read_inputs([{"x": 1}], objects)["o"].tolist()
+    assert [{"x": 1}] == read_inputs([{"o": {"x": 1}}], objects)["o"].tolist()
+    assert [[1, 2]] == read_inputs([[1, 2]], arrays)["a"].tolist()
+    assert [[1, 2]] == read_inputs([{"a": [1, 2]}], arrays)["a"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"a": [[1, 2], [1]]}, "a[1]: expected 2 values as in a[0], got 1; the shape is [any, any]"),
+        ([[1], [1], [1, 2]], "[2]: expected 1 values as in [0], got 2; the shape is [any, any]"),
+        ({"data": [[1, 2], 3]}, "data[1]: expected an array, got 3; the shape is [any, any]"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "object", "int64", ""])
+def test_rows_of_different_lengths_are_told_with_their_places(dtype, body, message):
+    """Also where any one length would do."""
+    with pytest.raises(InvalidRequestError) as caught:
+        read_inputs(body, (Port("a", dtype, (None, None)),))
+
+    assert message == str(caught.value)

@@ -52,12 +52,12 @@ class Features(NamedTuple):
     sample: JsonObject | None
 
 
-def features_of(estimator: Any, categories: Mapping[str, Sequence[object] | None] | None = None) -> Features:
+def features_of(estimator: Any, categories: Mapping[str, Sequence[object]] | None = None) -> Features:
     """Return what a fitted estimator takes.
 
     Args:
         estimator: Any that predicts.
-        categories: Columns of pandas' type for categories, with their words where these are known.
+        categories: Columns of pandas' type for categories, with their words.
     """
     listed = _listed(estimator)
     if listed is not None:
@@ -86,15 +86,14 @@ def port_of(name: str, column: Column) -> Port:
         column.dtype,
         (None,),
         is_nullable=column.is_nullable,
+        is_column=True,
         example=known[0] if known else None,
         words=known if len(known) <= _MANY_WORDS else (),
     )
 
 
-def category_column(words: Sequence[object] | None) -> Column:
+def category_column(words: Sequence[object]) -> Column:
     """Return what a column of pandas' type for categories holds: numbers when it has no words and is none."""
-    if words is None:
-        return Column("", is_nullable=True)
     if not words:
         return Column()
     is_text = all(isinstance(word, str) for word in words)

@@ -103,9 +103,11 @@ def _enveloped(value: object, ports: Sequence[Port], place: str, deeper: int, *,
 
 def _listed(value: object, ports: Sequence[Port], place: str) -> list[Entry]:
     """Read what is no object: records, rows, or the one input itself."""
-    if isinstance(value, list) and value and isinstance(value[0], Mapping) and not _takes_objects(ports):
+    if isinstance(value, list) and value and isinstance(value[0], Mapping) and _is_record(value[0], ports):
         return _records(value, ports, place)
     if len(ports) == 1:
+        if ports[0].is_column and isinstance(value, list) and _is_row(value[:1], ports[0]):
+            return _by_number(_checked_rows(value, 1, place), ports, (0,), place)
         return [_column(value, ports[0], place)]
     names = ", ".join(port.name for port in ports)
     if not isinstance(value, list):
@@ -232,8 +234,17 @@ def _names(ports: Sequence[Port]) -> dict[str, Port]:
     return {port.name: port for port in ports}
 
 
-def _takes_objects(ports: Sequence[Port]) -> bool:
-    return len(ports) == 1 and not ports[0].dtype and len(ports[0].shape) == 1
+def _is_record(entry: Mapping[str, object], ports: Sequence[Port]) -> bool:
+    """Return whether an object in an array is a row with every input by name; else it is the one input's value."""
+    port = ports[0]
+    if len(ports) > 1 or port.dtype or len(port.shape) != 1:
+        return True
+    return port.is_column and (not isinstance(port.example, Mapping) or entry.keys() == {port.name})
+
+
+def _is_row(entries: Sequence[object], port: Port) -> bool:
+    """Return whether an array in an array is a row with the one column's value; else it is the value."""
+    return any(isinstance(entry, list) for entry in entries) and not isinstance(port.example, list)
 
 
 def _cell(value: object, port: Port) -> object:

@@ -24,7 +24,7 @@ class Frames:
         ports: The model's inputs.
         names: The columns of the frame; empty: the array itself.
         what: The model, for messages.
-        categories: Columns of pandas' type for categories, with what they may be; ``None``: what a request says.
+        categories: Columns of pandas' type for categories, with what they may be.
         refuses_words: Whether a category that is unknown is refused; else it is a value that is missing.
 
     Raises:
@@ -37,7 +37,7 @@ class Frames:
         names: Sequence[str],
         what: str,
         *,
-        categories: Mapping[str, Sequence[object] | None] | None = None,
+        categories: Mapping[str, Sequence[object]] | None = None,
         refuses_words: bool = False,
     ) -> None:
         self._refuses_words = refuses_words
@@ -48,8 +48,7 @@ class Frames:
         self._columns = None if self._pandas is None else self._pandas.Index(list(names))
         self._types: dict[str, Any] = {}
         for name, words in (categories or {}).items():
-            known = self._pandas is not None and words is not None
-            self._types[name] = self._pandas.CategoricalDtype(words) if known else None  # type: ignore[union-attr]  # there
+            self._types[name] = None if self._pandas is None else self._pandas.CategoricalDtype(words)
 
     def made_of(self, inputs: Mapping[str, Array]) -> Any:
         """Return the data frame or the array.
@@ -88,8 +87,6 @@ class Frames:
 
     def _categories(self, port: Port, cells: Array) -> Any:
         kind = self._types[port.name]
-        if kind is None:
-            return self._pandas.Categorical(cells)  # type: ignore[union-attr]  # frames need pandas
         numbers = {word: number for number, word in enumerate(kind.categories)}
         nested = next((cell for cell in cells if isinstance(cell, (list, dict))), None)
         if nested is not None:

@@ -90,10 +90,7 @@ def _cells(value: object, port: Port, spot: Spot) -> Array:
     flat: list[Any] = [value]
     shape: list[int] = []
     for _ in port.shape:
-        lengths = {len(nested) for nested in flat}
-        if len(lengths) > 1:
-            raise InvalidRequestError(f"{spot(())}: rows are of different lengths; the shape is {_shape(port)}")
-        shape += lengths
+        shape += {len(nested) for nested in flat}
         flat = list(chain.from_iterable(flat))
     found = np.empty(len(flat), dtype=object)
     for number, cell in enumerate(flat):
@@ -189,6 +186,7 @@ _FITTING: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
 
 def _refuse_shape(value: object, port: Port, spot: Spot) -> None:
     """Refuse at the first nested array of another length, which says more than two shapes."""
+    lengths: dict[int, tuple[int, tuple[int, ...]]] = {}
 
     def walk(entry: object, axis: int, at: tuple[int, ...]) -> None:
         if axis == len(port.shape):
@@ -200,10 +198,10 @@ def _refuse_shape(value: object, port: Port, spot: Spot) -> None:
         if not isinstance(entry, list):
             raise SchemaMismatchError(spot(at), f"expected an array, got {_short(entry)}; the shape is {_shape(port)}")
         want = port.shape[axis]
-        if want is not None and len(entry) != want:
-            raise SchemaMismatchError(
-                spot(at), f"expected {want} values, got {len(entry)}; the shape is {_shape(port)}"
-            )
+        first, like = lengths.setdefault(axis, (len(entry) if want is None else want, at))
+        if len(entry) != first:
+            which = f"{first} values" if want is not None else f"{first} values as in {spot(like)}"
+            raise SchemaMismatchError(spot(at), f"expected {which}, got {len(entry)}; the shape is {_shape(port)}")
         for number, nested in enumerate(entry):
             walk(nested, axis + 1, (*at, number))
 

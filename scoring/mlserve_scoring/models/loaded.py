@@ -32,6 +32,7 @@ class Port:
         is_optional: Whether a request may leave it out.
         is_nullable: Whether texts and cells of any kind may be ``null``; a fraction always may, as NaN.
         is_parameter: Whether it is no data but says how to predict; its name begins with ``params.``.
+        is_column: Whether it is a column of a data frame, of one value a row, which rows and records may hold.
         example: A value that the model knows, for samples; ``None``: zero, an empty text or ``false``.
         words: Values that the model knows, where these are few.
         text_format: Of a text, in the words of JSON Schema, such as ``date-time``.
@@ -45,6 +46,7 @@ class Port:
     is_optional: bool = False
     is_nullable: bool = False
     is_parameter: bool = False
+    is_column: bool = False
     example: object = None
     words: tuple[object, ...] = ()
     text_format: str = ""

@@ -93,6 +93,7 @@ def _column(entry: dict[str, Any]) -> Port:
         (None,),
         is_optional=is_optional,
         is_nullable=is_optional,
+        is_column=True,
         text_format=_FORMATS.get(kind, ""),
         example=_EXAMPLES.get(kind, [] if kind == "array" else {} if kind in {"object", "map"} else None),
         note="" if kind in _DTYPES else f"of MLflow's type {kind}",
