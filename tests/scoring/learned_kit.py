@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def write_onnx(path, nodes, inputs, outputs, *, weights=None, external=False):
     options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0} if external else {}
     save(model, path, **options)
     return path
+
+
+def in_process(path, **options):
+    """An ONNX model loaded by the test itself, and a function that puts a body to it."""
+    from mlserve_scoring.models.inputs import read_inputs  # noqa: PLC0415  # slow to import
+    from mlserve_scoring.models.onnx_model import load_onnx  # noqa: PLC0415
+    from mlserve_scoring.scorers.results import to_json  # noqa: PLC0415
+
+    model = load_onnx(path, threads=1, **options)
+
+    def answer(body):
+        values = model.run(read_inputs(body, model.inputs))
+        return json.loads(to_json(dict(zip([port.name for port in model.outputs], values, strict=True))))
+
+    return model, answer
 
 
 def table(count=80):

@@ -32,7 +32,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 PATIENT = {"age": 61.0, "bmi": 27.5, "sex": "m", "visits": 2}
@@ -127,7 +127,17 @@ FITTED = {
         lambda: xgboost.XGBRegressor(n_estimators=2, enable_categorical=True).fit(
             table()[0].astype({"sex": "category"}), np.arange(80)
         ),
-        None,
+        {"age": [0], "bmi": [0], "sex": ["f"], "visits": [0]},
+    ),
+    "xgboost of categories, dart": (
+        lambda: xgboost.XGBClassifier(n_estimators=2, enable_categorical=True, booster="dart").fit(
+            table()[0].astype({"sex": "category"}), Y
+        ),
+        {"age": [0], "bmi": [0], "sex": ["f"], "visits": [0]},
+    ),
+    "one column of unknown type": (
+        lambda: make_pipeline(FunctionTransformer(np.log1p), Ridge()).fit(table()[0][["age"]], Y),
+        {"age": [0]},
     ),
     "xgboost": (lambda: xgboost.XGBClassifier(n_estimators=2).fit(X, Y), {"data": [[0, 0, 0]]}),
 }
@@ -138,15 +148,11 @@ def test_what_was_fitted_tells_its_inputs(tmp_path, name):
     """And answers its own sample; the outputs are those that it was seen to give."""
     make, sample = FITTED[name]
     model = loaded(tmp_path / "m.pkl", quietly(make), lambda value, path: path.write_bytes(pickle.dumps(value)))
-    if sample is None:
-        sample = [{**PATIENT, "sex": "f"}]
-        assert answer(model, sample)["prediction"]
-    else:
-        values = model.run(read_inputs(sample, model.inputs))
+    values = model.run(read_inputs(sample, model.inputs))
 
-        assert model.sample == sample
-        assert len(values) == len(model.outputs)
-        assert all(port.shape[0] is None and port.dtype for port in model.outputs)
+    assert model.sample == sample
+    assert len(values) == len(model.outputs)
+    assert all(port.shape[0] is None and port.dtype for port in model.outputs)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +256,29 @@ def test_columns_of_xgboost_have_the_types_that_it_keeps(tmp_path):
         answer(model, [{**body[0], "sex": "x"}])
     with pytest.raises(InvalidRequestError, match=r"\[0\]\['ok'\]: expected true or false, got 1"):
         answer(model, [{**body[0], "ok": 1}])
+
+
+def test_an_estimator_of_xgboost_knows_its_categories(tmp_path):
+    """As its booster does: their order in a request says nothing, and an unknown one is the caller's mistake."""
+    frame = table()[0].astype({"sex": "category"})
+    trained = xgboost.XGBClassifier(n_estimators=3, enable_categorical=True).fit(frame, Y)
+    model = loaded(tmp_path / "m.joblib", trained)
+    body = json.loads(frame.astype({"sex": str})[:6].to_json(orient="records"))
+
+    assert trained.predict(frame[:6]).tolist() == answer(model, body)["prediction"]
+    assert [answer(model, [row])["prediction"][0] for row in body] == answer(model, body)["prediction"]
+    with pytest.raises(InvalidRequestError, match="sex: 'x' is unknown to the model; it knows 'f', 'm'"):
+        answer(model, [{**body[0], "sex": "x"}])
+
+
+def test_an_estimator_of_an_old_xgboost_has_no_categories(tmp_path, monkeypatch):
+    """To count those of a request instead would be another answer."""
+    trained = xgboost.XGBClassifier(n_estimators=3, enable_categorical=True).fit(
+        table()[0].astype({"sex": "category"}), Y
+    )
+    monkeypatch.delattr(xgboost.Booster, "get_categories")
+    with pytest.raises(StartError, match=r"only xgboost 3.1 and later keep in the file; train and save it"):
+        loaded(tmp_path / "m.joblib", trained)
 
 
 @pytest.mark.parametrize(

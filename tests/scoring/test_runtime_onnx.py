@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import numpy as np
 import onnxruntime
 import pytest
-from learned_kit import BOOL, FLOAT, INT64, LOCAL, STRING, far_ends, write_onnx
+from learned_kit import BOOL, FLOAT, INT64, LOCAL, STRING, far_ends, in_process, write_onnx
 from mlserve_scoring.errors import InvalidRequestError, StartError
-from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.onnx_model import load_onnx
 from mlserve_scoring.models.port_schema import schema_of
-from mlserve_scoring.scorers.results import to_json
 from mlserve_scoring.settings import SettingsError, parse
 from onnx import TensorProto, helper
 from scoring_kit import write_image
@@ -221,17 +218,6 @@ def test_a_model_of_free_size_is_ready_without_a_sample(start, image, tmp_path):
     assert service.score({"x": [[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]}).json == {"y": [[[[9]]]]}
 
 
-def in_process(path, **options):
-    """A model loaded by the test itself, and a function that puts a body to it."""
-    model = load_onnx(path, threads=1, **options)
-
-    def answer(body):
-        values = model.run(read_inputs(body, model.inputs))
-        return json.loads(to_json(dict(zip([port.name for port in model.outputs], values, strict=True))))
-
-    return model, answer
-
-
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
@@ -294,28 +280,6 @@ def test_sequences_and_several_axes_are_written(tmp_path):
     assert answer({"x": [[[1], [2]]]}) == {"y": [[[[1], [2]]], [[[1], [2]]]]}
     with pytest.raises(InvalidRequestError, match=r"x\[0\]\[1\]: expected 1 values, got 2"):
         answer({"x": [[[1], [2, 3]]]})
-
-
-def test_a_made_up_category_keeps_no_model_from_serving(tmp_path, caplog):
-    """The sample is then for its owner to give, and the log says so; to a caller it is a mistake of his."""
-    nodes = [helper.make_node("OneHotEncoder", ["x"], ["y"], domain="ai.onnx.ml", cats_strings=["a", "b"], zeros=0)]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", STRING, ["N"])],
-        [helper.make_tensor_value_info("y", FLOAT, ["N", 2])],
-    )
-    versions = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 2)]
-    path = tmp_path / "m.onnx"
-    path.write_bytes(helper.make_model(graph, opset_imports=versions, ir_version=9).SerializeToString())
-    with caplog.at_level(logging.WARNING, "mlserve.model"):
-        model, answer = in_process(path)
-
-    assert model.sample is None
-    assert "no sample is known that the model answers, give one" in caplog.text
-    assert answer(["b"]) == {"y": [[0, 1]]}
-    with pytest.raises(InvalidRequestError, match="Unknown Category"):
-        answer(["c"])
 
 
 @pytest.mark.parametrize(
@@ -396,18 +360,3 @@ def test_providers_that_cannot_work_are_refused_by_the_settings(providers, said)
     assert ("tensorrt", "cuda", "cpu") == parse(
         json.dumps({"schema": 1, "root": "/", "onnx_providers": ["tensorrt", "cuda", "cpu"]})
     ).onnx_providers
-
-
-def test_an_input_that_no_json_stands_for_is_a_problem(tmp_path):
-    """A sequence cannot be told from a tensor."""
-    value = helper.make_tensor_sequence_value_info("x", FLOAT, None)
-    graph = helper.make_graph(
-        [helper.make_node("SequenceLength", ["x"], ["y"])],
-        "g",
-        [value],
-        [helper.make_tensor_value_info("y", INT64, [])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(StartError, match=r"input 'x' is of type seq\(tensor\(float\)\), which no JSON stands for"):
-        load_onnx(tmp_path / "m.onnx", threads=1)

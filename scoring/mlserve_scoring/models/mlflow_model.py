@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from mlserve_scoring.errors import InvalidRequestError, ScoringError, StartError
+from mlserve_scoring.errors import ScoringError, StartError
 from mlserve_scoring.models.formats import MLFLOW_FILE
 from mlserve_scoring.models.frames import Frames, writable
 from mlserve_scoring.models.inputs import read_inputs
@@ -25,6 +25,7 @@ from mlserve_scoring.models.mlflow_signature import PREFIX, Signature, read_sign
 from mlserve_scoring.models.outputs import as_array, described
 from mlserve_scoring.models.pickles import model_of
 from mlserve_scoring.models.port_schema import zero_sample
+from mlserve_scoring.models.refusals import refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,8 +123,7 @@ class MlflowModel:
                 value = self._predict(made, parameters)
         except Exception as error:
             if isinstance(error, _REFUSALS) or type(error).__name__ == "MlflowException":
-                text = str(error).strip().split("\n", 1)[0]
-                raise InvalidRequestError(f"the model refused the input: {text}") from error
+                raise refusal(error) from error
             raise
         if hasattr(value, "to_dict") and hasattr(value, "columns"):
             return [value.to_dict(orient="records")]

@@ -8,13 +8,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from mlserve_scoring.errors import InvalidRequestError, StartError
+from mlserve_scoring.errors import StartError
 from mlserve_scoring.models.features import features_of
 from mlserve_scoring.models.frames import Frames
 from mlserve_scoring.models.inputs import read_inputs
-from mlserve_scoring.models.lightgbm_model import categories_of
+from mlserve_scoring.models.lightgbm_model import categories_of as lightgbm_categories_of
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.outputs import PREDICTION, as_array, described
+from mlserve_scoring.models.refusals import refusal
+from mlserve_scoring.models.xgboost_model import categories_of as xgboost_categories_of
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array
@@ -38,12 +40,12 @@ class SklearnModel:
     def __init__(self, estimator: Any, name: str, *, threads: int = 1) -> None:
         _check(estimator, name)
         limit_threads(estimator, threads)
-        categories = _categories(estimator, name)
+        categories, refuses_words = _categories(estimator, name)
         features = features_of(estimator, categories)
         self.inputs: Sequence[Port] = features.ports
         self.sample: object = features.sample
         self._estimator = estimator
-        self._frames = Frames(features.ports, features.names, name, categories=categories)
+        self._frames = Frames(features.ports, features.names, name, categories=categories, refuses_words=refuses_words)
         # Texts where numbers belong are a TypeError deep inside; with numbers alone that is a mistake of the estimator.
         is_numeric = all(port.dtype not in {"", "object"} for port in features.ports)
         self._refusals = (ValueError,) if is_numeric else (ValueError, TypeError)
@@ -66,7 +68,7 @@ class SklearnModel:
                     found = self._probabilities(made)
                     values += found if isinstance(found, list) else [found]
         except self._refusals as error:
-            raise InvalidRequestError(f"the model refused the input: {_first_line(error)}") from error
+            raise refusal(error) from error
         return [as_array(value) for value in values]
 
     def _outputs(self) -> list[Port]:
@@ -126,15 +128,13 @@ def _check(estimator: Any, name: str) -> None:
             pass
 
 
-def _categories(estimator: Any, name: str) -> dict[str, Sequence[object] | None]:
-    """Return the columns of pandas' type for categories, with their words; ``None``: any."""
+def _categories(estimator: Any, name: str) -> tuple[Mapping[str, Sequence[object]], bool]:
+    """Return the columns of pandas' type for categories with their words, and whether it refuses other words."""
     with contextlib.suppress(AttributeError):
-        return dict(categories_of(estimator.booster_, name))
-    with contextlib.suppress(AttributeError, ValueError):
-        booster = estimator.get_booster()
-        kinds = zip(booster.feature_names or (), booster.feature_types or (), strict=True)
-        return {feature: None for feature, kind in kinds if kind == "c"}
-    return {}
+        return lightgbm_categories_of(estimator.booster_, name), False
+    with contextlib.suppress(AttributeError):
+        return xgboost_categories_of(estimator.get_booster(), name), True
+    return {}, False
 
 
 def _is_calm(estimator: Any) -> bool:
@@ -149,7 +149,3 @@ def _note(classes: Any, most: int = 20) -> str:
         return ""
     listed = [str(entry) for entry in list(classes)[:most]]
     return f"in the order {', '.join(listed)}" + (" …" if len(classes) > most else "")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -19,6 +19,7 @@ from mlserve_scoring.models.libraries import library
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.outputs import PREDICTION, described
 from mlserve_scoring.models.port_schema import zero_sample
+from mlserve_scoring.models.refusals import refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,14 +65,7 @@ class XgboostModel:
         self._booster = booster
         self._threads = threads
         booster.set_param({"nthread": threads})
-        self._has_categories = _CATEGORY in (booster.feature_types or ())
-        if self._has_categories and not hasattr(booster, "get_categories"):
-            raise StartError(
-                f"{name}: has columns of categories, which only xgboost 3.1 and later keep in the file",
-                stage="init",
-                todo="train and save it with a newer xgboost, or give an entry script",
-            )
-        words = _words(booster) if self._has_categories else {}
+        words = categories_of(booster, name)
         self._has_categories = bool(words)
         self.inputs: Sequence[Port] = _ports(booster, words)
         self._frames = Frames(
@@ -106,9 +100,36 @@ class XgboostModel:
                 matrix = self._library.DMatrix(frame, enable_categorical=True, nthread=self._threads)
                 found: Array = self._booster.predict(matrix)
         except (ValueError, TypeError) as error:  # XGBoostError is a ValueError
-            text = str(error).strip().splitlines()[0].rpartition("]")[2].partition(".h:")[2] or str(error)
-            raise InvalidRequestError(f"the model refused the input: {text.rpartition(': ')[0] or text}") from error
+            raise refusal(error) from error
         return found
+
+
+def categories_of(booster: Any, name: str) -> dict[str, Sequence[object]]:
+    """Return the categories of the columns that were of pandas' type for them; only the model's own text tells them.
+
+    Raises:
+        StartError: It has such columns, and does not tell their categories.
+    """
+    if _CATEGORY not in (booster.feature_types or ()):
+        return {}
+    if not hasattr(booster, "get_categories"):
+        raise StartError(
+            f"{name}: has columns of categories, which only xgboost 3.1 and later keep in the file",
+            stage="init",
+            todo="train and save it with a newer xgboost, or give an entry script",
+        )
+    learner = json.loads(booster.save_raw(raw_format="json"))["learner"]
+    found: dict[str, Sequence[object]] = {}
+    trees = learner["gradient_booster"]
+    columns = trees.get("gbtree", trees)["model"]["cats"]["enc"]  # dart has the other booster inside
+    for feature, column in zip(booster.feature_names or (), columns, strict=False):  # none where none has words
+        values, offsets = column["values"], column.get("offsets")
+        if offsets:
+            text = bytes(values)
+            found[feature] = [text[one:other].decode("utf-8") for one, other in itertools.pairwise(offsets)]
+        elif values:
+            found[feature] = values
+    return found
 
 
 def booster_kind(booster: Any) -> str:
@@ -127,21 +148,6 @@ def _ports(booster: Any, words: Mapping[str, Sequence[object]]) -> list[Port]:
         else Port(name, _DTYPES.get(kind, "float32"), (None,))
         for name, kind in zip(names, kinds, strict=True)
     ]
-
-
-def _words(booster: Any) -> dict[str, Sequence[object]]:
-    """Return the categories of columns that have any; only the model's own text tells them without pyarrow."""
-    learner = json.loads(booster.save_raw(raw_format="json"))["learner"]
-    found: dict[str, Sequence[object]] = {}
-    columns = zip(booster.feature_names, learner["gradient_booster"]["model"]["cats"]["enc"], strict=True)
-    for name, column in columns:
-        values, offsets = column["values"], column.get("offsets")
-        if offsets:
-            text = bytes(values)
-            found[name] = [text[one:other].decode("utf-8") for one, other in itertools.pairwise(offsets)]
-        elif values:
-            found[name] = values
-    return found
 
 
 def _stacked(ports: Sequence[Port], inputs: Mapping[str, Array]) -> Array:

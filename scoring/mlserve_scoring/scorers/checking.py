@@ -59,11 +59,7 @@ def _failure(
             text = f"{name}: {text_of(cause)}"
         else:
             text = f"{name}: {entry.error}"
-        todo = (
-            "make run() faster, or raise scoring_timeout_ms"
-            if isinstance(entry.error, ScoringTimeoutError)
-            else "make run() answer this sample, or correct the sample"
-        )
+        todo = _advice(entry_script, is_slow=isinstance(entry.error, ScoringTimeoutError))
         return StartError(
             text, stage="run", file=place.file or entry_script, line=place.line if place.file else run_line, todo=todo
         )
@@ -75,9 +71,19 @@ def _failure(
             stage="run",
             file=entry_script,
             line=run_line,
-            todo="make run() answer this sample, or correct the sample",
+            todo=_advice(entry_script),
         )
     return None
+
+
+def _advice(entry_script: str | None, *, is_slow: bool = False) -> str:
+    if entry_script is None:  # a model without a script
+        return "raise scoring_timeout_ms" if is_slow else "correct the sample, or give 'samples' that the model answers"
+    return (
+        "make run() faster, or raise scoring_timeout_ms"
+        if is_slow
+        else "make run() answer this sample, or correct the sample"
+    )
 
 
 def _differences(
@@ -92,7 +98,7 @@ def _differences(
             return [
                 problem(
                     f"expected {_short(entry.sample.output)}, got {_short(entry.value)}",
-                    "correct the sample's output, or what run() returns",
+                    "correct the sample's output" + ("" if entry_script is None else ", or what run() returns"),
                 )
             ]
         return []

@@ -1,0 +1,34 @@
+"""What a library says of inputs that it does not take, as far as that is for the caller to see.
+
+Compiled libraries tell where in their source they gave up, some with their stack; others name files: none of that
+leaves.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mlserve_scoring.errors import InvalidRequestError
+
+_LONGEST: Final = 4_000  # a message may quote all that a client sent
+_STACK: Final = re.compile(r"^[ \t]*(?:stack trace|traceback \(|\[bt\])", re.IGNORECASE | re.MULTILINE)
+_PATH: Final = r"(?<![\w:/.\\])(?:[A-Za-z]:)?[./\\]*[/\\][^\s/\\'\"(),:]+(?:[/\\][^\s/\\'\"(),:]+)+"
+_SOURCE: Final = r"(?<![\w./\\+-])[\w./\\+-]+\.(?:h|hpp|hh|c|cc|cpp|cxx|cu|cuh|py|pyx)"
+# The function, which C++ spells with its namespace and parameters, or as one word before the sentence.
+_FUNCTION: Final = r"(?: (?:[^\s():]+ )*[^\s()]*::[^()]*\([^()]*\)(?: const)?(?: \[with [^\]]*\])?| \w+(?= [A-Z]))?"
+_PLACE: Final = re.compile(rf"(?:\[\d\d:\d\d:\d\d\] )?(?:{_PATH}|{_SOURCE}):\d+(?::|{_FUNCTION})")
+_BARE_PATH: Final = re.compile(_PATH)
+
+
+def refusal(error: Exception) -> InvalidRequestError:
+    """Return what a caller is told when a model refuses the inputs; the error itself is to be kept as its cause."""
+    return InvalidRequestError(f"the model refused the input: {told(error)}")
+
+
+def told(error: Exception) -> str:
+    """Return the first line of an error without places in source code, paths and stacks."""
+    text = str(error)[:_LONGEST].strip()
+    stack = _STACK.search(text)
+    line = (text[: stack.start()] if stack else text).strip().partition("\n")[0]
+    return " ".join(_BARE_PATH.sub("…", _PLACE.sub("", line)).split()) or type(error).__name__
