@@ -164,6 +164,8 @@ class ScoringImage(pulumi.ComponentResource):
         self.parts["device"] = image.output("device")
         if "base_packages" in given:
             self.parts["base_packages"] = pulumi.Output.from_input(given["base_packages"])
+        if "environment_variables" in given:  # a service's settings may follow from them
+            self.parts["variables"] = pulumi.Output.from_input(given["environment_variables"])
         self.ref = pulumi.Output.all(**self.parts).apply(lambda parts: cast("ImageRef", parts))
         self.contract = image.output("contract")
         self.lock = image.output("lock")

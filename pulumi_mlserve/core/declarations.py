@@ -72,6 +72,8 @@ class ImageRef(TypedDict, total=False):
     """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
     base_packages: Sequence[str]
     """Packages that its base brings."""
+    variables: Mapping[str, str]
+    """Its environment variables, as far as they are known before it is made."""
     contract: Any
     """What a service of the image accepts and returns."""
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Final, Literal
 
 from mlserve_scoring.settings import ONNX_PROVIDERS, provider_problem
+from mlserve_scoring.v1_variables import is_origin, is_path_prefix
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.problems import Problem
@@ -20,13 +21,11 @@ from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.service_together import check_together
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
-from pulumi_mlserve.core.variables import variable_name
+from pulumi_mlserve.core.variables import v1_problems, variable_name
 
 # The rule of azureml-core 1.61, _model_management/_util.py.
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _SHORTEST_NAME, _LONGEST_NAME = 3, 32
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
 _SECRETS: Final = frozenset({"environment_variables", "data_collection", "app_insights_connection_string"})
@@ -48,15 +47,15 @@ def _variable_value(value: str) -> str:
 
 
 def _origin(value: str) -> str:
-    if value not in {"*", "null"} and not _ORIGIN.fullmatch(value):
+    if not is_origin(value):
         trimmed = value.rstrip("/")
-        meant = f"; did you mean {trimmed!r}?" if _ORIGIN.fullmatch(trimmed) else "; such as 'https://app.example.com'"
+        meant = f"; did you mean {trimmed!r}?" if is_origin(trimmed) else "; such as 'https://app.example.com'"
         raise refused(f"not an origin, got {value!r}{meant}")
     return value
 
 
 def _prefix(value: str) -> str:
-    if value and not _PREFIX.fullmatch(value):
+    if not is_path_prefix(value):
         raise refused(f"not the beginning of a URL's path, got {value!r}; such as '/api/v1/service/diabetes'")
     return value
 
@@ -215,7 +214,8 @@ def check_local_service(raw: Mapping[str, object], later: Collection[str] = ()) 
     except ValidationError as error:
         problems = spec_problems(error, unknown=_unknown, secret=_SECRETS)
     wrong = {problem.path for problem in problems}
-    return problems + [problem for problem in check_together(given, later) if problem.path not in wrong]
+    more = [*v1_problems(given.get("environment_variables")), *check_together(given, later)]
+    return problems + [problem for problem in more if problem.path not in wrong]
 
 
 def _unknown(name: str) -> str:

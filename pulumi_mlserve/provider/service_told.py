@@ -15,15 +15,16 @@ from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 _HIDDEN: Final = frozenset({"app_insights_connection_string"})
 
 
-def addresses(news: Mapping[str, Any], port: Any, grpc_port: Any) -> dict[str, Any]:
+def addresses(news: Mapping[str, Any], port: Any, grpc_port: Any, prefix: Any) -> dict[str, Any]:
     """Return the service's ports, and where its clients find it.
 
     Args:
         news: What the program gives.
         port: Where it listens.
         grpc_port: Where it would speak gRPC; counts only where it does.
+        prefix: What its URLs' paths begin with.
     """
-    tls, host, prefix, grpc = (news.get(name) for name in ("ssl_enabled", "ssl_cname", "path_prefix", "grpc_enabled"))
+    tls, host, grpc = (news.get(name) for name in ("ssl_enabled", "ssl_cname", "grpc_enabled"))
     grpc_port = UNKNOWN if has_unknown(grpc) else grpc_port if grpc else 0
     found = {"name": news["name"], "port": port, "grpc_port": grpc_port}
     found |= dict.fromkeys(("scoring_uri", "swagger_uri", "grpc_address"), UNKNOWN)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring import manifest as manifests
 from mlserve_scoring import settings as settings_files
+from mlserve_scoring import v1_variables
 from mlserve_scoring.contract import ContractError
 from mlserve_scoring.development import options as development_options
 from mlserve_scoring.errors import StartError
@@ -63,9 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(given: argparse.Namespace) -> int:
     file: Path = given.settings
     worker: Worker | None = given.worker
-    settings = settings_files.load(file)
-    manifest = manifests.load(settings.root)
+    given_settings = settings_files.given(file)
+    manifest = manifests.load(Path(str(given_settings["root"])))
+    settings = settings_files.made(given_settings)
+    variables = {**manifest.variables, **settings.variables}
+    settings = settings_files.made(v1_variables.completed(given_settings, variables, str(file)))
     logs.start(settings.log_level, settings.log_format)
+    if worker is None:
+        for name, why in v1_variables.without_effect(variables).items():
+            logging.getLogger("mlserve").warning("the environment variable %s %s", name, why)
     surroundings.find_packages(settings.root, manifest)
     try:
         from mlserve_scoring.process.serving import Service  # noqa: PLC0415  # needs the image's packages

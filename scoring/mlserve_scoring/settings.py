@@ -182,11 +182,7 @@ def load(path: Path | str) -> Settings:
     Raises:
         SettingsError: The file cannot be read, or what it says cannot work.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read, {error}") from error
-    return parse(text, str(path))
+    return made(given(path))
 
 
 def parse(text: str, path: str = "settings") -> Settings:
@@ -195,6 +191,28 @@ def parse(text: str, path: str = "settings") -> Settings:
     Raises:
         SettingsError: What it says cannot work; all problems at once.
     """
+    return made(_given(text, path))
+
+
+def given(path: Path | str) -> dict[str, object]:
+    """Return what a file says, looked at: of each setting that is in it, the value.
+
+    Raises:
+        SettingsError: The file cannot be read, or what it says cannot work.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read, {error}") from error
+    return _given(text, str(path))
+
+
+def made(value: Mapping[str, object]) -> Settings:
+    """Return the settings that ``given`` has looked at, with whatever was put to them."""
+    return Settings(**_made(Settings, value))
+
+
+def _given(text: str, path: str) -> dict[str, object]:
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -208,7 +226,7 @@ def parse(text: str, path: str = "settings") -> Settings:
     problems = _problems(value)
     if problems:
         raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
-    return Settings(**_made(Settings, {key: entry for key, entry in value.items() if key != "schema"}))
+    return {key: entry for key, entry in value.items() if key != "schema"}
 
 
 def dump(settings: Settings) -> str:

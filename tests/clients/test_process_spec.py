@@ -43,7 +43,10 @@ CHANGES = {
     "collection": Collection("/data"),
     "telemetry": Telemetry(otlp_endpoint="http://127.0.0.1:4318"),
 }
-ELSEWHERE = {"keys", "cpu_cores", "memory_gb", "start_seconds", "port", "grpc_port", "owner", "holder", "server_name"}
+ELSEWHERE = {
+    *("keys", "cpu_cores", "memory_gb", "start_seconds", "port", "grpc_port", "owner", "holder", "server_name"),
+    "decided",
+}
 """Fields that are no settings of the runtime, or lie in a file of their own."""
 
 
@@ -83,6 +86,12 @@ def test_no_field_was_forgotten():
     optional = {field.name for field in dataclasses.fields(ProcessSpec)} - {"service_id", "service", "root", "python"}
 
     assert {"revision"} | ELSEWHERE | CHANGES.keys() == optional
+
+
+def test_what_a_variable_contradicts_is_said():
+    """Though it is as by default: else the variable would decide."""
+    assert 60_000 == said(decided=frozenset({"scoring_timeout_ms"}))["scoring_timeout_ms"]
+    assert "scoring_timeout_ms" not in said()
 
 
 def test_a_secret_of_another_value_is_another_process():

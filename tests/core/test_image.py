@@ -63,6 +63,16 @@ def test_a_full_image_has_no_problems():
         ({"conda_file": "a.yml", "requirements_file": "b.txt"}, "requirements_file", "one of the two"),
         ({"python_version": "3"}, "python_version", "'3.11'"),
         ({"environment_variables": {"A=B": "1"}}, "environment_variables.A=B", "got 'A=B'"),
+        (
+            {"environment_variables": {"WORKER_COUNT": "x"}},
+            "environment_variables.WORKER_COUNT",
+            "must be a whole number",
+        ),
+        (
+            {"environment_variables": {"SERVER_PORT": "5001"}},
+            "environment_variables.SERVER_PORT",
+            "give the service port",
+        ),
         ({"platform": "linux/amd46"}, "platform", "did you mean 'linux/amd64'?"),
         ({"platform": "windows"}, "platform", "no images are made for it, got 'windows'; use one of linux/amd64"),
         ({"base_packages": ["gdal"]}, "base_image", "is required beside base_packages"),

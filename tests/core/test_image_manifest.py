@@ -56,6 +56,14 @@ def test_the_runtime_reads_the_settings_of_a_container():
     assert settings.max_concurrent_requests is None
 
 
+def test_a_container_leaves_to_variables_of_v1_what_they_decide():
+    """Its settings are nobody's wish, so an image's variables count."""
+    both = (layout(variables=variables)[1] for variables in ({}, {"SCORING_TIMEOUT_MS": "5", "MODE": "fast"}))
+    plain, given = (json.loads(found["opt/mlserve/settings.json"].content) for found in both)
+
+    assert {"scoring_timeout_ms"} == plain.keys() - given.keys()
+
+
 def test_a_container_for_gpus_runs_onnx_models_there():
     """Where its onnxruntime can; the runtime reads what is said of that, and the recipe tells the device."""
     cpu, _ = layout()

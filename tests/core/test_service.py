@@ -15,6 +15,7 @@ from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.service_runtime import runtime_form
 from pulumi_mlserve.core.service_together import features_needed
 from pulumi_mlserve.core.shapes import shape_of
+from pulumi_mlserve.core.variables import disagreements
 
 WHOLE = {
     "name": "diabetes",
@@ -178,6 +179,35 @@ def test_variables_of_the_runtime_are_refused():
     found = messages(environment_variables={"PYTHONPATH": "/x", "AZUREML_MODEL_DIR": "/y", "A=B": "", "OK": "1"})
 
     assert {f"environment_variables.{name}" for name in ("PYTHONPATH", "AZUREML_MODEL_DIR", "A=B")} == set(found)
+
+
+def test_v1s_variables_are_honoured_or_refused():
+    """What stands for a setting is judged as one; what would do nothing says what to write instead."""
+    good = {"SCORING_TIMEOUT_MS": "5000", "WORKER_COUNT": "2", "WORKER_PRELOAD": "false", "MODE": "fast"}
+    found = messages(environment_variables={**good, "SERVICE_PATH_PREFIX": "a b"})
+
+    assert {} == messages(environment_variables=good)
+    assert ["environment_variables.SERVICE_PATH_PREFIX"] == [*found]
+    found = messages(
+        environment_variables={"SCORING_TIMEOUT_MS": "abc", "AML_APP_INSIGHTS_KEY": "k1", "SERVER_PORT": "1"}
+    )
+    prefix = "environment_variables."
+
+    assert "must be a whole number from 1 to 86,400,000" == found[f"{prefix}SCORING_TIMEOUT_MS"]
+    assert "enable_app_insights" in found[f"{prefix}AML_APP_INSIGHTS_KEY"]
+    assert "give the service port" in found[f"{prefix}SERVER_PORT"]
+
+
+def test_setting_that_a_variable_contradicts_is_told():
+    """The setting wins, and nobody finds out by chance; the service's variable wins over the image's."""
+    image, own = {"SCORING_TIMEOUT_MS": "5000", "WORKER_COUNT": "2"}, {"WORKER_COUNT": "4"}
+    told = list(disagreements({"scoring_timeout_ms": 60_000, "workers": 4, "log_level": "INFO"}, image, own))
+    origins = list(disagreements({"cors_origins": ["https://a.example"]}, {"AML_CORS_ORIGINS": "https://a.example"}))
+
+    assert [
+        "scoring_timeout_ms: 60000 wins over the environment variable SCORING_TIMEOUT_MS, which says otherwise"
+    ] == told
+    assert [] == origins
 
 
 def test_values_of_secrets_are_not_shown():

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import mlserve_scoring
 import pytest
+from mlserve_scoring.manifest import MANIFEST_PATH, Manifest, dump
 
 from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.interruption import CancelledError
@@ -306,6 +307,74 @@ def test_what_a_later_release_knows_is_not_said_to_an_earlier_runtime(services):
     said = json.loads(file.read_text(encoding="utf-8"))
 
     assert {"schema", "root", "service", "revision", "port", "fd", "control", "drain_seconds"} == said.keys()
+
+
+def in_image_with(root: Path, variables: dict[str, str]) -> None:
+    """Writes the manifest of the image that has these variables."""
+    file = root / MANIFEST_PATH
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(dump(Manifest("price", "r", "3.11", None, variables=variables)), encoding="utf-8")
+
+
+def test_variables_of_v1_decide_what_is_not_given(services, tmp_path):
+    """The image's as the service's; a setting wins over either, and is written though it is as by default."""
+    in_image_with(
+        tmp_path / "root", {"SCORING_TIMEOUT_MS": "5000", "WORKER_TIMEOUT": "60", "AZUREML_LOG_LEVEL": "debug"}
+    )
+    own = {"SERVICE_PATH_PREFIX": "own", "AML_CORS_ORIGINS": "*"}
+    there = created(asked(environment_variables=own, log_level="INFO"))
+    (file,) = services_folder().glob("*/*/settings.json")
+    said = json.loads(file.read_text(encoding="utf-8"))
+
+    assert (5000, "/own", ["*"], "INFO") == tuple(
+        said[name] for name in ("scoring_timeout_ms", "path_prefix", "cors_origins", "log_level")
+    )
+    assert there.state["scoring_uri"].endswith("/own/score")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"scoring_timeout_ms": 60_000},
+            ["scoring_timeout_ms: 60000 wins over the environment variable SCORING_TIMEOUT_MS"],
+        ),
+        ({"scoring_timeout_ms": 5_000}, []),
+        ({}, []),
+        ({"environment_variables": {"SCORING_TIMEOUT_MS": "7"}}, []),
+    ],
+)
+def test_preview_says_which_setting_wins(services, given, told):
+    """A setting and a variable that disagree are told, whosever variable it is; the image's are kept with it."""
+    said = []
+    image = {**IMAGE, "variables": {"SCORING_TIMEOUT_MS": "5000", "MODE": "fast"}}
+    call = dataclasses.replace(
+        asked(**{**given, "image": image}), preview=True, say=lambda text, _level: said.append(text)
+    )
+    checked = HANDLER.check(call)
+
+    assert [] == checked.problems
+    assert told == [line.partition(",")[0] for line in said]
+    assert {**IMAGE, "variables": {"SCORING_TIMEOUT_MS": "5000"}} == checked.inputs["image"]
+
+
+@pytest.mark.parametrize(
+    ("given", "uri"),
+    [
+        ({}, "/image/score"),
+        ({"environment_variables": {"SERVICE_PATH_PREFIX": "own/", "A": UNKNOWN}}, "/own/score"),
+        ({"path_prefix": "/set"}, "/set/score"),
+        ({"path_prefix": ""}, "8890/score"),
+        ({"environment_variables": UNKNOWN}, None),
+    ],
+)
+def test_preview_knows_the_prefix_of_a_variable(services, given, uri):
+    """The service's URL is the one that v1's document would have told."""
+    image = {**IMAGE, "variables": {"SERVICE_PATH_PREFIX": "image"}}
+    call = dataclasses.replace(asked(port=8890, **{**given, "image": image}), preview=True)
+    found = HANDLER.create(call)[1]["scoring_uri"]
+
+    assert UNKNOWN is found if uri is None else found.endswith(uri)
 
 
 def test_revision_names_hold_no_secret(services):

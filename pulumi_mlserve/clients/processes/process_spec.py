@@ -37,7 +37,7 @@ _PASSED_ON = (
     "TZ",
     "USER",
 )
-_NO_RESTART = frozenset({"grpc_port", "holder", "keys", "owner", "port", "service_id", "start_seconds"})
+_NO_RESTART = frozenset({"decided", "grpc_port", "holder", "keys", "owner", "port", "service_id", "start_seconds"})
 _ALWAYS = frozenset({"schema", "root"})
 _THREAD_COUNTS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -81,6 +81,7 @@ class ProcessSpec:
         entra: Tokens that open it.
         collection: Where inputs and predictions are kept.
         telemetry: Where requests, failures and printed lines go.
+        decided: Settings that a program gives and that a variable of Azure ML v1 contradicts.
         owner: A token of whoever starts it; what has another one does not stop it.
         holder: The resource that has it started, by its URN; another one's live service is not taken over.
     """
@@ -124,6 +125,7 @@ class ProcessSpec:
     entra: Entra | None = None
     collection: Collection | None = None
     telemetry: Telemetry | None = None
+    decided: frozenset[str] = frozenset()
     owner: str = ""
     holder: str = ""
 
@@ -174,7 +176,8 @@ def fingerprint(spec: ProcessSpec) -> str:
 def settings_text(spec: ProcessSpec, listeners: Listeners, *, control: Path, keys_file: Path) -> str:
     """Return the text of the runtime's settings file for a process that listens on these sockets.
 
-    What is as it is by default is left out: an image may hold an earlier runtime, which knows fewer settings.
+    What is as it is by default is left out, unless a variable would decide it then: an image may hold an earlier
+    runtime, which knows fewer settings.
     """
     settings = Settings(
         root=spec.root,
@@ -215,7 +218,7 @@ def settings_text(spec: ProcessSpec, listeners: Listeners, *, control: Path, key
         telemetry=spec.telemetry,
     )
     said, default = (json.loads(dump(of)) for of in (settings, Settings(settings.root)))
-    kept = {name: value for name, value in said.items() if name in _ALWAYS or value != default[name]}
+    kept = {name: value for name, value in said.items() if name in _ALWAYS | spec.decided or value != default[name]}
     return json.dumps(kept, sort_keys=True, indent=2) + "\n"
 
 

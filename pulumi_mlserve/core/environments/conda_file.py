@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import yaml
+from mlserve_scoring.v1_variables import problem_of
 from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.core.environments.conda_names import (
@@ -158,6 +159,8 @@ def _read_variables(node: yaml.Node | None, found: CondaFile) -> None:
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode):
             found.variables[key.value] = value.value
+            if problem := problem_of(key.value, value.value):
+                found.refused.append(Refused(f"variable {key.value!r}: {problem}", _line(key)))
         else:
             found.refused.append(Refused(f"variable {key.value!r} is not a text; write NAME: VALUE", _line(key)))
 

@@ -25,7 +25,7 @@ from pulumi_mlserve.core.model import model_name_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
-from pulumi_mlserve.core.variables import variable_name
+from pulumi_mlserve.core.variables import v1_problems, variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -322,7 +322,7 @@ def check_image(raw: Mapping[str, Any]) -> list[Problem]:
         ImageSpec.model_validate(raw)
     except ValidationError as error:
         problems = spec_problems(error, unknown=_unknown, secret=_SECRET)
-    return problems + _conflicts(raw)
+    return [*problems, *v1_problems(raw.get("environment_variables")), *_conflicts(raw)]
 
 
 def _conflicts(raw: Mapping[str, Any]) -> list[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mlserve_scoring import v1_variables
 from mlserve_scoring.contract import Contract, samples_from_json
 from mlserve_scoring.manifest import MANIFEST_PATH, Limits, Manifest, ModelEntry, dump
 
@@ -48,11 +49,14 @@ def manifest_of(plan: LayerPlan, contract: Mapping[str, Any] | None) -> Manifest
 
 
 def container_settings(inputs: ImageInputs) -> dict[str, Any]:
-    """Return the settings with which a container serves when its target brings no others."""
+    """Return the settings with which a container serves when its target brings no others.
+
+    What a variable of Azure ML v1 decides is left to it.
+    """
     _, *grpc_ports = ports(inputs)
     grpc = {"grpc_port": grpc_ports[0]} if grpc_ports else {}
     providers = {"onnx_providers": ["cuda", "cpu"]} if inputs.onnx_on_gpu else {}
-    return {
+    settings: dict[str, Any] = {
         "schema": 1,
         "root": "/",
         "service": inputs.name,
@@ -74,6 +78,8 @@ def container_settings(inputs: ImageInputs) -> dict[str, Any]:
         **providers,
         **grpc,
     }
+    decided = v1_variables.defaults(inputs.variables)
+    return {name: value for name, value in settings.items() if name not in decided}
 
 
 def layout_entries(plan: LayerPlan, contract: Mapping[str, Any] | None) -> list[LayerEntry]:

@@ -25,6 +25,7 @@ from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.pulled_images import pull_image, release_pulled
 from pulumi_mlserve.provider.service_surroundings import collected_note, other_platform, surroundings_problems
 from pulumi_mlserve.provider.service_told import addresses, revision_of
+from pulumi_mlserve.provider.service_variables import in_image, of_image, path_prefix, told, with_variables
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, known
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -53,6 +54,8 @@ class LocalProcessHandler:
         if not problems:
             problems += _name_problem(call, settings.get("name"))
         problems += surroundings_problems(call, settings, {problem.top for problem in problems})
+        for line in told(settings, call.news.get("image")):
+            call.warn(line)
         if not problems:
             problems = [problem for name in _PORTS for problem in _port_problem(call, name, settings.get(name))]
         return Checked(inputs, problems)
@@ -76,7 +79,7 @@ class LocalProcessHandler:
             return "", self._forecast(call)
         spec = self._spec(call)
         running = _started(call, spec, workplace(call.settings).processes.start)
-        return spec.service_id, _outputs(call, spec.owner, running)
+        return spec.service_id, _outputs(call, spec, running)
 
     def update(self, call: Call) -> dict[str, Any]:
         """Start the new revision on the same socket, switch when it is ready, then drain the old one."""
@@ -88,7 +91,7 @@ class LocalProcessHandler:
             return self._forecast(call)
         spec = self._spec(call)
         update = functools.partial(workplace(call.settings).processes.update, spec.service_id)
-        return _outputs(call, spec.owner, _started(call, spec, update))
+        return _outputs(call, spec, _started(call, spec, update))
 
     def read(self, call: Call) -> Found:
         """Look at the process; a dead one is a difference, an unhealthy one an error."""
@@ -117,7 +120,7 @@ class LocalProcessHandler:
         port = call.news.get("port", call.state.get("port", UNKNOWN))
         grpc_port = call.news.get("grpc_port", call.state.get("grpc_port") or UNKNOWN)
         return {
-            **addresses(call.news, port, grpc_port),
+            **addresses(call.news, port, grpc_port, path_prefix(call.news)),
             "revision": revision_of(call, _SETTINGS),
             "pid": UNKNOWN,
             "state": "Healthy",
@@ -139,6 +142,8 @@ class LocalProcessHandler:
         if problem := other_platform(built.platform):
             raise OperationError(f"image: {problem}")
         given = {name: call.news[name] for name in _SETTINGS if call.news.get(name) is not None}
+        root = place.images.rootfs(image["digest"])
+        given = with_variables(given, in_image(root))
         given = runtime_form(given, collected=str(collected_folder(_service_id(call))))
         given |= {name: Path(given[name]).expanduser().absolute() for name in _FILES if name in given}
         if call.timeout:
@@ -147,7 +152,7 @@ class LocalProcessHandler:
         return ProcessSpec(
             service_id=_service_id(call),
             service=call.news["name"],
-            root=place.images.rootfs(image["digest"]),
+            root=root,
             python=isolated_python(built.python, cache_folder("interpreters")),
             revision=str(revision_of(call, _SETTINGS)),
             port=call.news.get("port", call.state.get("port")),
@@ -163,7 +168,9 @@ def _identity(image: Any) -> Any:
     # What an image contains follows from its digest: repeating it would only make a preview long.
     if not isinstance(image, Mapping):
         return image
-    return {name: image[name] for name in ("name", "digest", "reference") if name in image}
+    identity = {name: image[name] for name in ("name", "digest", "reference") if name in image}
+    deciding = of_image(image)
+    return {**identity, "variables": deciding} if deciding else identity
 
 
 def _same_image(call: Call) -> dict[str, Any]:
@@ -254,17 +261,17 @@ def _elsewhere_text(call: Call, command: str) -> str:
     )
 
 
-def _outputs(call: Call, owner: str, running: Running) -> dict[str, Any]:
+def _outputs(call: Call, spec: ProcessSpec, running: Running) -> dict[str, Any]:
     for line in running.limits:
         if line.startswith("not "):
             call.warn(line)
     return {
-        **addresses(call.news, running.port, running.grpc_port),
+        **addresses(call.news, running.port, running.grpc_port, spec.path_prefix),
         "state": "Healthy",
         "revision": running.revision,
         "pid": running.pid,
         "host": platform.node(),
-        "owner": owner,
+        "owner": spec.owner,
     }
 
 

@@ -19,6 +19,7 @@ from mlserve_scoring.collection.running import Running
 from mlserve_scoring.observing.current import CURRENT
 from mlserve_scoring.routes.identity import id_of
 from mlserve_scoring.scorers.results import from_tensor, to_json
+from mlserve_scoring.v1_variables import is_false
 
 _log = logging.getLogger("mlserve.collection")
 _TIME: Final = "$aml_dc_scoring_timestamp"
@@ -38,7 +39,7 @@ def say_once(text: str) -> None:
 
 def is_switched_off() -> bool:
     """Return whether v1's variable switches collection off."""
-    return os.environ.get("AML_MODEL_DC_STORAGE_ENABLED", "").strip().lower() in {"false", "0"}
+    return is_false(os.environ.get("AML_MODEL_DC_STORAGE_ENABLED", ""))
 
 
 def is_printed() -> bool:

@@ -62,16 +62,17 @@ class Translator:
         sample = 1.0 if wanted is None else wanted.sample
         self._rate: Attributes = {"_MS.sampleRate": sample * 100} if with_sample_rate and sample < 1 else {}
         host = os.environ.get("HOSTNAME") or socket.gethostname()
+        service = os.environ.get("SERVICE_NAME") or settings.service
         self._dimensions: Attributes = {
             "Container Id": host,
             "Workspace Name": os.environ.get("WORKSPACE_NAME", ""),
-            "Service Name": os.environ.get("SERVICE_NAME", settings.service),
+            "Service Name": service,
             **({} if wanted is None else wanted.dimensions),
         }
         # Built directly: Resource.create would ask detectors, which may ask the machine's metadata service.
         self._resource = Resource(
             {
-                "service.name": settings.service,
+                "service.name": service,
                 "service.version": settings.revision,
                 "service.instance.id": f"{host}:{os.getpid()}",
                 "telemetry.sdk.language": "python",

@@ -20,6 +20,7 @@ from mlserve_scoring.observing.logs import probes
 from mlserve_scoring.observing.told import LogTold, ModelData, RequestTold
 from mlserve_scoring.observing.trace_context import Trace, trace_of
 from mlserve_scoring.routes.identity import id_of
+from mlserve_scoring.v1_variables import is_false
 
 if TYPE_CHECKING:
     from mlserve_scoring.observing.logs import Logs
@@ -77,7 +78,7 @@ class Telemetry:
             raise ValueError("telemetry is not set")
         self._senders = senders
         self._below = int(wanted.sample * _TRACE_SPACE)
-        self._answers = wanted.log_answers and os.environ.get("APP_INSIGHTS_LOG_RESPONSE_ENABLED", "") != "false"
+        self._answers = wanted.log_answers and not is_false(os.environ.get("APP_INSIGHTS_LOG_RESPONSE_ENABLED", ""))
         self._is_probe = probes(settings.path_prefix)
         self._models: str | None = None
 

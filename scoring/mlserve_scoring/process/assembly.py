@@ -14,6 +14,7 @@ from mlserve_scoring.routes.open_inference import inference, open_inference_rout
 from mlserve_scoring.routes.openapi import Described, form_of
 from mlserve_scoring.routes.score import score_routes
 from mlserve_scoring.scorers.scorer import SharesRuns
+from mlserve_scoring.v1_variables import title_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +69,10 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
     """
     health_is_open = settings.health == "open"
     model = served_model(scorer, contract, manifest, settings.service)
+    variables = {**manifest.variables, **settings.variables}
     described = Described(
-        settings.service,
+        title_of(variables, settings.service),
+        version_of(variables),
         settings.revision,
         settings.path_prefix,
         form_of(contract, is_raw=scorer.takes_options),

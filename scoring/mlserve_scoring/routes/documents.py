@@ -10,7 +10,7 @@ import orjson
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.routes.openapi import openapi_for
 from mlserve_scoring.routes.route import Route, Routes, Send
-from mlserve_scoring.routes.swagger import swagger_for
+from mlserve_scoring.routes.swagger import info_of, swagger_for
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def document_routes(contract: Contract, described: Described, *, own: Mapping[st
         described: The service around it.
         own: Swagger documents of the user's own, by version ``2`` and ``3``; they win.
     """
-    service, prefix = described.service, described.prefix
+    info, prefix = info_of(described.title, described.version or "1.0"), described.prefix
 
     def swagger(request: Request, send: Send) -> None:
         version = parse_qs(request.query).get("version", [""])[0]
@@ -38,7 +38,7 @@ def document_routes(contract: Contract, described: Described, *, own: Mapping[st
             send(Reply(200, document))
             return
         try:
-            made = swagger_for(contract, version=version, service=service, prefix=prefix)
+            made = swagger_for(contract, version=version, info=info, prefix=prefix)
         except InvalidRequestError as error:
             send(message_reply(404, str(error)))
             return

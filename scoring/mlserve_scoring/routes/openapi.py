@@ -34,7 +34,8 @@ class Described:
     """What a document says beside the contract.
 
     Attributes:
-        service: The title.
+        title: What the service is called.
+        version: Of the service, where its owner says so; else empty.
         revision: Of the service; may be empty.
         prefix: Routes are below it.
         form: How input reaches the model or script.
@@ -46,7 +47,8 @@ class Described:
         docs: Whether there is a page.
     """
 
-    service: str
+    title: str
+    version: str
     revision: str
     prefix: str
     form: Form
@@ -106,10 +108,11 @@ def openapi_for(contract: Contract, described: Described) -> JsonObject:
         metrics = {"operationId": "GetMetrics", "summary": "What the service counts, for Prometheus"}
         text: JsonObject = {"text/plain": {"schema": {"type": "string"}}}
         paths["/metrics"] = {"get": {**metrics, **guarded, "responses": answers(text, locked=bool(guarded))}}
-    what = f"Answers of {described.service}" + (f", revision {described.revision}" if described.revision else "")
+    version = described.version or described.revision or "1.0"
+    what = f"Answers of {described.title}" + (f", revision {described.revision}" if described.revision else "")
     return {
         "openapi": "3.1.0",
-        "info": {"title": described.service, "version": described.revision or "1.0", "description": what},
+        "info": {"title": described.title, "version": version, "description": what},
         "servers": [{"url": described.prefix or "/"}],
         "paths": paths,
         "components": {

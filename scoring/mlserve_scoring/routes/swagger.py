@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 VERSIONS: Final = {"": "2.0", "2": "2.0", "2.0": "2.0", "3": "3.0.3", "3.0": "3.0.3", "3.1": "3.1.0"}
 
 
-def swagger_for(contract: Contract, *, version: str, service: str, prefix: str) -> JsonObject:
-    """Return the document; ``version`` is what the request asks for, empty for the default.
+def swagger_for(contract: Contract, *, version: str, info: JsonObject, prefix: str) -> JsonObject:
+    """Return the document.
+
+    Args:
+        contract: What it describes.
+        version: The document's, as the request asks for it; empty for the default.
+        info: What it says of the service.
+        prefix: Before every path.
 
     Raises:
         InvalidRequestError: There is no such version, or it cannot describe the contract.
@@ -28,8 +34,13 @@ def swagger_for(contract: Contract, *, version: str, service: str, prefix: str) 
             raise InvalidRequestError(
                 "Swagger version [2] cannot describe arrays of mixed types. Use version 3 or 3.1."
             )
-        return _version_2(definitions, service, prefix)
-    return _version_3(definitions, full, service, prefix)
+        return _version_2(definitions, info, prefix)
+    return _version_3(definitions, full, info, prefix)
+
+
+def info_of(title: str, version: str) -> JsonObject:
+    """Return what a document says of a service."""
+    return {"title": title, "description": f"API specification of the service {title}", "version": version}
 
 
 def _definitions(contract: Contract, version: str) -> dict[str, JsonObject]:
@@ -51,7 +62,7 @@ def _definitions(contract: Contract, version: str) -> dict[str, JsonObject]:
     }
 
 
-def _version_2(definitions: dict[str, JsonObject], service: str, prefix: str) -> JsonObject:
+def _version_2(definitions: dict[str, JsonObject], info: JsonObject, prefix: str) -> JsonObject:
     def ref(name: str) -> JsonObject:
         return {"$ref": f"#/definitions/{name}"}
 
@@ -60,7 +71,7 @@ def _version_2(definitions: dict[str, JsonObject], service: str, prefix: str) ->
 
     return {
         "swagger": "2.0",
-        "info": {"title": service, "description": f"API specification of the service {service}", "version": "1.0"},
+        "info": info,
         "schemes": ["https"],
         "consumes": ["application/json"],
         "produces": ["application/json"],
@@ -77,7 +88,7 @@ def _version_2(definitions: dict[str, JsonObject], service: str, prefix: str) ->
     }
 
 
-def _version_3(definitions: dict[str, JsonObject], version: str, service: str, prefix: str) -> JsonObject:
+def _version_3(definitions: dict[str, JsonObject], version: str, info: JsonObject, prefix: str) -> JsonObject:
     def ref(name: str) -> JsonObject:
         return {"$ref": f"#/components/schemas/{name}"}
 
@@ -89,7 +100,7 @@ def _version_3(definitions: dict[str, JsonObject], version: str, service: str, p
 
     return {
         "openapi": version,
-        "info": {"title": service, "description": f"API specification of the service {service}", "version": "1.0"},
+        "info": info,
         "paths": _paths(
             prefix,
             health=answer("The service is healthy", {"type": "string", "example": "Healthy"}, "text/html"),
