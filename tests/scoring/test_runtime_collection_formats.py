@@ -17,6 +17,8 @@ from mlserve_scoring.collection.places import segment
 from mlserve_scoring.collection.tables import Table, from_tensors, tabulator
 
 NUMBERS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+PERSON = {"type": "object", "properties": {"age": {"type": "number"}, "sex": {"type": "string"}}}
+RECORDS = {"type": "array", "items": PERSON}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,10 @@ def test_lines_read_back_as_they_were():
             {"Inputs": {"data": [{"a": 1, "ignored": 2}]}},
             Table(("a",), [[1]]),
         ),
+        (RECORDS, [{"age": 1}, {"sex": "f", "age": 2}], Table(("age", "sex"), [[1, None], [2, "f"]])),
+        (RECORDS, [{"age": 1, "sex": "m", "more": 3}], Table(("age", "sex"), [[1, "m"]])),
+        (RECORDS, [{"age": 1, "sex": "m"}, {"age": 9, "renamed": "f"}], None),
+        (PERSON, {"age": 9, "renamed": "f"}, None),
         ({}, [[1, 2]], None),
         ({"type": "object", "properties": {"a": {"type": "string"}, "b": NUMBERS}}, {"a": "", "b": [[1]]}, None),
     ],

@@ -20,6 +20,7 @@ from scoring_kit import JSON_HEADERS
 
 SCRIPT = """
     import logging
+    import threading
 
     def init():
         print("init prints")
@@ -29,10 +30,16 @@ SCRIPT = """
         if data == "fail":
             raise ValueError("no " + data)
         if data == "call":
-            from opentelemetry import propagate, trace
+            from opentelemetry import context, propagate, trace
             with trace.get_tracer("mine").start_as_current_span("outgoing", kind=trace.SpanKind.CLIENT):
                 carrier = {}
                 propagate.inject(carrier)
+                here = context.get_current()
+            def work():
+                trace.get_tracer("mine").start_span("on a thread", context=here).end()
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
             return carrier["traceparent"]
         return [1, data]
 """
@@ -347,13 +354,17 @@ def test_sampling_follows_the_parent(start, image, receiver):
 def test_calls_of_the_script_belong_to_its_request(start, image, receiver):
     """Its own spans are dependencies below the request's, and what it calls is told the trace."""
     service = start(image({"score.py": SCRIPT}), telemetry={"otlp_endpoint": receiver.address})
-    told = service.request("POST", "/score", "call", {"traceparent": PARENT}).json
+    headers = {"traceparent": PARENT, "x-request-id": "own", "x-ms-client-request-id": "theirs"}
+    told = service.request("POST", "/score", "call", headers).json
     service.stop()
     spans = {span.name: span for span in receiver.spans()}
 
     assert f"00-{TRACE}-{spans['outgoing'].span_id.hex()}-01" == told
     assert spans["POST /score"].span_id == spans["outgoing"].parent_span_id
-    assert "diabetes" == attributes_of(spans["outgoing"])["Service Name"]
+    names = ("Service Name", "Request Id", "Client Request Id")
+
+    assert ("diabetes", "own", "theirs") == tuple(attributes_of(spans["outgoing"])[name] for name in names)
+    assert ("diabetes", "own", "theirs") == tuple(attributes_of(spans["on a thread"])[name] for name in names)
 
 
 def test_draining_does_not_wait_for_a_silent_endpoint(start, image, receiver):

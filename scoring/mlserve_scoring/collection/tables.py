@@ -66,12 +66,19 @@ def _nothing(_value: object) -> None:
 
 
 def _records(columns: tuple[str, ...]) -> Tabulate:
+    known = frozenset(columns)
+
     def read(value: object) -> Table | None:
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        if not isinstance(value, list) or not all(isinstance(row, dict) and _fits(row, known) for row in value):
             return None
         return Table(columns, [[row.get(name) for name in columns] for row in value])
 
     return read
+
+
+def _fits(row: JsonObject, known: frozenset[str]) -> bool:
+    """Return whether no name stands for one that is missing: more of them, or fewer, but no other ones."""
+    return row.keys() <= known or row.keys() >= known
 
 
 def _split(value: object) -> Table | None:

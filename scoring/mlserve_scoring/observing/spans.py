@@ -48,6 +48,11 @@ _SEVERITIES: Final = (
 Attributes = dict[str, "str | int | float"]
 
 
+def request_dimensions(own: str, client: str) -> Attributes:
+    """Return v1's dimensions that tell to which request something belongs."""
+    return {"Request Id": own, "Client Request Id": client}
+
+
 class Translator:
     """Makes spans and log records.
 
@@ -96,8 +101,7 @@ class Translator:
             "http.response.body.size": told.reply_bytes,
             "client.address": told.client,
             **self._dimensions,
-            "Request Id": told.request_id,
-            "Client Request Id": told.client_id,
+            **request_dimensions(told.request_id, told.client_id),
             # What a client samples is not a part of ours that stands for more.
             **(self._rate if trace.parent is None else {}),
         }
@@ -177,7 +181,7 @@ class Translator:
     def _record(self, told: LogTold, own: Attributes) -> ReadableLogRecord:
         attributes: Attributes = {**self._dimensions, **own}
         if told.request_id:
-            attributes |= {"Request Id": told.request_id, "Client Request Id": told.client_id}
+            attributes |= request_dimensions(told.request_id, told.client_id)
         severity = next((number for level, number in _SEVERITIES if told.level >= level), SeverityNumber.DEBUG)
         record = LogRecord(
             timestamp=told.time,

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.errors import StartError
@@ -19,7 +19,7 @@ from mlserve_scoring.observing.current import CURRENT, on_enter
 from mlserve_scoring.observing.logs import probes
 from mlserve_scoring.observing.told import LogTold, ModelData, RequestTold
 from mlserve_scoring.observing.trace_context import Trace, trace_of
-from mlserve_scoring.routes.identity import id_of
+from mlserve_scoring.routes.identity import client_id_of, id_of
 from mlserve_scoring.v1_variables import is_false
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Telemetry:
             reply_bytes=len(reply.body),
             run_ms=None if request.answer is None else request.answer.run_ms,
             request_id=id_of(request).decode("latin-1"),
-            client_id=_client_id(request.headers),
+            client_id=client_id_of(request),
             state=request.header(b"tracestate"),
             answer=answer,
             data=self._data(request, answer),
@@ -157,7 +157,7 @@ class Telemetry:
             logger=logger,
             level=level,
             request_id="" if request is None else id_of(request).decode("latin-1"),
-            client_id="" if request is None else _client_id(request.headers),
+            client_id="" if request is None else client_id_of(request),
             error_kind="" if error is None else f"{type(error).__module__}.{type(error).__qualname__}",
             error_text="" if error is None else str(error)[:_LONGEST_LINE],
             error_trace="" if error is None else "".join(traceback.format_exception(error))[-_LONGEST_LINE:],
@@ -209,7 +209,3 @@ class _Handler(logging.Handler):
 
 def _text(body: bytes) -> str:
     return body[:_LONGEST_ANSWER].decode("utf-8", "replace")
-
-
-def _client_id(headers: Mapping[bytes, bytes]) -> str:
-    return (headers.get(b"x-ms-client-request-id") or headers.get(b"x-ms-request-id") or b"").decode("latin-1")

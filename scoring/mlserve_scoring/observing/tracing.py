@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry import context as contexts
 from opentelemetry import trace as traces
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
+from mlserve_scoring.observing.spans import request_dimensions
 from mlserve_scoring.observing.trace_context import Trace, trace_of
+from mlserve_scoring.routes.identity import client_id_of, id_of
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
     from mlserve_scoring.observing.sending import Sender
     from mlserve_scoring.transport.message import Request
+
+
+_REQUEST: Final = contexts.create_key(
+    "mlserve-request"
+)  # goes wherever the script takes the trace, such as its threads
 
 
 def enter_trace(is_sampled: Callable[[Trace], bool]) -> Callable[[Request | None], None]:
@@ -31,7 +38,7 @@ def enter_trace(is_sampled: Callable[[Trace], bool]) -> Callable[[Request | None
         trace = trace_of(request)
         flags = TraceFlags(TraceFlags.SAMPLED if is_sampled(trace) else TraceFlags.DEFAULT)
         span = NonRecordingSpan(SpanContext(trace.trace_id, trace.span_id, False, flags))
-        contexts.attach(set_span_in_context(span, contexts.Context()))
+        contexts.attach(set_span_in_context(span, contexts.Context({_REQUEST: request})))
 
     return enter
 
@@ -70,6 +77,12 @@ class _ById(Sampler):
 class _Passing(SpanProcessor):
     def __init__(self, senders: Sequence[Sender]) -> None:
         self._senders = senders
+
+    def on_start(self, span: Span, parent_context: contexts.Context | None = None) -> None:
+        request = contexts.get_value(_REQUEST, parent_context)
+        if request is not None:
+            told = cast("Request", request)
+            span.set_attributes(request_dimensions(id_of(told).decode("latin-1"), client_id_of(told)))
 
     def on_end(self, span: ReadableSpan) -> None:
         if span.context is not None and span.context.trace_flags.sampled:

@@ -49,6 +49,12 @@ def id_of(request: Request) -> bytes:
     return own
 
 
+def client_id_of(request: Request) -> str:
+    """Return what a request's client calls it, by the new name or v1's old one; empty when it does not."""
+    headers = request.headers
+    return (headers.get(b"x-ms-client-request-id") or headers.get(b"x-ms-request-id") or b"").decode("latin-1")
+
+
 def identity_lines(headers: Mapping[bytes, bytes], own: bytes) -> bytes:
     """Return the header lines that tell a client the ids of its request.
 
