@@ -313,7 +313,7 @@ def test_the_form_of_power_bi_is_answered_as_every_other(image, start, tmp_path)
     inputs = {"data": [PATIENT]}
 
     assert {"prediction", "probabilities"} == set(expected)
-    for parameters in ({}, None):
+    for parameters in ({}, None, 1.0, 0):
         assert expected == service.score({"Inputs": inputs, "GlobalParameters": parameters}).json
     assert expected == service.score({"Inputs": {"WebServiceInput0": [PATIENT]}}).json
     refused = service.score({"Inputs": inputs, "GlobalParameters": {"method": "predict"}})

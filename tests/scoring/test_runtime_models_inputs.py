@@ -40,6 +40,8 @@ SPLIT = {"columns": ["c", "a", "b"], "data": [[3, 1, 2], [6, 4, 5]]}
         {"input_data": {**SPLIT, "index": [0, 1]}},
         {"Inputs": {"data": ROWS}, "GlobalParameters": {}},
         {"Inputs": {"data": RECORDS}, "GlobalParameters": None},
+        {"Inputs": {"data": RECORDS}, "GlobalParameters": 1.0},
+        {"Inputs": {"data": RECORDS}, "GlobalParameters": "predict"},
         {"Inputs": {"WebServiceInput0": RECORDS}},
         {"Inputs": SPLIT},
     ],
@@ -107,7 +109,8 @@ def test_columns_of_several_types_are_read_from_every_form(body):
         ({"a": [], "b": [], "c": []}, "body: holds no rows; send at least one"),
         ({"data": ROWS, "method": "predict"}, "a: is missing; send every input by name (a, b, c) or rows under 'data'"),
         ({"Inputs": {"data": ROWS}, "GlobalParameters": {"method": "x"}}, "GlobalParameters.method: is no parameter; "),
-        ({"Inputs": {"data": ROWS}, "GlobalParameters": 1.0}, "GlobalParameters: expected an object, got 1.0"),
+        ({"Inputs": {"data": ROWS}, "GlobalParameters": [1.0]}, "GlobalParameters: expected an object, got 1"),
+        ({"Inputs": {"data": ROWS}, "params": 1.0}, "params: expected an object, got 1.0"),
         ({"data": [[1, 2, True]]}, "data[0][2]: expected a number (float64), got True"),
         ({}, "a: is missing; "),
         (None, "expected an object with the inputs a, b, c or an array of rows"),
@@ -153,6 +156,17 @@ def test_parameters_stand_beside_the_data(key):
         read_inputs({"inputs": ROWS, key: {"beta": 1}}, PARAMETERS)
     with pytest.raises(InvalidRequestError, match=rf"{key}.alpha: expected a number"):
         read_inputs({"inputs": ROWS, key: {"alpha": "x"}}, PARAMETERS)
+
+
+def test_the_one_parameter_may_stand_alone():
+    """As a service of v1 with one declared parameter took it; with several nobody knows which is meant."""
+    several = (*PARAMETERS, Port("params.beta", "float64", (), is_optional=True, is_parameter=True))
+
+    assert 2.5 == read_inputs({"Inputs": ROWS, "GlobalParameters": 2.5}, PARAMETERS)["params.alpha"].tolist()
+    with pytest.raises(InvalidRequestError, match=r"GlobalParameters: expected a number \(float64\), got 'x'"):
+        read_inputs({"Inputs": ROWS, "GlobalParameters": "x"}, PARAMETERS)
+    with pytest.raises(InvalidRequestError, match=r"GlobalParameters: expected an object, got 1.0"):
+        read_inputs({"Inputs": ROWS, "GlobalParameters": 1.0}, several)
 
 
 @pytest.mark.parametrize(

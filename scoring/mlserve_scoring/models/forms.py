@@ -15,7 +15,8 @@ from mlserve_scoring.models.loaded import Port
 Spot = Callable[[Sequence[int]], str]
 
 ENVELOPES: Final = ("data", "inputs", "instances", "dataframe_split", "dataframe_records", "input_data", "Inputs")
-_PARAMETERS: Final = ("params", "GlobalParameters")
+_OF_V1: Final = "GlobalParameters"
+_PARAMETERS: Final = ("params", _OF_V1)
 _SPLITS: Final = ({"columns", "data"}, {"columns", "data", "index"})
 _PREFIX: Final = "params."
 _DEEPEST: Final = 3  # {"Inputs": {"data": {"columns": ...}}} is the deepest that anybody writes
@@ -61,6 +62,9 @@ def at(place: str) -> Spot:
 def _parameters(value: object, ports: Sequence[Port], place: str) -> list[Entry]:
     if value is None:
         return []
+    if place == _OF_V1 and len(ports) <= 1 and not isinstance(value, (Mapping, list)):
+        # Microsoft's samples for Power BI send 1.0, which scripts of automated ML declare and never look at.
+        return [Entry(port, value, at(place)) for port in ports]
     if not isinstance(value, Mapping):
         raise InvalidRequestError(f"{place}: expected an object{_got(value)}")
     known = {port.name[len(_PREFIX) :]: port for port in ports}
