@@ -70,9 +70,9 @@ def test_tensors_are_read_on_a_thread_where_they_are_many(monkeypatch, rows):
     """What is wrong with them is said as always."""
     threads = []
 
-    def read(request):
+    def read(request, inputs):
         threads.append(threading.current_thread())
-        return real(request)
+        return real(request, inputs)
 
     real = open_inference_infer.read_request
     monkeypatch.setattr(open_inference_infer, "read_request", read)
@@ -83,7 +83,7 @@ def test_tensors_are_read_on_a_thread_where_they_are_many(monkeypatch, rows):
 
     async def replies():
         loop = asyncio.get_running_loop()
-        handler = open_inference_infer.infer_handler(Counting(), {})
+        handler = open_inference_infer.infer_handler(Counting(), {}, ())
         found = []
         for shape in ([rows, 2], [rows, 3]):
             future = loop.create_future()

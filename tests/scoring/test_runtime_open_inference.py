@@ -279,7 +279,7 @@ def test_a_mistake_is_told_with_its_place(rows, value, message):
         ("12", b"1" * 12, None, "binary_data_size: expected a number of bytes, got '12'"),
         (12, b"1" * 12, "9999", "Inference-Header-Content-Length: expected the length of the JSON"),
         (12, b"1" * 12, "+5", "Inference-Header-Content-Length: expected the length of the JSON"),
-        (12, b"1" * 12, "0", "Inference-Header-Content-Length: expected the length of the JSON"),
+        (12, b"1" * 12, "00x", "Inference-Header-Content-Length: expected the length of the JSON"),
         (12, b"1" * 12, "9" * 5000, "Inference-Header-Content-Length: expected the length of the JSON"),
         (12, b"1" * 12, "7", "body: could not be decoded as JSON"),
     ],

@@ -63,7 +63,7 @@ def inference(model: ServedModel, scorer: Scorer, contract: Contract) -> Handler
         from mlserve_scoring.routes.open_inference_infer import infer_handler  # noqa: PLC0415  # needs numpy
         from mlserve_scoring.routes.open_inference_scorers import ModelInferring  # noqa: PLC0415
 
-        return infer_handler(ModelInferring(scorer), names)  # type: ignore[arg-type]  # see served_model
+        return infer_handler(ModelInferring(scorer), names, model.inputs)  # type: ignore[arg-type]  # see served_model
     begun: list[Handler] = []
 
     def begin() -> Handler:
@@ -72,7 +72,7 @@ def inference(model: ServedModel, scorer: Scorer, contract: Contract) -> Handler
             from mlserve_scoring.routes.open_inference_scorers import ScriptInferring  # noqa: PLC0415
         except ImportError as error:
             return _never(f"tensors need numpy, which the environment lacks ({error}); send the request to /score")
-        return infer_handler(ScriptInferring(scorer, contract), names)
+        return infer_handler(ScriptInferring(scorer, contract), names, model.inputs)
 
     def infer(request: Request, send: Send) -> None:
         if not begun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
 from mlserve_scoring.transport.message import JSON, Reply
 
 if TYPE_CHECKING:
+    from mlserve_scoring.routes.open_inference_metadata import TensorForm
     from mlserve_scoring.routes.open_inference_scorers import Ask, Inferring
     from mlserve_scoring.routes.route import Handler, Send
     from mlserve_scoring.transport.message import Request
@@ -28,19 +29,20 @@ if TYPE_CHECKING:
 _OCTETS: Final = b"application/octet-stream"
 
 
-def infer_handler(inferring: Inferring, names: Mapping[str, str]) -> Handler:
+def infer_handler(inferring: Inferring, names: Mapping[str, str], inputs: Sequence[TensorForm]) -> Handler:
     """Return what answers inference requests.
 
     Args:
         inferring: Asks the model or script.
         names: ``model_name`` and, where there is one, ``model_version``, as every answer has them.
+        inputs: The model's, which tell what bytes without JSON are.
     """
 
     def begin(asked: Asked, ask: Ask, send: Send) -> None:
         ask(partial(_send, asked, names, send))
 
     def read(request: Request) -> tuple[Asked, Ask]:
-        asked = read_request(request)
+        asked = read_request(request, inputs)
         return asked, inferring.prepared(request, asked)
 
     def answer(request: Request, send: Send) -> None:

@@ -14,11 +14,13 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.routes.open_inference import JSON_SIZE
+from mlserve_scoring.routes.open_inference_raw import raw_tensor
 from mlserve_scoring.routes.open_inference_tensors import DTYPES, from_bytes, from_json
 from mlserve_scoring.scorers.json_body import says_true_or_false
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array
+    from mlserve_scoring.routes.open_inference_metadata import TensorForm
     from mlserve_scoring.transport.message import Request
 
 _MOST_VALUES: Final = 1 << 40
@@ -91,8 +93,12 @@ class _Described(NamedTuple):
     is_plain: bool
 
 
-def read_request(request: Request) -> Asked:
+def read_request(request: Request, inputs: Sequence[TensorForm]) -> Asked:
     """Return what a request asks.
+
+    Args:
+        request: Its body is JSON, JSON with bytes after it, or the bytes of the one input.
+        inputs: The model's.
 
     Raises:
         InvalidRequestError: It is none; the text says where.
@@ -102,6 +108,9 @@ def read_request(request: Request) -> Asked:
     if sent_size is None:
         return _filled(_described(body, is_binary=False), body, len(body))
     end = _json_size(sent_size, len(body))
+    if not end:
+        form, array = raw_tensor(body, inputs)
+        return Asked(None, {form.name: Tensor(0, form.datatype, array)}, None, as_bytes=True)
     head = body[:end]
     return _filled(_known(head) if end <= _MOST_KNOWN else _described(head, is_binary=True), body, end)
 
@@ -155,9 +164,9 @@ def _filled(described: _Described, body: bytes, start: int) -> Asked:
 def _json_size(text: bytes, most: int) -> int:
     # The digits alone: int() would take signs, blanks and underscores too.
     size = int(text) if text.isdigit() and len(text) <= len(str(most)) else -1
-    if not 0 < size <= most:
+    if not 0 <= size <= most:
         raise InvalidRequestError(
-            f"Inference-Header-Content-Length: expected the length of the JSON, a number from 1 to {most}, "
+            f"Inference-Header-Content-Length: expected the length of the JSON, a number from 0 to {most}, "
             f"got {text.decode('latin-1')!r}"
         )
     return size

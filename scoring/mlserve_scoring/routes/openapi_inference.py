@@ -77,8 +77,8 @@ def _infer(model: ServedModel, locked: JsonObject, sample: object) -> JsonObject
     size = {
         "name": "Inference-Header-Content-Length",
         "in": "header",
-        "description": "Bytes of JSON before the bytes of tensors, where there are any",
-        "schema": {"type": "integer", "minimum": 1},
+        "description": "Bytes of JSON before the bytes of tensors, where there are any; 0: the one input's bytes alone",
+        "schema": {"type": "integer", "minimum": 0},
     }
     example = _example(model.inputs, sample)
     responses = answers(content(_ref("InferenceResponse")), *_TRANSPORT, locked=False, is_scored=True)
