@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from learned_kit import FLOAT, write_onnx
 from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.models.tensors import DTYPES
 from mlserve_scoring.routes.open_inference_metadata import TensorForm
 from mlserve_scoring.routes.open_inference_raw import raw_tensor
-from mlserve_scoring.routes.open_inference_tensors import DTYPES
 from onnx import helper
 from scoring_kit import write_image
 

@@ -21,7 +21,7 @@ def with_values(head: bytes, data: memoryview) -> object:
     Raises:
         ValueError: They do not fit together, as in a request that was refused.
     """
-    from mlserve_scoring.routes.open_inference_tensors import from_bytes, to_values  # noqa: PLC0415  # needs numpy
+    from mlserve_scoring.models.tensors import from_bytes, to_values  # noqa: PLC0415  # needs numpy
     from mlserve_scoring.scorers.results import to_json  # noqa: PLC0415  # not where nothing is collected
 
     value = orjson.loads(head)

@@ -2,12 +2,13 @@
 
 By name, columns, rows, records, pandas' ``split``, MLflow's ``dataframe_split``, ``dataframe_records``, ``inputs`` and
 ``instances``, Azure ML's ``input_data`` and ``Inputs`` with ``GlobalParameters``. Values are looked at in ``inputs``.
+Tensors of the Open Inference Protocol are told from these here, and read in ``tensor_form``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.models.loaded import Port
@@ -18,6 +19,8 @@ ENVELOPES: Final = ("data", "inputs", "instances", "dataframe_split", "dataframe
 _OF_V1: Final = "GlobalParameters"
 _PARAMETERS: Final = ("params", _OF_V1)
 _SPLITS: Final = ({"columns", "data"}, {"columns", "data", "index"})
+_TENSORS: Final = frozenset({"inputs", "outputs", "parameters", "id", "model_name", "model_version"})
+_TENSOR: Final = frozenset({"name", "shape", "datatype"})
 _PREFIX: Final = "params."
 _DEEPEST: Final = 3  # {"Inputs": {"data": {"columns": ...}}} is the deepest that anybody writes
 
@@ -52,6 +55,21 @@ def entries_of(body: object, ports: Sequence[Port]) -> list[Entry]:
     rest = {key: entry for key, entry in body.items() if key not in given} if given else body
     parameters = [port for port in ports if port.is_parameter]
     return _held(rest, data, "") + [entry for key in given for entry in _parameters(given[key], parameters, key)]
+
+
+def holds_tensors(body: object, ports: Sequence[Port]) -> TypeGuard[Mapping[str, object]]:
+    """Return whether a body describes tensors as the Open Inference Protocol does, and cannot mean anything else."""
+    sent = body.get("inputs") if isinstance(body, Mapping) and body.keys() <= _TENSORS else None
+    first = sent[0] if isinstance(sent, list) and sent else None
+    if not isinstance(first, Mapping) or not first.keys() >= _TENSOR:
+        return False
+    data = [port for port in ports if not port.is_parameter]
+    names = _names(data)
+    if first.keys() <= names.keys():
+        return False  # a record of columns that are called so
+    if len(data) == 1 and not data[0].dtype:
+        return bool(first["name"] == data[0].name)  # its values may be objects
+    return "inputs" not in names or bool(names["inputs"].dtype)  # as those of an input of any kind
 
 
 def at(place: str) -> Spot:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from mlserve_scoring.errors import InvalidRequestError, SchemaMismatchError
-from mlserve_scoring.models.forms import Entry, Spot, entries_of
+from mlserve_scoring.models.forms import Entry, Spot, entries_of, holds_tensors
 from mlserve_scoring.models.loaded import Port
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def read_inputs(body: object, ports: Sequence[Port], *, plain: bool = False) -> 
         array = packed(rows, port)
         if array is not None:
             return {port.name: array}
+    if holds_tensors(body, ports):
+        from mlserve_scoring.models.tensor_form import read_tensors  # noqa: PLC0415  # reads its values by what is here
+
+        return read_tensors(body, ports, plain=plain)
     return {entry.port.name: _array(entry, plain=plain) for entry in entries_of(body, ports)}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlserve_scoring.errors import InvalidRequestError
-from mlserve_scoring.routes.open_inference_tensors import DTYPES, from_bytes
+from mlserve_scoring.models.tensors import DTYPES, from_bytes
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array

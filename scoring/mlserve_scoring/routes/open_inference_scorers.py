@@ -11,11 +11,12 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError, ResultError
 from mlserve_scoring.models.runs import Outputs
+from mlserve_scoring.models.tensor_form import Tensor, fitted, lengths_of
+from mlserve_scoring.models.tensors import DTYPES, datatype_of
 from mlserve_scoring.observing.current import is_traced
 from mlserve_scoring.observing.trace_context import trace_of
 from mlserve_scoring.routes.identity import id_of
 from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_schema, forms_of_answer
-from mlserve_scoring.routes.open_inference_tensors import DTYPES, datatype_of, widened
 from mlserve_scoring.scorers.results import Answer
 from mlserve_scoring.transport.message import Request
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mlserve_scoring.contract import Contract
     from mlserve_scoring.models.loaded import Array, Port
     from mlserve_scoring.models.model_scorer import ModelScorer
-    from mlserve_scoring.routes.open_inference_request import Asked, Tensor
+    from mlserve_scoring.routes.open_inference_request import Asked
     from mlserve_scoring.scorers.scorer import Scorer
 
 
@@ -76,19 +77,7 @@ class ModelInferring:
     def prepared(self, request: Request, asked: Asked) -> Ask:
         """See ``Inferring``."""
         del request
-        tensors = asked.inputs
-        inputs: dict[str, Array] = {}
-        for port in self._inputs:  # in their order: requests share runs only then
-            tensor = tensors.get(port.name)
-            if tensor is not None:
-                inputs[port.name] = _fitting(port, tensor)
-            elif not port.is_optional:
-                raise InvalidRequestError(f"inputs: {port.name!r} is missing")
-        if len(tensors) > len(inputs):
-            name = next(name for name in tensors if name not in inputs)
-            known = ", ".join(port.name for port in self._inputs)
-            raise InvalidRequestError(f"inputs[{tensors[name].number}].name: {name!r} is no input; they are {known}")
-        return partial(self._infer, inputs)
+        return partial(self._infer, fitted(asked.inputs, self._inputs))
 
     def _infer(self, inputs: Mapping[str, Array], done: Done) -> None:
         def ran(result: object) -> None:
@@ -100,26 +89,6 @@ class ModelInferring:
                 done(result)
 
         self._scorer.infer(inputs, ran)
-
-
-def _fitting(port: Port, tensor: Tensor) -> Array:
-    array = tensor.array
-    shape = array.shape
-    if shape != port.shape and (
-        len(shape) != len(port.shape)
-        or any(want is not None and want != got for want, got in zip(port.shape, shape, strict=True))
-    ):
-        wanted = list(_lengths(port))
-        raise InvalidRequestError(f"inputs[{tensor.number}].shape: expected {wanted}, got {list(shape)}")
-    if DTYPES[tensor.datatype] == port.dtype:
-        return array
-    if not port.dtype:  # cells of any kind
-        return array.astype(object)
-    fitting = widened(array, port.dtype)
-    if fitting is None:
-        expected = datatype_of(np.dtype(port.dtype))
-        raise InvalidRequestError(f"inputs[{tensor.number}].datatype: expected {expected}, got {tensor.datatype}")
-    return fitting
 
 
 class ScriptInferring:
@@ -224,10 +193,6 @@ def tensors_of(ports: Sequence[Port]) -> tuple[TensorForm, ...]:
     An input with cells of any kind is called ``BYTES``, and takes every type.
     """
     return tuple(
-        TensorForm(port.name, datatype_of(np.dtype(port.dtype or object)), _lengths(port), takes_any=not port.dtype)
+        TensorForm(port.name, datatype_of(np.dtype(port.dtype or object)), lengths_of(port), takes_any=not port.dtype)
         for port in ports
     )
-
-
-def _lengths(port: Port) -> tuple[int, ...]:
-    return tuple(-1 if length is None else length for length in port.shape)
