@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from typing import Any
 
 import pandas as pd
 from mlserve_scoring.errors import SchemaMismatchError
 
+from ._frames import read_frame
 from ._nested import _kind_of, kind_schema
 from .abstract_parameter_type import AbstractParameterType
 
@@ -37,6 +37,9 @@ class PandasParameterType(AbstractParameterType):
         self.enforce_shape = enforce_shape
         self.apply_column_names = apply_column_names
         self.orient = orient
+        self._types = sample_input.dtypes.to_dict()
+        # pandas 3 has a type for texts; of a date it would make another text than the one that was sent
+        self._texts = {name for name, kind in self._types.items() if enforce_column_type and str(kind) == "str"}
 
     def deserialize_input(self, input_data: Any) -> Any:
         """Return a list or object in the declared orientation as a frame with the sample's types."""
@@ -45,7 +48,7 @@ class PandasParameterType(AbstractParameterType):
         if not isinstance(input_data, (list, dict)):
             raise SchemaMismatchError("", f"expected an array or object, got {_kind_of(input_data)}")
         try:
-            frame = self._frame(input_data)
+            frame = read_frame(input_data, self.orient, self._texts)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SchemaMismatchError("", f"is no data frame with orient {self.orient!r}, {error}") from error
         if self.apply_column_names:
@@ -57,18 +60,9 @@ class PandasParameterType(AbstractParameterType):
             self._check_columns(frame)
         return frame
 
-    def _frame(self, value: Any) -> Any:
-        if self.orient == "records" and isinstance(value, list) and all(isinstance(row, dict) for row in value):
-            return pd.DataFrame(value)
-        if self.orient == "values" and isinstance(value, list):
-            return pd.DataFrame(value)
-        return pd.read_json(StringIO(json.dumps(value)), orient=self.orient, dtype=False)
-
     def _cast(self, frame: Any) -> Any:
-        types = self.sample_input.dtypes.to_dict()
-        changed = {
-            name: types.get(name, object) for name in frame.columns if frame[name].dtype != types.get(name, object)
-        }
+        types = {name: (kind, self._types.get(name, object)) for name, kind in frame.dtypes.items()}
+        changed = {name: expected for name, (kind, expected) in types.items() if kind != expected}
         for name, dtype in changed.items():
             try:
                 if str(dtype).startswith("timedelta"):
@@ -93,6 +87,9 @@ class PandasParameterType(AbstractParameterType):
         """Return the schema of the sample in its orientation."""
         sample = json.loads(self.sample_input.to_json(orient=self.orient, date_format="iso", double_precision=15))
         schema = kind_schema(sample)
+        if sample == []:  # it has columns, and no row to tell them by
+            names = [str(name) for name in self._types]
+            schema["items"] = {"type": "object", "required": names, "properties": {name: {} for name in names}}
         for name, dtype in self.sample_input.dtypes.items():
             text = str(dtype)
             form = "date-time" if text.startswith("datetime") else "timedelta" if text.startswith("timedelta") else None
