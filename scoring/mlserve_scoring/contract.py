@@ -118,6 +118,20 @@ class Contract:
         )
 
 
+def kind_of(schema: Mapping[str, object]) -> str | None:
+    """Return the one JSON type that a schema allows, ``null`` aside; ``None`` where it names none or several."""
+    given = schema.get("type")
+    kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind != "null"]
+    return str(kinds[0]) if len(kinds) == 1 and kinds[0] is not None else None
+
+
+def nullable(schema: JsonObject) -> JsonObject:
+    """Return a schema that allows ``null`` too."""
+    given = schema.get("type")
+    kinds = given if isinstance(given, list) else [given]
+    return schema if given is None or "null" in kinds else {**schema, "type": [*kinds, "null"]}
+
+
 def samples_from_json(value: object, path: str = "samples") -> tuple[Sample, ...]:
     """Return the samples in a JSON list.
 

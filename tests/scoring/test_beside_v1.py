@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import textwrap
 import uuid
+from pathlib import Path
 
 import pytest
 from beside_v1.cases import SCRIPTS
-from beside_v1.differences import DIFFERENCES
+from beside_v1.differences import ARGUMENTS, DIFFERENCES
 from beside_v1.real_server import real_python, real_server
-from scoring_kit import Answer, Service, write_image
+from mlserve_scoring.process.surroundings import STANDINS
+from scoring_kit import RUNTIME, Answer, Service, write_image
 
 CASES = [(script, case) for script, (_, cases) in SCRIPTS.items() for case in cases]
 IDS = ("x-request-id", "x-ms-request-id", "x-ms-client-request-id", "traceid")
@@ -84,10 +89,30 @@ def test_both_answer_alike_but_for_what_is_listed(both, script, case):
     assert listed == differing(real, ours, case), seen
 
 
+def test_declared_parameters_are_given_alike_but_for_what_is_listed():
+    """Every kind of sample, given, null, empty, left out and by default: the arguments are v1's, types and all."""
+    program = str(Path(__file__).parent / "beside_v1" / "declared.py")
+    paths = {"v1": "", "ours": os.pathsep.join((str(STANDINS), str(RUNTIME)))}
+    running = [
+        subprocess.Popen(
+            [real_python(), program, which], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
+        )
+        for which, path in paths.items()
+    ]
+    v1, ours = (json.loads(process.communicate(timeout=300)[0]) for process in running)
+    differing = {name for name in v1 if v1[name] != ours[name] and {"error"} not in ({*v1[name]}, {*ours[name]})}
+    refused = {name for name in v1 if ("error" in v1[name]) != ("error" in ours[name])}
+    listed = {name for name in v1 if any(re.fullmatch(pattern, name) for pattern in ARGUMENTS.values())}
+
+    assert len(v1) > 1000
+    assert v1.keys() == ours.keys()
+    assert {name: (v1[name], ours[name]) for name in (differing | refused) ^ listed} == {}
+
+
 def test_every_difference_is_told_to_users(repository):
     """The docs list the reasons, word for word."""
     text = (repository / "docs" / "azure-ml-v1.md").read_text(encoding="utf-8")
     named = {name for entry in DIFFERENCES.values() for name in entry}
 
-    assert [] == [reason for reason in DIFFERENCES if f"| {reason} |" not in text]
+    assert [] == [reason for reason in (*DIFFERENCES, *ARGUMENTS) if f"| {reason} |" not in text]
     assert named <= {case.name for _, case in CASES}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple, cast
 
-from mlserve_scoring.contract import JsonObject
+from mlserve_scoring.contract import JsonObject, kind_of
 
 _MOST_COLUMNS: Final = 1000
 _NESTED: Final = frozenset({list, dict})
@@ -42,16 +42,16 @@ def _reader(schema: object, plain: str) -> Tabulate:  # noqa: PLR0911  # one lin
     if not isinstance(schema, Mapping):
         return _nothing
     properties, items = schema.get("properties"), schema.get("items")
-    if schema.get("type") == "array" and isinstance(items, Mapping):
+    if kind_of(schema) == "array" and isinstance(items, Mapping):
         columns = items.get("properties")
         if isinstance(columns, Mapping) and columns:
             return _records(tuple(map(str, columns)))
-        return _rows(plain) if items.get("type") != "object" else _nothing
-    if schema.get("type") != "object" or not isinstance(properties, Mapping) or not properties:
+        return _rows(plain) if kind_of(items) != "object" else _nothing
+    if kind_of(schema) != "object" or not isinstance(properties, Mapping) or not properties:
         return _nothing
     if {"columns", "data"} <= set(properties) <= {"columns", "data", "index"}:
         return _split
-    kinds = {entry.get("type") if isinstance(entry, Mapping) else None for entry in properties.values()}
+    kinds = {kind_of(entry) if isinstance(entry, Mapping) else None for entry in properties.values()}
     if len(properties) == 1 and kinds <= {"array", "object"}:
         return _below(*next(iter(properties.items())), plain)
     if kinds == {"array"}:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from mlserve_scoring import __version__
-from mlserve_scoring.routes.open_inference_metadata import ServedModel, form_of_schema, forms_of_answer, names_of
+from mlserve_scoring.routes.open_inference_metadata import ServedModel, form_of_parameter, forms_of_answer, names_of
 from mlserve_scoring.routes.route import Handler, Route, Routes, Send
 from mlserve_scoring.transport.message import Reply, Request
 
@@ -44,7 +44,7 @@ def served_model(scorer: Scorer, contract: Contract, manifest: Manifest, service
     properties = contract.input.get("properties")
     if contract.source != "decorators" or not isinstance(properties, dict):
         return ServedModel(name, version, aliases, _SCRIPT, (), (), _NO_PARAMETERS)
-    inputs = tuple(form_of_schema(parameter, schema) for parameter, schema in properties.items())
+    inputs = tuple(form_of_parameter(parameter, schema) for parameter, schema in properties.items())
     return ServedModel(name, version, aliases, _SCRIPT, inputs, forms_of_answer(contract.output))
 
 

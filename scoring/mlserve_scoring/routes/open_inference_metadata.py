@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mlserve_scoring.contract import kind_of
+
 if TYPE_CHECKING:
     from mlserve_scoring.contract import JsonObject
     from mlserve_scoring.manifest import Manifest
@@ -93,9 +95,15 @@ def form_of_schema(name: str, schema: JsonObject) -> TensorForm:
         shape.append(least if isinstance(least, int) and least == most else -1)
         inner = inner.get("items")
     kind = inner.get("type") if isinstance(inner, dict) else None
-    if not isinstance(inner, dict) or kind not in _KINDS:
+    if not isinstance(inner, dict) or not isinstance(kind, str) or kind not in _KINDS:
         return TensorForm(name, "BYTES", (1,), is_text=True)
-    return TensorForm(name, _FORMATS.get(str(inner.get("format")), _KINDS[str(kind)]), tuple(shape))
+    return TensorForm(name, _FORMATS.get(str(inner.get("format")), _KINDS[kind]), tuple(shape))
+
+
+def form_of_parameter(name: str, schema: JsonObject) -> TensorForm:
+    """Return the tensor of a declared parameter; instead of null it is left out."""
+    kind = kind_of(schema)
+    return form_of_schema(name, schema if kind is None else {**schema, "type": kind})
 
 
 def forms_of_answer(schema: JsonObject) -> tuple[TensorForm, ...]:
@@ -108,7 +116,7 @@ def forms_of_answer(schema: JsonObject) -> tuple[TensorForm, ...]:
     return (form_of_schema("output", schema),)
 
 
-_KINDS: Final[dict[object, str]] = {"integer": "INT64", "number": "FP64", "boolean": "BOOL", "string": "BYTES"}
+_KINDS: Final[dict[str, str]] = {"integer": "INT64", "number": "FP64", "boolean": "BOOL", "string": "BYTES"}
 _FORMATS: Final = {
     **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},

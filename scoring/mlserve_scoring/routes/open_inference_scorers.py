@@ -16,7 +16,7 @@ from mlserve_scoring.models.tensors import DTYPES, datatype_of
 from mlserve_scoring.observing.current import is_traced
 from mlserve_scoring.observing.trace_context import trace_of
 from mlserve_scoring.routes.identity import id_of
-from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_schema, forms_of_answer
+from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_parameter, forms_of_answer
 from mlserve_scoring.scorers.results import Answer
 from mlserve_scoring.transport.message import Request
 
@@ -101,7 +101,7 @@ class ScriptInferring:
         properties = contract.input.get("properties")
         schemas = properties if isinstance(properties, dict) else {}
         self._scorer = scorer
-        self._parameters = {name: form_of_schema(name, schema) for name, schema in schemas.items()}
+        self._parameters = {name: form_of_parameter(name, schema) for name, schema in schemas.items()}
         self._answers = {form.name: form for form in forms_of_answer(contract.output)}
 
     def prepared(self, request: Request, asked: Asked) -> Ask:

@@ -40,6 +40,8 @@ def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) ->
         arguments = {first: "" if strict_v1 and _is_form(request) else _text(request)}
     else:
         arguments = _parameters(entry.parameters, request)
+        if entry.defaults:
+            arguments = {**entry.defaults, **arguments}
     if entry.takes_headers:
         arguments["request_headers"] = {
             name.decode("latin-1").title(): value.decode("latin-1") for name, value in request.headers.items()

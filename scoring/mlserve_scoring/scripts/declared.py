@@ -30,10 +30,14 @@ class Declared:
     Attributes:
         inputs: By parameter.
         output: ``None`` when not declared.
+        optional: Parameters that may be null.
+        only_types: Parameters whose sample is none that could be sent: it has no rows, or does not fit itself.
     """
 
     inputs: Mapping[str, JsonObject]
     output: JsonObject | None
+    optional: frozenset[str] = frozenset()
+    only_types: frozenset[str] = frozenset()
 
 
 def declares_inputs(run: Callable[..., object]) -> bool:
@@ -54,7 +58,9 @@ def declared_by(run: Callable[..., object]) -> Declared | None:
     mark: Any = getattr(run, SCHEMA_MARK, None)
     if mark is not None:
         inputs = {name: copy.deepcopy(kind.input_to_swagger()) for name, kind in mark.inputs.items()}
-        return Declared(inputs, copy.deepcopy(mark.output.input_to_swagger()) if mark.output else None)
+        output = copy.deepcopy(mark.output.input_to_swagger()) if mark.output else None
+        unfit = {name for name, schema in inputs.items() if not mark.accepts(name, schema.get("example"))}
+        return Declared(inputs, output, mark.optional, frozenset(unfit | _without_rows(inputs)))
     real: Any = _real(_SCHEMA_MODULE)
     if real is None or not real.is_schema_decorated(run):
         return None
@@ -62,7 +68,13 @@ def declared_by(run: Callable[..., object]) -> Declared | None:
     inputs = {
         name: {**schema, "example": given["example"][name]} for name, schema in given["properties"].items() if schema
     }
-    return Declared(inputs, output if output.get("type") != "object" or "properties" in output else None)
+    known = output if output.get("type") != "object" or "properties" in output else None
+    return Declared(inputs, known, only_types=frozenset(_without_rows(inputs)))
+
+
+def takes_defaults(run: Callable[..., object]) -> bool:
+    """Return whether ``run()`` must be given its own defaults: v1's decorators, unlike ours, do not look for them."""
+    return getattr(run, SCHEMA_MARK, None) is None
 
 
 def is_mismatch(error: BaseException) -> bool:
@@ -75,6 +87,21 @@ def is_mismatch(error: BaseException) -> bool:
     places = [Path(frame.filename).is_relative_to(folder) for frame in frames]
     entered = [frame.name for frame, inside in zip(frames, places, strict=True) if inside]
     return any("deserialize" in name for name in entered)
+
+
+def _without_rows(inputs: Mapping[str, JsonObject]) -> set[str]:
+    return {name for name, schema in inputs.items() if _is_without_rows(schema, schema.get("example"))}
+
+
+def _is_without_rows(schema: JsonObject, example: object) -> bool:
+    """Return whether an example is an array or frame without rows, or an object that holds one."""
+    if str(schema.get("format", "")).startswith(("numpy.", "pandas.", "spark.")):
+        rows = example.get("data", example) if isinstance(example, dict) else example
+        return not (any(rows.values()) if isinstance(rows, dict) else rows)
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not isinstance(example, dict):
+        return False
+    return any(_is_without_rows(entry, example.get(name)) for name, entry in properties.items())
 
 
 def _real(name: str) -> ModuleType | None:

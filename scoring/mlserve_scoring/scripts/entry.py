@@ -9,11 +9,11 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from mlserve_scoring.errors import StartError
-from mlserve_scoring.scripts.declared import declares_inputs, wants_request
+from mlserve_scoring.scripts.declared import declares_inputs, takes_defaults, wants_request
 from mlserve_scoring.scripts.places import place_of, text_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Entry:
         parameters: Names of ``run()``'s parameters but ``request_headers``; which of them have a default.
         takes_headers: Whether ``run()`` wants ``request_headers``.
         is_async: Whether ``run()`` is to be awaited, or is an asynchronous generator.
+        defaults: What ``run()`` is given for parameters that a request leaves out; what it finds itself is not here.
     """
 
     file: str
@@ -44,6 +45,7 @@ class Entry:
     parameters: Mapping[str, bool]
     takes_headers: bool
     is_async: bool = False
+    defaults: Mapping[str, object] = field(default_factory=dict)
 
 
 def load_entry(app_root: Path, file: str) -> Entry:
@@ -67,7 +69,13 @@ def load_entry(app_root: Path, file: str) -> Entry:
             line=line_of(init),
             todo="define it with def, or run() with async def too",
         )
-    return Entry(file, init, run, form, parameters, takes_headers, is_async)
+    defaults = _defaults(run, parameters) if form == "schema" and takes_defaults(run) else {}
+    return Entry(file, init, run, form, parameters, takes_headers, is_async, defaults)
+
+
+def _defaults(run: Callable[..., object], parameters: Mapping[str, bool]) -> dict[str, object]:
+    known = inspect.signature(run).parameters
+    return {name: known[name].default for name, has_default in parameters.items() if has_default}
 
 
 def _is_async(function: Callable[..., object]) -> bool:

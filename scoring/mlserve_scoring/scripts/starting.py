@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlserve_scoring.contract import Contract, JsonObject, Sample
+from mlserve_scoring.contract import Contract, JsonObject, Sample, nullable
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.scorers.scorer import into
 from mlserve_scoring.scorers.tasks import Tasks
@@ -110,10 +110,13 @@ def declared_contract(entry: Entry) -> Contract:
     output = {key: value for key, value in (declared.output or {}).items() if key != "example"}
     if not declared.inputs:
         return Contract({}, output, source="decorators")
-    example = {name: schema.get("example") for name, schema in declared.inputs.items()}
+    example = {
+        name: schema.get("example") for name, schema in declared.inputs.items() if name not in declared.only_types
+    }
     properties: JsonObject = {name: {} for name in entry.parameters}  # of any type
     for name, schema in declared.inputs.items():
-        properties[name] = {key: value for key, value in schema.items() if key != "example"}
+        plain = {key: value for key, value in schema.items() if key != "example"}
+        properties[name] = nullable(plain) if name in declared.optional else plain
     required = [name for name, has_default in entry.parameters.items() if not has_default]
     accepted: JsonObject = {"type": "object", "properties": properties, "required": required}
     complete = all(name in example for name in required)

@@ -148,6 +148,32 @@ def run(Inputs, GlobalParameters):
     return {"Results": (frame["age"] + frame["income"]).tolist(), "columns": list(frame.columns)}
 """
 
+DECLARED = """
+import numpy as np
+import pandas as pd
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema, output_schema
+
+DATED = pd.DataFrame({"date": ["2020-01-01"], "v": [1]})
+
+
+def init():
+    pass
+
+
+@input_schema("data", StandardPythonParameterType([1]))
+@input_schema("weights", NumpyParameterType(np.array([1.0])))
+@input_schema("more", NumpyParameterType(np.array([1.0])), optional=True)
+@input_schema("options", StandardPythonParameterType({"method": "x"}), optional=True)
+@input_schema("days", PandasParameterType(DATED, enforce_column_type=False))
+@input_schema("rows", PandasParameterType(pd.DataFrame({"a": pd.Series(dtype="float64")})))
+def run(data, weights=[1, 2], more=None, options=None, days=[{"date": "2020-05-01", "v": 1}], rows=[{"a": 1}]):
+    month = int(days["date"].dt.month.iloc[0])
+    return [type(weights).__name__, float(weights.sum()), repr(more), repr(options), month, rows["a"].tolist()]
+"""
+
 RAW = """
 from azureml.contrib.services.aml_request import AMLRequest, rawhttp
 from azureml.contrib.services.aml_response import AMLResponse
@@ -287,6 +313,18 @@ SCRIPTS: dict[str, tuple[str, list[Case]]] = {
             Case("pandas: missing parameter", {"Inputs": {"rows": []}}),
             Case("pandas: wrong kind", {"Inputs": {"rows": 3}, "GlobalParameters": {"method": "predict"}}),
             Case("pandas: swagger", method="GET", path="/swagger.json", headers={}),
+        ],
+    ),
+    "declared": (
+        DECLARED,
+        [
+            Case("declared: defaults", {"data": [1]}),
+            Case("declared: nulls", {"data": [1], "more": None, "options": None}),
+            Case("declared: empty", {"data": [1], "more": [], "options": {}}),
+            Case("declared: empty text", {"data": [1], "options": ""}),
+            Case("declared: given", {"data": [1], "weights": [3], "more": [2], "options": {"method": "y"}}),
+            Case("declared: dates", {"data": [1], "days": [{"date": "2020-07-01", "v": 2}], "rows": [{"a": 2}]}),
+            Case("declared: by query", method="GET", path="/score?data=[1]&more=null&weights=[1.5]", headers={}),
         ],
     ),
     "raw": (

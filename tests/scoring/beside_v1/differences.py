@@ -39,3 +39,13 @@ DIFFERENCES: dict[str, dict[str, set[str]]] = {
     },
     "health carries `x-ms-run-function-failed` too": {"health": {"failed"}, "health: head": {"failed"}},
 }
+
+ARGUMENTS: dict[str, str] = {
+    "a default of `None` is passed on as it is, without `optional` too": r"[^:,]+: default null",
+    "`true` is no whole number": r"whole number: (true|false)|whole number, optional: true",
+    "a sample that is a `bytearray` takes base64, as `bytes` do": (
+        r'base64 array: (default )?("aGk="|"")|base64 array, optional: (default )?"aGk="'
+    ),
+    "a time such as `10` is an hour": r'time(, optional)?: (default )?"10"',
+}
+"""What ``run()`` is given otherwise for declared parameters, by the names of cases in ``declared.py``."""
