@@ -163,6 +163,7 @@ def test_a_model_that_fails_on_its_sample_is_a_problem(image, trial, tmp_path):
 
     assert problem["stage"] == "run"
     assert problem["message"].startswith("sample 0: ")
+    assert "correct the sample, or give 'samples' that the model answers" == problem["todo"]
 
 
 @pytest.mark.parametrize("files", [[], ["a.onnx", "b.onnx"], ["broken.onnx"]])
