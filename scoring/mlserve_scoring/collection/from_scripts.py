@@ -18,7 +18,8 @@ from mlserve_scoring.collection.records import Collected, Subject, compact
 from mlserve_scoring.collection.running import Running
 from mlserve_scoring.observing.current import CURRENT
 from mlserve_scoring.routes.identity import id_of
-from mlserve_scoring.scorers.results import from_tensor, to_json
+from mlserve_scoring.scorers.plain_values import from_tensor
+from mlserve_scoring.scorers.results import to_json
 from mlserve_scoring.v1_variables import is_false
 
 _log = logging.getLogger("mlserve.collection")

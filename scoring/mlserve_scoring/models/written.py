@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import orjson
 
-from mlserve_scoring.scorers.results import to_json
+from mlserve_scoring.scorers.results import outputs_to_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NUMBERS: Final = "fiub"  # kinds of arrays in whose JSON brackets and commas stand between entries only
+_SAFE: Final = "fiubO"  # and those that the writer may be given as they are
 
 
 def written(names: Sequence[str], values: Sequence[object]) -> bytes:
@@ -22,7 +23,8 @@ def written(names: Sequence[str], values: Sequence[object]) -> bytes:
     Raises:
         TypeError: An output has no JSON form.
     """
-    return to_json(dict(zip(names, values, strict=True)))
+    has_dates = any(isinstance(value, np.ndarray) and value.dtype.kind not in _SAFE for value in values)
+    return (to_json if has_dates else outputs_to_json)(dict(zip(names, values, strict=True)))
 
 
 def written_parts(names: Sequence[str], values: Sequence[object], counts: Sequence[int]) -> list[bytes]:
@@ -47,10 +49,11 @@ def _texts(value: object, counts: Sequence[int]) -> list[bytes]:
     """Return the JSON of consecutive groups of rows."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in _NUMBERS or not value.size:
         ends = list(accumulate(counts))
-        return [to_json(value[end - count : end]) for end, count in zip(ends, counts, strict=True)]  # type: ignore[index]  # arrays or lists, see rows
+        write = to_json if isinstance(value, np.ndarray) and value.dtype.kind not in _SAFE else outputs_to_json
+        return [write(value[end - count : end]) for end, count in zip(ends, counts, strict=True)]  # type: ignore[index]  # arrays or lists, see rows
     axes = value.ndim
     begin, end, between = b"[" * axes, b"]" * axes, b"]" * (axes - 1) + b"," + b"[" * (axes - 1)
-    rows = to_json(value)[axes:-axes].split(between)
+    rows = outputs_to_json(value)[axes:-axes].split(between)
     if len(rows) == len(counts):  # one row each
         return [b"%b%b%b" % (begin, row, end) for row in rows]
     texts, start = [], 0

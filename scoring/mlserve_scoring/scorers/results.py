@@ -7,21 +7,23 @@ words, become ``null``.
 
 from __future__ import annotations
 
-import base64
-import decimal
 import json
 import math
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
+
+from mlserve_scoring.scorers.plain_values import plain, simpler
 
 if TYPE_CHECKING:
     from mlserve_scoring.scorers.streams import PartStream
 
+_ARRAYS: Final = orjson.OPT_SERIALIZE_NUMPY
+_MOMENTS: Final = orjson.OPT_PASSTHROUGH_DATETIME
+"""To be asked for dates and times: of a time's fraction the writer (3.13.0) leaves out the zeros in front."""
 _NUMBERS: Final = "biuf"
-_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+_KEYS: Final = orjson.OPT_NON_STR_KEYS
 
 
 def to_json(value: object) -> bytes:
@@ -33,100 +35,74 @@ def to_json(value: object) -> bytes:
     if value is None:
         return b"{}"
     try:
-        return orjson.dumps(value, default=_plain, option=_OPTIONS)
+        return orjson.dumps(value, default=_quickly, option=_MOMENTS)
     except TypeError as error:
-        return _otherwise(value, error)
+        return _exactly(value, error)
 
 
-def _otherwise(value: object, error: TypeError) -> bytes:
-    """Write what orjson refuses without asking ``_plain``; else raise with what ``_plain`` says."""
-    refused = "" if error.__cause__ is not None else str(error)
-    if "native-endian" in refused:
-        try:
-            return orjson.dumps(value, default=_native, option=orjson.OPT_NON_STR_KEYS)
-        except TypeError as other:
-            return _otherwise(value, other)
-    if "Integer exceeds" in refused:
-        return json.dumps(_finite(value), default=_plain, ensure_ascii=False).encode("utf-8")
-    raise TypeError(str(error.__cause__ or error)) from error
+def outputs_to_json(value: object) -> bytes:
+    """Return a model's outputs as JSON: arrays, and lists of what is no date, with whole numbers or texts as keys.
 
-
-def _plain(value: object) -> object:  # noqa: C901, PLR0911, PLR0912  # one line per kind
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, decimal.Decimal):
-        return float(value)
-    pandas = sys.modules.get("pandas")
-    if pandas is not None:
-        if value is pandas.NaT or value is pandas.NA:
-            return None
-        if isinstance(value, pandas.DataFrame):
-            return value.to_dict(orient="records")
-        if isinstance(value, pandas.Timedelta):
-            return value.isoformat()
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.ndarray) and not value.flags.c_contiguous:
-        return numpy.ascontiguousarray(value)  # whatever its order, a float32 is written as short as it can be
-    if numpy is not None and isinstance(value, numpy.longdouble):
-        return float(value)  # its tolist() is itself
-    array = from_tensor(value)
-    if array is not value:
-        return array
-    if hasattr(value, "tolist"):  # series, tensors without an array, arrays of kinds that orjson does not take
-        return value.tolist()
-    if isinstance(value, complex) or not isinstance(value, (float, int, str, dict, list)):
-        raise TypeError(f"run() returned a value of type {type(value).__module__}.{type(value).__qualname__}")
-    return _as_plain(value)
-
-
-def from_tensor(value: Any) -> Any:
-    """Return the numbers of another library's tensor as an array of numpy's; every other value as it is.
-
-    PyTorch's would else be written as doubles, and TensorFlow's cannot be made a list.
+    Raises:
+        TypeError: As ``to_json``.
     """
-    numpy = sys.modules.get("numpy")
-    if numpy is None or isinstance(value, (numpy.ndarray, numpy.generic)):
-        return value
-    if not all(hasattr(value, name) for name in ("__array__", "dtype", "shape")):
-        return value
-    if type(value).__module__.partition(".")[0] == "pandas" and not isinstance(value.dtype, numpy.dtype):
-        return value  # whole numbers beside a missing one are doubles to numpy
     try:
-        array = numpy.asarray(value)
-    except Exception:  # noqa: BLE001  # on another device, still part of a gradient, of a kind that numpy has not
-        return value
-    if array.dtype.kind in _NUMBERS:
-        return array if array.ndim else array[()]
-    return value if hasattr(value, "tolist") else array.tolist()
+        return orjson.dumps(value, default=_quickly, option=_ARRAYS | _KEYS | _MOMENTS)
+    except TypeError as error:
+        return _exactly(value, error)
 
 
-def _native(value: object) -> object:
-    """Return an array in this machine's order of bytes, and other values of numpy as they are, already written."""
-    import numpy as np  # noqa: PLC0415  # an array is here: it is loaded
+def _quickly(value: Any) -> object:
+    """Take one step for the quick writer; what is better done for all values at once is left to the exact one."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return simpler(value)
+    if type(value) is numpy.ndarray and value.dtype.kind in _NUMBERS:
+        try:
+            return orjson.Fragment(orjson.dumps(value, option=_ARRAYS))
+        except TypeError:  # another order of bytes or of axes, or no axis
+            return _fragment(simpler(value))
+    if isinstance(value, numpy.generic):
+        raise TypeError("a single number of numpy")
+    return _fragment(simpler(value))
 
-    if isinstance(value, np.ndarray):
-        return orjson.Fragment(to_json(value.astype(value.dtype.newbyteorder("="))))
-    return orjson.Fragment(to_json(value)) if isinstance(value, np.generic) else _plain(value)
+
+def _fragment(made: Any) -> object:
+    return orjson.Fragment(orjson.dumps(made, option=_ARRAYS)) if hasattr(made, "dtype") else made
 
 
-def _as_plain(value: object) -> object:
-    """Return a value of a subclass as the plain kind it extends."""
-    kinds: tuple[Callable[[object], object], ...] = (float, int, str, dict, list)  # type: ignore[assignment]  # by what it is
-    return next(kind(value) for kind in kinds if isinstance(value, cast("type", kind)))
+def _exactly(value: object, refused: TypeError) -> bytes:
+    """Write what the quick writer refuses: other keys, large numbers, half characters, what is deep; or say why not."""
+    if refused.__cause__ is not None and not isinstance(refused.__cause__, Exception):
+        raise refused.__cause__  # the run's time is over
+    try:
+        made = plain(value)
+        try:
+            return orjson.dumps(made, option=_ARRAYS | _KEYS)
+        except TypeError:
+            text = json.dumps(_listed(made), ensure_ascii=False, separators=(",", ":"))
+            return text.encode("utf-8", "backslashreplace")  # half a character is escaped as in v1
+    except RecursionError as error:
+        raise TypeError("run() returned a value that is nested too deep, or that holds itself") from error
+    except TypeError:
+        raise
+    except Exception as error:
+        raise TypeError(f"run() returned a value that cannot be written, {error}") from error
 
 
-def _finite(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return value
+def _listed(made: Any) -> object:
+    """Return a plain value in kinds that Python's own writer knows."""
+    if isinstance(made, float):  # all of NaN and the infinities is decided here; the quick writer has null for them
+        return made if math.isfinite(made) else None
+    if isinstance(made, dict):
+        return dict(zip(made, map(_listed, made.values()), strict=True))
+    if isinstance(made, list):
+        return list(map(_listed, made))
+    if made is None or isinstance(made, (str, int)):
+        return made
+    from mlserve_scoring.scorers.numpy_values import listed  # noqa: PLC0415  # numpy is loaded
+
+    return _listed(listed(made) if hasattr(made, "__len__") else listed(made.reshape(1))[0])
 
 
 class Answer(NamedTuple):

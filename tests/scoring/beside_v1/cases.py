@@ -33,7 +33,7 @@ class Case:
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
 
-RESULTS = """
+RESULTS = r"""
 import asyncio
 import datetime
 import json
@@ -52,7 +52,7 @@ class Own:
 
 KINDS = {
     "text": lambda: "words",
-    "text with marks": lambda: 'a "quote", é and \\n',
+    "text with marks": lambda: 'a "quote", é and \n',
     "encoded": lambda: json.dumps({"a": [1]}),
     "dict": lambda: {"a": 1, "b": [True, None, 1.5]},
     "list": lambda: [1, 2, 3],
@@ -81,6 +81,16 @@ KINDS = {
     "set": lambda: {1},
     "own": Own,
     "of the thread's loop": lambda: asyncio.get_event_loop().run_until_complete(asyncio.sleep(0, 5)),
+    "keys of all kinds": lambda: {1.5: 1, True: 2, None: 3, float("nan"): 4, 2**70: 5, np.float64(2.5): 6, 1e30: 7},
+    "numpy keys": lambda: dict(zip(np.array([0, 1]), [0.25, 0.75])),
+    "date keys": lambda: {datetime.date(2019, 5, 31): 1},
+    "tuple keys": lambda: {(1, 2): 3},
+    "two keys alike": lambda: {1: "a", "1": "b"},
+    "two columns alike": lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]),
+    "very big int": lambda: {"a": 2**70, "b": [-(2**70)]},
+    "half a character": lambda: {"\ud83d": "a\ude00é"},
+    "deep": lambda: json.loads("[" * 300 + "]" * 300),
+    "span": lambda: datetime.timedelta(seconds=1),
     "raises": lambda: 1 / 0,
     "raises with a secret": lambda: (_ for _ in ()).throw(RuntimeError("password 1234")),
 }

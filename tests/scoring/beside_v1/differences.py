@@ -13,8 +13,13 @@ DIFFERENCES: dict[str, dict[str, set[str]]] = {
     },
     "arrays, frames, dates, bytes and sets are written as JSON": {
         f"result: {kind}": {"status", "body", "timed"}
-        for kind in ("array", "float32", "int64", "bool_", "frame", "series", "datetime", "bytes", "set")
+        for kind in ("array", "float32", "int64", "bool_", "frame", "series", "datetime", "bytes", "set", "span")
     },
+    "keys of numpy and pandas, and dates as keys, become text": {
+        "result: numpy keys": {"status", "body", "timed"},
+        "result: date keys": {"status", "body", "timed"},
+    },
+    "two keys that become one text are refused": {"result: two keys alike": {"status", "body", "timed"}},
     "a form body reaches `run(data)` as it was sent": {"text: form": {"body"}},
     "an error says which route or method there is": {
         "health: post": {"body", "ids"},
