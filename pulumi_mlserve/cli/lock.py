@@ -26,8 +26,9 @@ from pulumi_mlserve.core.environments.environment import (
     with_runtime,
 )
 from pulumi_mlserve.core.environments.lock_changes import package_changes
-from pulumi_mlserve.core.environments.locks import made_for, read_pins, unmet
+from pulumi_mlserve.core.environments.locks import made_for, read_pins, unmet, versions_of
 from pulumi_mlserve.core.environments.runtime_packages import ONNX, feature_problem
+from pulumi_mlserve.core.environments.target import Target
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def write_lock(options: Namespace) -> int:
         standins=not options.real_packages,
         extras=options.extra,
         base_packages=options.base_package,
+        platform=platform,
     )
     if own.lock:
         raise OperationError(f"{file.path}: is a lock already; give it as requirements_file")
@@ -65,7 +67,7 @@ def write_lock(options: Namespace) -> int:
     for note in own.notes:
         show_note(note)
     wanted = _upgraded(options.upgrade, before, target.name)
-    kept = before is not None and before.is_fresh(own, platform) and not _absent(before, whole)
+    kept = before is not None and before.is_fresh(own, platform) and not _absent(before, whole, platform)
     text = before.text if before is not None else ""
     if not kept or wanted:
         try:
@@ -116,7 +118,8 @@ def _check(
     if lock is None:
         raise OperationError(f"{file.path.with_name(name)}: there is no lock; {again}")
     problems = lock.problems(own, platform, file.name) or [
-        f"{name}: has no package for {text}, which the runtime needs; {again}" for text in _absent(lock, whole)
+        f"{name}: has no package for {text}, which the runtime needs; {again}"
+        for text in _absent(lock, whole, platform)
     ]
     if not problems and not lock.is_fresh(own, platform):
         problems = [f"{name}: {file.path.name} was changed since; {again}"]
@@ -126,9 +129,9 @@ def _check(
     return 0
 
 
-def _absent(lock: CommittedLock, whole: EnvironmentSpec) -> list[str]:
+def _absent(lock: CommittedLock, whole: EnvironmentSpec, platform: str) -> list[str]:
     try:
-        absent, contradicted = unmet(whole.requirements, read_pins(lock.text))
+        absent, contradicted = unmet(whole.requirements, read_pins(lock.text), Target(whole.python, platform))
     except ValueError:
         return ["anything"]
     return [*absent, *contradicted]
@@ -145,7 +148,7 @@ def _upgraded(names: list[str], before: CommittedLock | None, name: str) -> list
 
 
 def _answer(options: Namespace, target: Path, before: str, text: str) -> int:
-    changes, count = package_changes(before, text), len(read_pins(text))
+    changes, packages = package_changes(before, text), versions_of(text)
     python, platform, _ = made_for(text) or ("", "", "")
     written = text != before
     if written:
@@ -156,12 +159,12 @@ def _answer(options: Namespace, target: Path, before: str, text: str) -> int:
                 "lock": str(target),
                 "python": python,
                 "platform": platform,
-                "packages": {pin.name: pin.version for pin in read_pins(text)},
+                "packages": packages,
                 "changes": [{"name": one.name, "before": one.before, "after": one.after} for one in changes],
                 "written": written,
             }
         )
-    made = f"{count} packages for Python {python} on {platform}"
+    made = f"{len(packages)} packages for Python {python} on {platform}"
     if not written:
         show_line(f"{target} holds already: {made}")
         return 0

@@ -57,7 +57,8 @@ def has_committed_lock(call: Call) -> bool:
     file = environment_file(call.news)
     if file is None:
         return False
-    return file.lock(platform_of(call)) is not None or bool(_spec(call.news, file, None).lock)
+    platform = platform_of(call)
+    return file.lock(platform) is not None or bool(_spec(call.news, file, None, platform).lock)
 
 
 def platform_of(call: Call) -> str:
@@ -83,7 +84,7 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     """
     file, platform = environment_file(inputs), platform_of(call)
     committed = file.lock(platform) if file is not None else None
-    own = _spec(inputs, file, committed)
+    own = _spec(inputs, file, committed, platform)
     if file is not None and committed is not None:
         _check(committed, own, platform, file)
     models = [model for model in inputs.get("models") or () if isinstance(model, Mapping)]
@@ -128,7 +129,9 @@ def _check(lock: CommittedLock, spec: EnvironmentSpec, platform: str, file: Envi
         raise InvalidInputError(Problem(file.setting, problem) for problem in problems)
 
 
-def _spec(inputs: Mapping[str, Any], file: EnvironmentFile | None, lock: CommittedLock | None) -> EnvironmentSpec:
+def _spec(
+    inputs: Mapping[str, Any], file: EnvironmentFile | None, lock: CommittedLock | None, platform: str
+) -> EnvironmentSpec:
     return spec_of(
         file,
         lock=lock,
@@ -137,4 +140,5 @@ def _spec(inputs: Mapping[str, Any], file: EnvironmentFile | None, lock: Committ
         standins=inputs.get("standins") is not False,
         extras=tuple(inputs.get("extras") or ()),
         base_packages=tuple(inputs.get("base_packages") or ()),
+        platform=platform,
     )

@@ -15,7 +15,7 @@ from pulumi_mlserve.clients.images.trial_root import assemble_trial_root
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.clients.trials.surroundings import clear_abandoned, remove_all
 from pulumi_mlserve.clients.trials.trial import TrialLimits, TrialVerdict
-from pulumi_mlserve.core.environments.locks import read_pins
+from pulumi_mlserve.core.environments.locks import versions_of
 from pulumi_mlserve.core.images.image import MOST_TRIAL_SECONDS
 from pulumi_mlserve.core.images.layers import LayerPlan
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
@@ -65,7 +65,7 @@ def limits_of(call: Call) -> TrialLimits:
 
 
 def _with_hint(problem: Problem, plan: LayerPlan, lock: str) -> Problem:
-    packages = {pin.name: pin.version for pin in read_pins(lock)}
+    packages = versions_of(lock)
     models = plan.inputs.models
     files = [
         file.path if len(models) == 1 else f"{model.name}/{model.version}/{file.path}"

@@ -60,6 +60,21 @@ def test_an_image_has_just_the_packages_of_the_lock(folder, capsys):
     assert lines[0] == "requirements.lock: used as it is"
 
 
+def test_a_lock_of_lines_with_markers_passes_its_check_and_serves_an_image(folder, capsys):
+    """Of two lines about one package only the one for the image's Python counts."""
+    lines = 'joblib==1.4.0 ; python_version < "3.9"\njoblib==1.4.2 ; python_version >= "3.9"\n'
+    (folder / "requirements.txt").write_text(lines)
+
+    assert main(["lock"]) == 0
+    assert main(["lock", "--check"]) == 0
+    inputs = {"requirements_file": "requirements.txt", "entry_script": "score.py", "platform": "linux/amd64"}
+    assert ("joblib", "1.4.2") in read_environment(Call(URN, news=inputs), inputs).lock.packages
+    (folder / "requirements.txt").write_text(lines.replace("1.4.2", "1.4.0"))
+    said(capsys)
+    assert main(["lock", "--check"]) == 1
+    assert "has joblib 1.4.2, and requirements.txt:2 asks for joblib==1.4.0" in said(capsys)[1]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

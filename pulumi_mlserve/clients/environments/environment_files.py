@@ -102,6 +102,7 @@ def spec_of(  # noqa: PLR0913 -- a file, and what a program sets beside it
     standins: bool = True,
     extras: Sequence[str] = (),
     base_packages: Sequence[str] = (),
+    platform: str = "linux/amd64",
 ) -> EnvironmentSpec:
     """Return the environment that a file asks for, with what a program sets beside it.
 
@@ -122,6 +123,7 @@ def spec_of(  # noqa: PLR0913 -- a file, and what a program sets beside it
         standins=standins,
         extras=extras,
         base_packages=base_packages,
+        platform=platform,
         environ=os.environ,
         **({} if file is None else {"read": file.read}),
     )

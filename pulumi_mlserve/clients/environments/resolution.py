@@ -23,7 +23,17 @@ from pulumi_mlserve.core.environments.conflicts import (
     without_wheels,
 )
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec
-from pulumi_mlserve.core.environments.locks import Lock, Pin, asked_hash, lock_key, made_for, read_pins, write_pins
+from pulumi_mlserve.core.environments.locks import (
+    Lock,
+    Pin,
+    applying,
+    asked_hash,
+    lock_key,
+    made_for,
+    read_pins,
+    write_pins,
+)
+from pulumi_mlserve.core.environments.target import Target
 from pulumi_mlserve.core.environments.wheel_floors import ceiling, pickle_advice
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 
@@ -109,9 +119,10 @@ class Question:
 
     def lock_of(self, pins: Sequence[Pin], header: str = "") -> Lock:
         """Return the lock that holds these packages."""
+        here = applying(pins, Target(self.spec.python, self.platform))
         return Lock(
             text=write_pins(pins, header),
-            packages=tuple(sorted((pin.name, pin.version) for pin in pins)),
+            packages=tuple(sorted((pin.name, pin.version) for pin in here)),
             python=self.spec.python,
             platform=self.platform,
             key=lock_key(pins, self.spec.python, self.platform),

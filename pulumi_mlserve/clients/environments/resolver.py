@@ -25,7 +25,8 @@ from pulumi_mlserve.clients.environments.resolution import (
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.core.environments.conflicts import place_of
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec
-from pulumi_mlserve.core.environments.locks import Lock, asked_hash, header_for, unmet, without_replaced
+from pulumi_mlserve.core.environments.locks import Lock, applying, asked_hash, header_for, unmet, without_replaced
+from pulumi_mlserve.core.environments.target import Target
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 
 __all__ = ["Lock", "OfflineError", "Resolver", "host_platform", "modules"]
@@ -149,22 +150,22 @@ class Resolver:
         spec = question.spec
         pins = without_replaced(question.read(spec.lock), spec.standins)
         pins = tuple(pin for pin in pins if pin.name not in spec.of_base)
-        absent, contradicted = unmet(spec.requirements, pins)
-        contradicted += unmet(spec.constraints, pins)[1]
+        target = Target(spec.python, question.platform)
+        here = {pin.name: pin.version for pin in applying(pins, target)}
+        absent, contradicted = unmet(spec.requirements, pins, target)
+        contradicted += unmet(spec.constraints, pins, target)[1]
         if contradicted:
-            versions = {pin.name: pin.version for pin in pins}
             problems = []
             for text in contradicted:
                 name = canonicalize_name(Requirement(text).name)
                 place = place_of(spec.origins, text) or "a constraint of it"
-                message = f"the lock has {name} {versions[name]}, and {place} asks for {text}; make the lock anew"
+                message = f"the lock has {name} {here[name]}, and {place} asks for {text}; make the lock anew"
                 problems.append(Problem(spec.source, message))
             raise InvalidInputError(problems)
         if absent:
-            question = question.asking([*(f"{pin.name}=={pin.version}" for pin in pins), *absent])
+            question = question.asking([*(f"{name}=={version}" for name, version in here.items()), *absent])
             more = question.read(self._resolved(question, previous, []).text)
-            known = {pin.name for pin in pins}
-            pins = (*pins, *(pin for pin in more if pin.name not in known))
+            pins = (*pins, *(pin for pin in more if pin.name not in here))
         return question.lock_of(pins, header_for(spec.python, question.platform, question.asked))
 
     def _resolved(self, question: Question, previous: str, upgrade: list[str]) -> Lock:

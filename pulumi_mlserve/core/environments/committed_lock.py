@@ -15,6 +15,7 @@ from pulumi_mlserve.core.environments.conflicts import place_of
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec
 from pulumi_mlserve.core.environments.locks import (
     Pin,
+    applying,
     asked_hash,
     header_for,
     made_for,
@@ -22,6 +23,7 @@ from pulumi_mlserve.core.environments.locks import (
     unmet,
     write_pins,
 )
+from pulumi_mlserve.core.environments.target import Target
 
 _PLAIN: Final = "linux/amd64"
 _BY: Final = re.compile(r"^# by mlserve lock (\S+)$", re.MULTILINE)
@@ -67,16 +69,16 @@ class CommittedLock:
             pins = read_pins(self.text)
         except ValueError as error:
             return [f"{self.name}: {error}; {again}"]
-        return [f"{text}; {again}" for text in self._unmet(spec, pins)]
+        return [f"{text}; {again}" for text in self._unmet(spec, pins, Target(spec.python, platform))]
 
     def is_fresh(self, spec: EnvironmentSpec, platform: str) -> bool:
         """Return whether it was made from just what the file asks for now."""
         return made_for(self.text) == (spec.python, platform, own_hash(spec, platform))
 
-    def _unmet(self, spec: EnvironmentSpec, pins: Sequence[Pin]) -> list[str]:
-        versions = {pin.name: pin.version for pin in pins}
-        absent, contradicted = unmet(spec.requirements, pins)
-        contradicted += unmet(spec.constraints, pins)[1]
+    def _unmet(self, spec: EnvironmentSpec, pins: Sequence[Pin], target: Target) -> list[str]:
+        versions = {pin.name: pin.version for pin in applying(pins, target)}
+        absent, contradicted = unmet(spec.requirements, pins, target)
+        contradicted += unmet(spec.constraints, pins, target)[1]
         found = []
         for text in [*absent, *contradicted]:
             name = canonicalize_name(Requirement(text).name)

@@ -14,12 +14,11 @@ from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.core.environments.builds import as_build
 from pulumi_mlserve.core.environments.environment_reading import EnvironmentReading
-from pulumi_mlserve.core.environments.file_kinds import LOCK, PYLOCK, kind_of, wrong_setting
+from pulumi_mlserve.core.environments.file_kinds import LOCK, kind_of, wrong_setting
 from pulumi_mlserve.core.environments.index_options import Indexes
 from pulumi_mlserve.core.environments.requirement_files import ReadBeside, no_files
 from pulumi_mlserve.core.environments.requirement_lines import normalised
 from pulumi_mlserve.core.environments.runtime_packages import ONNX, declared
-from pulumi_mlserve.core.environments.wheel_floors import needs_numpy_1
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 
 RUNTIME: Final = "the runtime"
@@ -78,13 +77,15 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
     standins: bool = True,
     extras: Sequence[str] = (),
     base_packages: Sequence[str] = (),
+    platform: str = "linux/amd64",
     read: ReadBeside = no_files,
     environ: Mapping[str, str] | None = None,
 ) -> EnvironmentSpec:
     """Return the environment that a conda file, a requirements file, a pyproject file or a committed lock asks for.
 
-    A requirements file in which every package has hashes is a lock, and so is a pylock.toml. Without any file the
-    environment holds no package of the user's.
+    A requirements file in which every package has hashes is a lock, and so is a pylock.toml. Lines that markers rule
+    out for the Python and platform are kept, and refuse and add nothing. Without any file the environment holds no
+    package of the user's.
 
     Args:
         conda_text: The conda environment file.
@@ -97,6 +98,7 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
         standins: Whether the packages of Azure ML v1 are replaced by the runtime's stand-ins.
         extras: Names of extras and dependency groups of a pyproject file that go in, too.
         base_packages: Packages that the base image brings, which are therefore not asked for.
+        platform: Where the image will run.
         read: Reads the files that a file names.
         environ: The variables that addresses of package indexes may hold.
 
@@ -110,20 +112,20 @@ def environment_from(  # noqa: PLR0913 -- one keyword per input
     if wrong is not None:
         raise InvalidInputError([Problem(source, wrong)])
     kind = kind_of(conda_text, requirements_text, lock_text, file_name or "")
-    reading = EnvironmentReading(source, file_name or kind.name, read, environ, base_packages)
-    minor = reading.read(kind, conda_text if conda_text is not None else requirements_text, python, extras)
+    reading = EnvironmentReading(
+        source, file_name or kind.name, read, environ, platform=platform, of_base=base_packages
+    )
+    reading.read(kind, conda_text if conda_text is not None else requirements_text, python, extras)
     if lock_text is not None:
         reading.lock(lock_text, lock_name or "requirements.lock", alone=kind is LOCK)
     kept = reading.kept(standins=standins)
     requirements = {normalised(asked.requirement) for asked in kept}
-    for asked in kept:
-        reading.check_wheel(asked, minor)
+    reading.check_wheels(kept)
     if reading.problems:
         raise InvalidInputError(reading.problems)
-    if kind is not LOCK and kind is not PYLOCK and any(needs_numpy_1(asked.requirement) for asked in kept):
-        reading.keep_numpy_1(kept, requirements)
+    reading.keep_numpy_1(kept, requirements)
     return EnvironmentSpec(
-        python=minor,
+        python=reading.target.python,
         requirements=tuple(sorted(requirements)),
         variables=dict(sorted({**reading.variables, **(variables or {})}.items())),
         standins=tuple(sorted(reading.replaced)),

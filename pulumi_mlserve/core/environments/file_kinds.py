@@ -6,8 +6,6 @@ import posixpath
 from dataclasses import dataclass
 from typing import Final
 
-from pulumi_mlserve.core.environments.requirement_lines import has_hashes
-
 _CONDA: Final = (".yml", ".yaml")
 _FOREIGN: Final = {
     "pdm.lock": "write what it holds with `pdm export -o requirements.lock` and give that file",
@@ -37,7 +35,7 @@ CONDA: Final = FileKind("conda", "env.yml")
 REQUIREMENTS: Final = FileKind("requirements", "requirements.txt")
 PYPROJECT: Final = FileKind("pyproject", "pyproject.toml")
 PYLOCK: Final = FileKind("pylock", "pylock.toml")
-LOCK: Final = FileKind("lock", "requirements.lock")
+LOCK: Final = FileKind("lock", "requirements.lock")  # given alone; a requirements file is one by its hashes
 NONE: Final = FileKind("none", "requirements.txt")
 
 
@@ -50,7 +48,7 @@ def kind_of(conda: str | None, requirements: str | None, lock: str | None, name:
     base = posixpath.basename(name).lower()
     if base.endswith(".toml"):
         return PYLOCK if base.startswith("pylock.") else PYPROJECT
-    return LOCK if lock is None and has_hashes(requirements) else REQUIREMENTS
+    return REQUIREMENTS
 
 
 def wrong_setting(setting: str, name: str) -> str | None:

@@ -23,7 +23,7 @@ _ADDRESSES: Final = {
 }
 _FLAGS: Final = frozenset({"--no-index", "--pre"})
 # Wheels are all that is ever taken, so these say what happens anyway.
-_GRANTED: Final = frozenset({"--prefer-binary", "--only-binary", "--require-hashes"})
+_GRANTED: Final = frozenset({"--prefer-binary", "--only-binary"})
 
 # As pip reads them: https://pip.pypa.io/en/stable/reference/requirements-file-format/#using-environment-variables
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")

@@ -17,12 +17,14 @@ from pulumi_mlserve.core.environments.requirement_lines import (
     logical_lines,
     option_of,
     read_requirement,
+    without_hashes,
 )
 
 ReadBeside: TypeAlias = Callable[[str], str]
 """Returns the text of a file by its path beside the environment file; raises OSError or UnicodeDecodeError."""
 
 _FILES: Final = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
+_HASHES: Final = "--require-hashes"
 _REFUSED: Final = {
     "-e": "an editable install has no place in an image; put its code into the source directory",
     "--no-binary": "nothing is built from source; take the line out",
@@ -44,6 +46,7 @@ class RequirementFiles:
         constraints: What limits the versions of packages without asking for them.
         indexes: Where the files say that packages come from.
         refused: Every line that cannot be used.
+        requiring_hashes: The line that asks for hashes of all packages, as file and number; None without one.
 
     Args:
         root: The name of the environment file.
@@ -57,6 +60,7 @@ class RequirementFiles:
         self.constraints: list[Asked] = []
         self.indexes = Indexes()
         self.refused: list[Refused] = []
+        self.requiring_hashes: tuple[str, int] | None = None
         self._read = read
         self._environ = environ or {}
         self._seen = 0
@@ -81,17 +85,25 @@ class RequirementFiles:
         if option is not None:
             self._option(*option, line, name, limits=limits, within=within)
             return
-        found = read_requirement(content)
+        plain = without_hashes(content)
+        found = read_requirement(plain)
         if isinstance(found, str):
             self.refused.append(Refused(found, line, name))
         elif limits and found.extras:
             self.refused.append(Refused("a constraint cannot have extras; write NAME==VERSION", line, name))
+        elif limits and plain != content:
+            message = f"a constraint cannot have hashes, got some for {found.name}; write them where it is asked for"
+            self.refused.append(Refused(message, line, name))
         else:
-            (self.constraints if limits else self.asked).append(Asked(found, line, name))
+            hashed = content if plain != content else ""
+            (self.constraints if limits else self.asked).append(Asked(found, line, name, hashed))
 
     def _option(self, option: str, value: str, line: int, name: str, *, limits: bool, within: tuple[str, ...]) -> None:  # noqa: PLR0913 -- an option and its place
         if option in _FILES:
             self._named(option, value, line, name, limits=limits, within=within)
+            return
+        if option == _HASHES:
+            self.requiring_hashes = self.requiring_hashes or (name, line)
             return
         if value and option in {"-f", "--find-links"} and not re.match(r"\w+:|/|~", value):
             value = posixpath.normpath(posixpath.join(posixpath.dirname(name), value))

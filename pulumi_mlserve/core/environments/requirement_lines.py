@@ -20,11 +20,19 @@ _SHORT: Final = 2
 
 @dataclass(frozen=True)
 class Asked:
-    """A package asked for, and the place that asks for it: the line (from 1) of a file, empty for the one given."""
+    """A package asked for, and the place that asks for it: the line (from 1) of a file, empty for the one given.
+
+    Attributes:
+        requirement: What is asked for.
+        line: Where, from 1.
+        file: In which file, empty for the one given.
+        hashed: The whole line as a lock has it, where it has hashes; else empty.
+    """
 
     requirement: Requirement
     line: int
     file: str = ""
+    hashed: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,11 +72,16 @@ def normalised(requirement: Requirement) -> str:
 
 def has_hashes(text: str) -> bool:
     """Return whether a requirements file is a lock: every package of it has one version and hashes."""
-    lines = [content for _, content in logical_lines(text, keep_hashes=True) if not content.startswith("-")]
+    lines = [content for _, content in logical_lines(text) if not content.startswith("-")]
     return bool(lines) and all("--hash" in line and "==" in line for line in lines)
 
 
-def logical_lines(text: str, *, keep_hashes: bool = False) -> Iterator[tuple[int, str]]:
+def without_hashes(content: str) -> str:
+    """Return a line without its hashes."""
+    return _HASH.sub("", content).strip()
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the number and content of each line that says something, continuation lines joined."""
     pending, first = "", 0
     for number, raw in enumerate([*text.splitlines(), ""], start=1):
@@ -78,7 +91,6 @@ def logical_lines(text: str, *, keep_hashes: bool = False) -> Iterator[tuple[int
             pending += line[:-1] + " "
             continue
         content = _COMMENT.sub("", pending + line).strip()
-        content = content if keep_hashes else _HASH.sub("", content).strip()
         if content:
             yield first, content
         pending, first = "", 0

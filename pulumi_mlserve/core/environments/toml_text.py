@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 from pulumi_mlserve.core.environments.requirement_lines import Refused
 
@@ -13,6 +13,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_SHOWN: Final = 40
 
 
 def read_toml(text: str) -> dict[str, Any] | Refused:
@@ -22,6 +24,18 @@ def read_toml(text: str) -> dict[str, Any] | Refused:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = re.search(r"\(at line (\d+)", str(error))
         return Refused("not TOML; see what stands on this line", int(found.group(1)) if found else 1)
+
+
+def in_words(value: Any) -> str:
+    """Return what kind of thing stands where another belongs; a text is not shown, it may hold a password."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)[:_SHOWN]
+    words = {str: "a text", list: "a list", dict: "a table"}
+    return next((word for kind, word in words.items() if isinstance(value, kind)), "a date")
 
 
 def line_of(text: str, wanted: str, table: str = "") -> int:
