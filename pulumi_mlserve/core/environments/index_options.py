@@ -27,7 +27,10 @@ _GRANTED: Final = frozenset({"--prefer-binary", "--only-binary"})
 
 # As pip reads them: https://pip.pypa.io/en/stable/reference/requirements-file-format/#using-environment-variables
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s@]+@")
+# What stands before the host: up to the last @ of that part, as pip and uv read it. Then what can only be meant so,
+# since no port stands behind the colon: a password with a character that it should have had encoded.
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]+@")
+_SPILT: Final = re.compile(r"(?<=://)[^/?#\s@:\[]*:(?!\d*[/?#])\S*@")
 _TOKEN: Final = re.compile(r"(?<=/t/)[A-Za-z0-9-]{8,}(?=/)")  # as conda's channels have them
 
 
@@ -102,13 +105,8 @@ class Indexes:
 
 def has_credentials(text: str) -> bool:
     """Return whether an address in a text holds a user, password or token in clear; a variable in its place is none."""
-    found = [*_CREDENTIALS.finditer(text), *_TOKEN.finditer(text)]
+    found = (one for form in (_CREDENTIALS, _SPILT, _TOKEN) for one in form.finditer(text))
     return any(not _VARIABLE.search(one.group()) for one in found)
-
-
-def masked(text: str) -> str:
-    """Return a text without the user names and passwords of the addresses in it."""
-    return _CREDENTIALS.sub("***@", text)
 
 
 def _expanded(option: str, value: str, environ: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from pulumi_mlserve.core.environments.index_options import Indexes, IndexOptionError
+from pulumi_mlserve.core.environments.masking import masked
 from pulumi_mlserve.core.environments.requirement_lines import (
     Asked,
     Refused,
@@ -116,26 +117,26 @@ class RequirementFiles:
             self.indexes = indexes
             return
         known = "-e" if option == "--editable" else option
-        message = _REFUSED.get(known, f"pip's option {option} has no meaning for an image; take the line out")
+        message = _REFUSED.get(known, f"pip's option {masked(option)} has no meaning for an image; take the line out")
         self.refused.append(Refused(message, line, name))
 
     def _named(self, option: str, value: str, line: int, name: str, *, limits: bool, within: tuple[str, ...]) -> None:  # noqa: PLR0913 -- a file and its place
         """Read the file that a line names."""
         self._seen += 1
         path = posixpath.normpath(posixpath.join(posixpath.dirname(name), value))
-        problem = None
-        if not value or re.match(r"\w+://", value):
+        problem, shown = None, f"{option} {masked(value)}"
+        if not value or re.match(r"[\w+.-]+://", value):
             problem = f"{option} needs a file, got {'an address' if value else 'nothing'}; write its path"
         elif path in {*within, name, self._root} or self._seen > _MOST_FILES:
-            problem = f"{option} {value}: the files name each other; take one of the lines out"
+            problem = f"{shown}: the files name each other; take one of the lines out"
         if problem is None:
             try:
                 text = self._read(path)
             except FileNotFoundError:
-                problem = f"{option} {value}: there is no such file beside the file that names it"
+                problem = f"{shown}: there is no such file beside the file that names it"
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-                problem = f"{option} {value}: cannot be read, {reason}"
+                problem = f"{shown}: cannot be read, {reason}"
         if problem is not None:
             self.refused.append(Refused(problem, line, name))
             return

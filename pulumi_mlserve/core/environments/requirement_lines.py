@@ -10,7 +10,7 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pulumi_mlserve.core.environments.index_options import masked
+from pulumi_mlserve.core.environments.masking import masked
 
 _HASH: Final = re.compile(r"\s--hash[=\s]\s*\S+")
 _COMMENT: Final = re.compile(r"(^|\s)#.*$")
@@ -52,8 +52,8 @@ def read_requirement(content: str) -> Requirement | str:
         )
     if content.startswith((".", "/", "~")) or content.endswith((".whl", ".tar.gz", ".zip")):
         return (
-            f"a package is given as a file, got {content}; put its code into the source directory, or its wheel into a"
-            " folder that --find-links names"
+            f"a package is given as a file, got {masked(content)}; put its code into the source directory, or its wheel"
+            " into a folder that --find-links names"
         )
     try:
         requirement = Requirement(content)
