@@ -284,6 +284,14 @@ def test_where_packages_come_from_is_part_of_the_question_without_password_and_f
         ("python-graphviz", "graphviz"),
         ("ruamel_yaml=0.18", "ruamel-yaml==0.18.*"),
         ("numpy-base=1.26", "numpy==1.26.*"),
+        ("docker-py=7.1", "docker==7.1.*"),
+        ("pysoundfile", "soundfile"),
+        ("pytorch_geometric>=2.5", "torch-geometric>=2.5"),
+        ("pyg", "torch-geometric"),
+        ("ignite", "pytorch-ignite"),
+        ("python-hdfs", "hdfs"),
+        ("redis-py", "redis"),
+        ("python-tzdata", "tzdata"),
     ],
 )
 def test_conda_names_with_one_counterpart_are_translated(line, expected):
@@ -294,7 +302,8 @@ def test_conda_names_with_one_counterpart_are_translated(line, expected):
 
 
 @pytest.mark.parametrize(
-    "line", ["ffmpeg", "graphviz", "r-ggplot2=3", "gcc_linux-64", "cuda-toolkit", "gdal", "cpuonly"]
+    "line",
+    ["ffmpeg", "graphviz", "r-ggplot2=3", "gcc_linux-64", "cuda-toolkit", "gdal", "cpuonly", "krb5", "glib=2.78"],
 )
 def test_conda_packages_without_a_counterpart_are_refused_with_advice(line):
     """A package of the same name on the package index may be another thing."""
