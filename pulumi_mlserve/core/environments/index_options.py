@@ -89,7 +89,7 @@ class Indexes:
         return self._with(_ADDRESSES[option], option, _expanded(option, value, environ))
 
     def _with(self, name: str, option: str, value: str) -> Indexes:
-        if not value or " " in value:
+        if not value or len(value.split()) > 1:
             raise IndexOptionError(f"{option} needs one value; write {option} and an address")
         if name in {"default", "extra"} and value.partition("://")[0] not in {"http", "https", "file"}:
             raise IndexOptionError(f"{option} is no address of a package index; it begins with https://")

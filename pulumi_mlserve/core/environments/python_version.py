@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from packaging.requirements import Requirement
-from packaging.specifiers import Specifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON, SUPPORTED_PYTHONS
@@ -15,7 +15,10 @@ OLDEST, NEWEST = SUPPORTED_PYTHONS[0], SUPPORTED_PYTHONS[-1]
 
 def choose_python(requirement: Requirement) -> str | None:
     """Return the minor version for what a file asks, the default where it leaves a choice, or None if none fits."""
-    wanted = SpecifierSet(",".join(_to_minor(clause) for clause in requirement.specifier))
+    try:
+        wanted = SpecifierSet(",".join(_to_minor(clause) for clause in requirement.specifier))
+    except InvalidSpecifier:  # === admits any text
+        return None
     fitting = [minor for minor in SUPPORTED_PYTHONS if wanted.contains(f"{minor}.0") or wanted.contains(f"{minor}.99")]
     if DEFAULT_PYTHON in fitting:
         return DEFAULT_PYTHON
@@ -47,5 +50,8 @@ def _to_minor(clause: Specifier) -> str:
     """Return a clause without the micro version, of which an image has its own."""
     if clause.operator not in {"==", "==="}:
         return str(clause)
-    parts = clause.version.removesuffix(".*").split(".")
+    try:
+        parts = Version(clause.version.removesuffix(".*")).base_version.split(".")
+    except InvalidVersion as error:
+        raise InvalidSpecifier(clause.version) from error
     return f"=={'.'.join(parts[:2])}.*"
