@@ -49,6 +49,9 @@ def write_lock(options: Namespace) -> int:
     wrong = [problem for name in options.feature if name != ONNX and (problem := feature_problem(name))]
     if wrong:
         raise InvalidInputError(Problem("--feature", problem) for problem in wrong)
+    if options.check and options.upgrade:
+        message = "given beside --check, which changes nothing; run one after the other"
+        raise InvalidInputError([Problem("--upgrade", message)])
     own = spec_of(
         file,
         python=options.python_version,

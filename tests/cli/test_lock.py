@@ -144,6 +144,8 @@ def test_somebody_elses_lock_is_never_replaced(folder, capsys):
         ({}, ["empty"], "empty: has no environment file; name it"),
         ({"env.yml": "dependencies: []"}, [], "has several environment files, env.yml, requirements.txt; name one"),
         ({}, ["--feature", "telemetri"], "did you mean 'telemetry'?"),
+        ({}, [".", "--check", "--upgrade"], "--upgrade: given beside --check, which changes nothing; run one after"),
+        ({}, [".", "--check", "--upgrade", "joblib"], "--upgrade: given beside --check"),
         ({"x.txt": "a==\nb @ file:///b\n"}, ["x.txt"], "x.txt:2: a package is given by address"),
         ({"l.txt": f"a==1 --hash=sha256:{'0' * 64}"}, ["l.txt"], "is a lock already"),
     ],

@@ -246,6 +246,21 @@ def test_a_bad_python_version_is_refused_at_its_property():
             "env.yml:4: variable 'SERVER_PORT': does nothing",
         ),
         ("", "env.yml:1: not a conda environment file"),
+        ("[" * 2000, "env.yml:1: not YAML"),
+        (
+            "dependencies: [python=3.11]\nname: x\ndependencies: [numpy]\n",
+            "env.yml:3: dependencies stands on line 1 already; keep one of the two",
+        ),
+        (
+            "dependencies:\n- python=3.11\nvariables:\n  A: b\n  A: c\n",
+            "env.yml:5: A stands on line 4 already; keep one of the two",
+        ),
+        (
+            "dependencies:\n- python=3.11\n- numpy\n- python=3.12\n",
+            "env.yml:4: python is asked for on line 2 already, got python==3.12.*; keep one of the two",
+        ),
+        ("dependencies: [{pip: [a], pip: [b]}]\n", "env.yml:1: pip stands on line 1 already"),
+        ("dependencies:\n- pip: [a]\n  pip: [b]\n- python=3.11\n", "env.yml:3: pip stands on line 2 already; keep one"),
     ],
 )
 def test_a_malformed_conda_file_is_refused_where_it_breaks(text, expected):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -61,10 +61,14 @@ def read_conda(text: str, files: RequirementFiles | None = None, of_base: Collec
     except yaml.YAMLError as error:
         found.refused.append(_not_yaml(error))
         return found
+    except RecursionError:
+        found.refused.append(Refused("not YAML: lists within lists without end; see its brackets", 1))
+        return found
     if not isinstance(root, yaml.MappingNode):
         found.refused.append(Refused("not a conda environment file; it needs a key 'dependencies' with a list", 1))
         return found
     sections: dict[str, yaml.Node] = {}
+    found.refused += _twice(root)
     for key, value in root.value:
         if key.value not in _KEYS:
             hint = did_you_mean(str(key.value), _KEYS)
@@ -104,6 +108,7 @@ def _read_dependencies(
 
 def _read_nested(node: yaml.MappingNode, found: CondaFile, files: RequirementFiles) -> None:
     """Read the list under ``pip:``; conda knows no other nested list."""
+    found.refused += _twice(node)
     for key, value in node.value:
         if key.value != "pip":
             message = (
@@ -130,12 +135,21 @@ def _read_conda_line(node: yaml.ScalarNode, found: CondaFile) -> None:
         return
     name = canonicalize_name(requirement.name)
     if name == "python":
-        found.python = Asked(requirement, _line(node))
+        _read_python(Asked(requirement, _line(node)), found)
     elif name not in IGNORED:
         found.asked.append(Asked(requirement, _line(node)))
         note = renamed(node.value)
         if note is not None:
             found.notes.append(note)
+
+
+def _read_python(asked: Asked, found: CondaFile) -> None:
+    """Take the interpreter asked for; a file asks for one."""
+    if found.python is None:
+        found.python = asked
+        return
+    message = f"python is asked for on line {found.python.line} already, got {asked.requirement}; keep one of the two"
+    found.refused.append(Refused(message, asked.line))
 
 
 def _read_pip_line(node: yaml.Node, found: CondaFile, files: RequirementFiles) -> None:
@@ -156,6 +170,7 @@ def _read_variables(node: yaml.Node | None, found: CondaFile) -> None:
             Refused("variables is not a mapping; write NAME: VALUE on lines of their own", _line(node))
         )
         return
+    found.refused += _twice(node)
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode):
             found.variables[key.value] = value.value
@@ -163,6 +178,17 @@ def _read_variables(node: yaml.Node | None, found: CondaFile) -> None:
                 found.refused.append(Refused(f"variable {key.value!r}: {problem}", _line(key)))
         else:
             found.refused.append(Refused(f"variable {key.value!r} is not a text; write NAME: VALUE", _line(key)))
+
+
+def _twice(node: yaml.MappingNode) -> Iterator[Refused]:
+    """Yield every key that a mapping has already: YAML lets the last one win, and the others are lost."""
+    first: dict[str, int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        if key.value in first:
+            yield Refused(f"{key.value} stands on line {first[key.value]} already; keep one of the two", _line(key))
+        first.setdefault(key.value, _line(key))
 
 
 def _not_yaml(error: yaml.YAMLError) -> Refused:
