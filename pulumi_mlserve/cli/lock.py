@@ -16,6 +16,7 @@ from pulumi_mlserve.clients.environments.environment_files import (
     read_file,
     spec_of,
 )
+from pulumi_mlserve.clients.environments.file_text import read_text
 from pulumi_mlserve.clients.environments.resolver import Resolver
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.core.environments.committed_lock import CommittedLock, lock_name, lock_text
@@ -99,7 +100,7 @@ def _chosen(path: Path) -> EnvironmentFile:
 def _there(target: Path, file: EnvironmentFile) -> CommittedLock | None:
     """Return the lock that is there already; somebody else's is never touched."""
     try:
-        text = target.read_text(encoding="utf-8")
+        text = read_text(target)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

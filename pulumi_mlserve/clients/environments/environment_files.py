@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from pulumi_mlserve.clients.environments.file_text import read_text
 from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.core.environments.committed_lock import CommittedLock, lock_name
 from pulumi_mlserve.core.environments.environment import EnvironmentSpec, environment_from
+from pulumi_mlserve.core.environments.requirement_files import NO_TEXT
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 
 SETTINGS: Final = ("conda_file", "requirements_file")
@@ -44,7 +46,7 @@ class EnvironmentFile:
             UnicodeDecodeError: It is no text.
         """
         place = self.path.parent / Path(path).expanduser()
-        text = place.read_text(encoding="utf-8")
+        text = read_text(place)
         self.named[place] = text
         return text
 
@@ -52,7 +54,7 @@ class EnvironmentFile:
         """Return the lock that `mlserve lock` wrote beside the file for a platform, or None; others are left alone."""
         path = self.path.with_name(lock_name(self.path.name, platform))
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
         except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             return None
         except OSError as error:
@@ -86,9 +88,9 @@ def read_file(setting: str, name: str, path: Path, where: str) -> EnvironmentFil
         InvalidInputError: It cannot be read.
     """
     try:
-        return EnvironmentFile(setting, name, path, path.read_text(encoding="utf-8"))
+        return EnvironmentFile(setting, name, path, read_text(path))
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else NO_TEXT
         why = f"there is no such file {where}" if isinstance(error, FileNotFoundError) else reason
         raise InvalidInputError([Problem(setting, f"cannot be read, got {name!r}; {why}")]) from error
 

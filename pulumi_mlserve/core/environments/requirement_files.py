@@ -24,6 +24,9 @@ from pulumi_mlserve.core.environments.requirement_lines import (
 ReadBeside: TypeAlias = Callable[[str], str]
 """Returns the text of a file by its path beside the environment file; raises OSError or UnicodeDecodeError."""
 
+NO_TEXT: Final = "it is neither UTF-8 nor marked UTF-16; save it as UTF-8"
+"""Why a file cannot be read whose bytes are no text."""
+
 _FILES: Final = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
 _HASHES: Final = "--require-hashes"
 _REFUSED: Final = {
@@ -135,7 +138,7 @@ class RequirementFiles:
             except FileNotFoundError:
                 problem = f"{shown}: there is no such file beside the file that names it"
             except (OSError, UnicodeDecodeError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+                reason = error.strerror if isinstance(error, OSError) else NO_TEXT
                 problem = f"{shown}: cannot be read, {reason}"
         if problem is not None:
             self.refused.append(Refused(problem, line, name))
