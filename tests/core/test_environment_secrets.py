@@ -15,8 +15,8 @@ from pulumi_mlserve.core.problems import InvalidInputError
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("https://acc.blob.core.windows.net/p/x.whl?sig=SECRET", "https://acc.blob.core.windows.net/p/x.whl"),
-        ("https://acc.blob.core.windows.net/p/x.whl?sig=SEC@RET", "https://acc.blob.core.windows.net/p/x.whl"),
+        ("https://acc.blob.example/p/x.whl?sig=SECRET", "https://acc.blob.example/p/x.whl"),
+        ("https://acc.blob.example/p/x.whl?sig=SEC@RET", "https://acc.blob.example/p/x.whl"),
         ("https://h.example/x.whl#sha256=SECRET", "https://h.example/x.whl"),
         ("https://user:SECRET@h.example/x.whl", "https://***@h.example/x.whl"),
         ("https://user:SEC@RET@h.example/x.whl", "https://***@h.example/x.whl"),
@@ -32,7 +32,7 @@ from pulumi_mlserve.core.problems import InvalidInputError
         ("git+https://host.example/team/repo@v1.0", "git+https://host.example/team/repo@v1.0"),
         ("git+ssh://git@host.example/team/repo", "git+ssh://***@host.example/team/repo"),
         ("https://h.example/a https://u:SECRET@h.example/b", "https://h.example/a https://***@h.example/b"),
-        ("https://[::1]:8080/x.whl", "https://[::1]:8080/x.whl"),
+        ("https://[::1]:8080/x", "https://[::1]:8080/x"),
         ("http://localhost:8080/x.whl", "http://localhost:8080/x.whl"),
         ("user:SECRET@h.example/x.whl", "***@h.example/x.whl"),
         ("https:h.example/x.whl?sig=SECRET", "https:h.example/x.whl"),
@@ -56,7 +56,7 @@ def test_no_part_of_a_password_is_shown(password, path):
 @pytest.mark.parametrize(
     "line",
     [
-        "x @ https://acc.blob.core.windows.net/p/x-1.0-py3-none-any.whl?sig=SECRET",
+        "x @ https://acc.blob.example/p/x-1.0-py3-none-any.whl?sig=SECRET",
         "x @ https://u:p@SECRET@h.example/x.whl",
         "https://u:p/SECRET@h.example/x.whl",
         "./x.whl?u:SECRET@h.whl",
