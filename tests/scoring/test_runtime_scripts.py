@@ -291,8 +291,8 @@ def test_an_image_in_a_form_is_a_file(raw):
     assert {"label": ["grün"]} == seen["form"]
     assert ['a;b "c".png', "image/png"] == image[:2]
     assert picture == base64.b64decode(image[2])
-    assert ["grün.jpg", "application/octet-stream", "Mg=="] == other
-    assert [["", "application/octet-stream", ""]] == seen["files"]["empty"]
+    assert ["grün.jpg", None, "Mg=="] == other
+    assert [["", None, ""]] == seen["files"]["empty"]
     assert {"x": ["1"], "label": ["q", "grün"]} == seen["values"]
     assert ["multipart/form-data", {"charset": "utf-8", "boundary": "b0"}] == seen["type"]
 

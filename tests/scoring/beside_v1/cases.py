@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 JSON = {"Content-Type": "application/json"}
 
@@ -212,6 +213,34 @@ def run(request):
         return {"plain": request.method}
     if how == "raise":
         raise ValueError("no")
+    if how == "key":
+        return request.args["no"]
+    if how in ("body", "forced"):
+        return request.get_json(force=how == "forced")
+    if how == "read":
+        files = {name: [(file.filename, file.mimetype, file.content_type, file.read().decode())
+                        for file in request.files.getlist(name)] for name in request.files}
+        return {
+            "args": [request.args.get("n", default=5, type=int), request.args.getlist("n", type=int),
+                     request.args.get("how", 1, int), list(request.args.items(multi=True))],
+            "form": [request.form.get("a", type=float), request.form.to_dict(flat=False), len(request.data)],
+            "values": [request.values.get("a"), request.values.getlist("n")],
+            "files": files,
+            "headers": [request.headers.get("X-N", 1, type=int), request.headers.get_all("x-n"),
+                        dict(request.headers).get("X-N"), "X-N" in [name for name, _ in request.headers]],
+            "routing": [request.endpoint, request.blueprint, request.blueprints, request.view_args,
+                        request.routing_exception],
+            "client": [request.user_agent.string, request.authorization.username, request.cookies.get("c", type=int),
+                       request.accept_mimetypes.best_match(["text/html", "application/json"]),
+                       request.referrer, list(request.access_route), request.is_secure],
+            "environ": [request.environ["REQUEST_METHOD"], request.environ["PATH_INFO"], request.environ["HTTP_X_N"]],
+        }
+    if how.startswith("set "):
+        response = AMLResponse("x", 200)
+        exec(how[4:], {"r": response})
+        said = [line for line in response.headers if line[0] not in ("Content-Length", "Content-Type")]
+        response.headers["X-Answer"] = repr((response.status, response.mimetype, response.content_length, said))
+        return response
     body = request.get_data(False)
     return AMLResponse(
         {"method": request.method, "size": len(body), "query": request.query_string.decode(), "path": request.path},
@@ -219,6 +248,33 @@ def run(request):
         json_str=True,
     )
 """
+
+SET = (
+    "r.status = '202 Accepted'",
+    "r.status_code = 203; r.status = '404 Not Found'",
+    "r.content_type = 'image/png'",
+    "r.mimetype = 'text/csv'",
+    "r.data = b'new'",
+    "r.set_data('new'); r.headers.add('X-A', r.get_data(as_text=True))",
+    "r.set_cookie('a', 'b c', httponly=True, samesite='lax'); r.delete_cookie('d')",
+    "r.cache_control.no_cache = True; r.cache_control.max_age = 5",
+    "r.set_etag('abc'); r.vary.add('Accept'); r.retry_after = 5",
+    "r.headers.extend({'X-B': '3'}); r.headers.set('X-C', '4'); r.headers.setdefault('X-D', '5'); r.headers.pop('X-C')",
+    "r.headers['x-ms-run-function-failed'] = True",
+    "del r.content_length; r.response = iter(['a', 'b'])",
+)
+READ = {
+    "X-N": "7",
+    "Cookie": "c=1",
+    "User-Agent": "ua/1",
+    "Accept": "application/json",
+    "Referer": "http://r/",
+    "Authorization": "Basic dXNlcjpwYXNz",
+}
+PLAIN = {"Content-Type": "text/plain"}
+FORM = {**READ, "Content-Type": "application/x-www-form-urlencoded"}
+UPLOAD = {**READ, "Content-Type": "multipart/form-data; boundary=b"}
+UPLOADED = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nabc\r\n--b--\r\n'
 
 RESULT_KINDS = [line.split('"')[1] for line in RESULTS.splitlines() if line.startswith('    "') and '": ' in line]
 
@@ -346,8 +402,18 @@ SCRIPTS: dict[str, tuple[str, list[Case]]] = {
             Case("raw: options", method="OPTIONS", headers={}),
             *(
                 Case(f"raw: {how}", b"x", path=f"/score?how={how}")
-                for how in ("status", "json", "none", "headers", "failed", "said", "value", "raise")
+                for how in ("status", "json", "none", "headers", "failed", "said", "value", "raise", "key")
             ),
+            *(Case(f"raw: {text}", b"x", path=f"/score?how={quote('set ' + text)}") for text in SET),
+            Case("raw: read", b"x", path="/score?how=read&n=3&n=4", headers=READ),
+            Case("raw: read a form", "a=1.5&n=9&b=2", path="/score?how=read&n=3", headers=FORM),
+            Case("raw: read a file", UPLOADED, path="/score?how=read&n=x", headers=UPLOAD),
+            Case("raw: json body", {"a": [1]}, path="/score?how=body"),
+            Case(
+                "raw: json body as text", {"a": [1]}, path="/score?how=forced", headers={"Content-Type": "text/plain"}
+            ),
+            Case("raw: no json", "{", path="/score?how=body"),
+            Case("raw: no json type", "{}", path="/score?how=body", headers={"Content-Type": "text/plain"}),
         ],
     ),
 }

@@ -38,6 +38,10 @@ DIFFERENCES: dict[str, dict[str, set[str]]] = {
         for name in ("width", "axes", "words", "ragged", "null", "wrong scale", "no rows")
     }
     | {"pandas: wrong kind": {"status", "body", "failed"}},
+    "what `request.get_json()` cannot read is the caller's error: 400, or 415 for another type": {
+        "raw: no json": {"status", "body", "failed"},
+        "raw: no json type": {"status", "body", "failed"},
+    },
     "the Swagger document says which parameters are required, in words of ours": {
         name: {"body"}
         for name in ("swagger", "swagger 3", "swagger 3.1", "numpy: swagger", "numpy: swagger 3", "pandas: swagger")

@@ -1,0 +1,1 @@
+"""What ``@rawhttp`` scripts read and return: Flask's request and response, as v1's scripts know them, without Flask."""
