@@ -9,6 +9,8 @@ import io
 import json
 import pickle
 import re
+import subprocess
+import sys
 import types
 from datetime import date, datetime, timedelta, timezone
 
@@ -333,3 +335,15 @@ def test_an_error_of_the_request_is_werkzeugs_too_where_that_is_imported():
     assert "could not be decoded as JSON" in str(caught.value)
     with contextlib.suppress(ScoringError):
         requests_of("text")[0]().get_json()
+
+
+def test_a_script_that_is_not_raw_imports_none_of_it():
+    """The request and the response are imported by scripts that ask for them."""
+    code = (
+        "import sys, mlserve_scoring.scripts.arguments, mlserve_scoring.scripts.answers as answers\n"
+        "answers.whole({1, 2}, 0.0)\n"
+        "print([name for name in sys.modules if name.startswith('mlserve_scoring.scripts.raw.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]\n" == done.stdout

@@ -11,7 +11,7 @@ import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.scorers.json_body import json_object
-from mlserve_scoring.scripts.rawhttp import AMLRequest
+from mlserve_scoring.scripts import rawhttp
 
 if TYPE_CHECKING:
     from mlserve_scoring.scripts.entry import Entry
@@ -35,7 +35,7 @@ def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) ->
     first = next(iter(entry.parameters))
     arguments: dict[str, object]
     if entry.form == "raw":
-        arguments = {first: AMLRequest(request)}
+        arguments = {first: rawhttp.AMLRequest(request)}
     elif entry.form == "text":
         arguments = {first: "" if strict_v1 and _is_form(request) else _text(request)}
     else:

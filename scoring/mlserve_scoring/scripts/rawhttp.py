@@ -6,22 +6,39 @@ and ``azureml_inference_server_http.api`` re-export all of it from here.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard, TypeVar
 
 from mlserve_scoring.scripts.declared import RAW_MARK
-from mlserve_scoring.scripts.raw.request import AMLRequest
-from mlserve_scoring.scripts.raw.response import AMLResponse
-from mlserve_scoring.scripts.raw.response_head import FAILED
+from mlserve_scoring.scripts.raw import FAILED
 from mlserve_scoring.transport.message import HeaderList
+
+if TYPE_CHECKING:
+    from mlserve_scoring.scripts.raw.request import AMLRequest
+    from mlserve_scoring.scripts.raw.response import AMLResponse
 
 __all__ = ["AMLRequest", "AMLResponse", "Head", "body_of", "head_of", "parts_of", "rawhttp"]
 
 _log = logging.getLogger("mlserve.script")
 
+_MODULES: Final = {
+    "AMLRequest": "mlserve_scoring.scripts.raw.request",
+    "AMLResponse": "mlserve_scoring.scripts.raw.response",
+}
+
 Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def __getattr__(name: str) -> type:
+    """Import the request or the response when it is first asked for: most scripts use neither."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: type = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = found
+    return found
 
 
 def rawhttp(function: Function) -> Function:
@@ -52,7 +69,7 @@ def head_of(response: object) -> Head | None:
     Raises:
         ValueError: Its status is none of HTTP.
     """
-    if isinstance(response, AMLResponse) and (untouched := response.untouched) is not None:
+    if _is_own(response) and (untouched := response.untouched) is not None:
         kind, pairs, failed = untouched
         return _head(_checked(response.status_code), pairs, None if kind is None else _field(kind), failed=failed)
     headers = getattr(response, "headers", None)
@@ -80,7 +97,7 @@ def body_of(response: object) -> bytes:
 
 def parts_of(response: object) -> Iterator[object] | AsyncIterator[object] | None:
     """Return what a response's body is made of where that comes in parts; nothing where it is there already."""
-    if isinstance(response, AMLResponse):
+    if _is_own(response):
         body = response.response
         if type(body) is list:
             return None
@@ -100,6 +117,11 @@ _LAST_STATUS: Final = 599
 _TRANSPORTS: Final = frozenset({"content-length", "connection", "transfer-encoding", "keep-alive", "upgrade", "date"})
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")  # RFC 9110, 5.6.2
 _WHOLE: Final = (str, bytes, bytearray, memoryview, list, tuple)
+
+
+def _is_own(response: object) -> TypeGuard[AMLResponse]:
+    own = globals().get("AMLResponse")  # unless a script has imported it there is none
+    return own is not None and isinstance(response, own)
 
 
 def _checked(status: int) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from mlserve_scoring.scripts.raw import FAILED
 from mlserve_scoring.scripts.raw.fields import (
     age_of,
     age_text,
@@ -28,8 +29,6 @@ from mlserve_scoring.scripts.raw.members import Field, Refused, WatchedDict
 
 if TYPE_CHECKING:
     from mlserve_scoring.scripts.raw.caching import HeaderSet, ResponseCacheControl
-
-FAILED: Final = "x-ms-run-function-failed"
 
 _TEXTS: Final = frozenset(
     f"application/{kind}"
