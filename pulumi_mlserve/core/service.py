@@ -119,7 +119,7 @@ class ServiceSpec(BaseModel):
         metrics: Who may read them, or that there are none.
         health: Who may ask for it.
         docs: Whether the contract is shown as a page.
-        strict_v1: Whether to answer as v1's server did where ours differs on purpose.
+        strict_v1: Whether to answer as v1's server did where a client could depend on it.
         ssl_enabled: Whether it speaks HTTPS.
         ssl_cert_pem_file: The certificate's file.
         ssl_key_pem_file: Its private key's file.

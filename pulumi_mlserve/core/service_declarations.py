@@ -110,7 +110,7 @@ class ServiceSettings(TypedDict, total=False):
     docs: bool
     """Whether ``/docs`` shows the contract as a page; true by default."""
     strict_v1: bool
-    """Whether to answer as Azure ML v1's server did where ours differs on purpose; false by default."""
+    """Whether to answer as Azure ML v1's server did where a client could depend on it; false by default."""
     ssl_enabled: bool
     """Whether the service speaks HTTPS alone; false by default."""
     ssl_cert_pem_file: str

@@ -118,7 +118,7 @@ class Settings:
         health: ``open``, or ``protected`` where a key is needed elsewhere.
         metrics: ``open``, ``protected`` where a key is needed elsewhere, or ``off``.
         docs: Whether ``/docs`` shows the contract as a page.
-        strict_v1: Answer as v1's server did where ours is better but differs.
+        strict_v1: Answer as v1's server did where a client could depend on it.
         read_timeout_s: Longest time in which a request must have arrived.
         idle_timeout_s: Longest time that a connection may do nothing.
         log_format: ``text``, or ``json`` for one object a line.

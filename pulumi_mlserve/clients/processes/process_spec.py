@@ -77,7 +77,7 @@ class ProcessSpec:
         onnx_providers: What runs ONNX models, best first.
         onnx_provider_options: What onnxruntime is told of them.
         metrics, health, docs: Which routes there are, and for whom.
-        strict_v1: Whether to answer as v1's server did where ours differs on purpose.
+        strict_v1: Whether to answer as v1's server did where a client could depend on it.
         entra: Tokens that open it.
         collection: Where inputs and predictions are kept.
         telemetry: Where requests, failures and printed lines go.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from mlserve_scoring.observing.exposition import Labels, family, number
 from mlserve_scoring.observing.metrics import FIRST_FREE, SLOT, Metrics, Slot
 from mlserve_scoring.observing.series import SERIES
-from mlserve_scoring.transport.message import Request
+from mlserve_scoring.transport.message import LateReply, Request
 
 if TYPE_CHECKING:
     from mlserve_scoring.transport.message import Reply
@@ -91,10 +91,10 @@ class RequestMetrics:
                 seconds = answer.run_ms / 1000
                 values[_RUNS + bisect_left(BOUNDS, seconds)] += 1.0
                 values[_RUNS + _WIDTH - 1] += seconds
-        elif status > _SERVER_ERROR:
+        elif status >= _SERVER_ERROR:
             if status == _BUSY:
                 values[_REFUSALS] += 1.0
-            elif status == _LATE:
+            elif status == _LATE or isinstance(reply, LateReply):
                 values[_TIMEOUTS] += 1.0
 
     def scored(self, arrived: Sequence[float], run_ms: Sequence[float], received: int, sent: int) -> None:

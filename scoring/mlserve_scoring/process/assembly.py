@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mlserve_scoring.routes import v1_replies
 from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
 from mlserve_scoring.routes.docs_page import docs_routes
 from mlserve_scoring.routes.documents import document_routes, own_documents
 from mlserve_scoring.routes.express_score import express_routes
 from mlserve_scoring.routes.health import health_routes
-from mlserve_scoring.routes.open_inference import inference, open_inference_routes, served_model, unknown_model
+from mlserve_scoring.routes.manner import OURS
+from mlserve_scoring.routes.open_inference import inference, open_inference_routes, served_model
 from mlserve_scoring.routes.openapi import Described, form_of
 from mlserve_scoring.routes.score import score_routes
 from mlserve_scoring.scorers.scorer import SharesRuns
@@ -84,14 +86,16 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         docs=settings.docs,
     )
     infer = inference(model, scorer, contract)
+    manner = v1_replies.manner_of(scorer.contract) if settings.strict_v1 else OURS
     routes: Routes = {
         **health_routes(state, is_open=health_is_open),
-        **document_routes(contract, described, own=own_documents(app_root)),
-        **score_routes(scorer),
+        **document_routes(contract, described, own=own_documents(app_root), as_v1=manner.document),
+        **score_routes(scorer, manner.failed),
         **open_inference_routes(model, infer, state=state, health_is_open=health_is_open),
     }
     if settings.docs:
         routes = {**routes, **docs_routes()}
+    routes = manner.worded(routes)
     calls: Routes = {}
     unknown_call: Callable[[str], Reply] | None = None
     if settings.speaks_grpc:
@@ -119,7 +123,7 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         prefix=settings.path_prefix,
         cross_origin=CrossOrigin(settings.cors_origins) if settings.cors_origins else None,
         observers=observers,
-        missing=unknown_model,
+        missing=manner.missing,
         express={} if is_looked_at else express_routes(scorer, routes, gate=gate, tally=tally),
     )
     grpc = Dispatcher(calls, gate=gate, observers=observers, missing=unknown_call) if settings.speaks_grpc else None

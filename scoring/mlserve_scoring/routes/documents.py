@@ -14,20 +14,25 @@ from mlserve_scoring.routes.swagger import info_of, swagger_for
 from mlserve_scoring.transport.message import Reply, Request, message_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mlserve_scoring.contract import Contract
+    from mlserve_scoring.contract import Contract, JsonObject
     from mlserve_scoring.routes.openapi import Described
 
+    AsV1 = Callable[[JsonObject], JsonObject]
 
-def document_routes(contract: Contract, described: Described, *, own: Mapping[str, bytes]) -> Routes:
+
+def document_routes(
+    contract: Contract, described: Described, *, own: Mapping[str, bytes], as_v1: AsV1 | None = None
+) -> Routes:
     """Return the routes of the documents.
 
     Args:
         contract: What they describe.
         described: The service around it.
         own: Swagger documents of the user's own, by version ``2`` and ``3``; they win.
+        as_v1: Returns a Swagger document as v1's server built it; ``None`` shows ours.
     """
     info, prefix = info_of(described.title, described.version or "1.0"), described.prefix
 
@@ -42,6 +47,7 @@ def document_routes(contract: Contract, described: Described, *, own: Mapping[st
         except InvalidRequestError as error:
             send(message_reply(404, str(error)))
             return
+        made = made if as_v1 is None else as_v1(made)
         send(Reply(200, orjson.dumps(made, option=orjson.OPT_NON_STR_KEYS)))
 
     def openapi(request: Request, send: Send) -> None:

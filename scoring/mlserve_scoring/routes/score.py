@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.routes.failures import failed
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 RUN_TIME: Final = b"x-ms-run-fn-exec-ms: %.3f\r\n"
 
 
-def score_routes(scorer: Scorer) -> Routes:
-    """Return the route that scores."""
+def score_routes(scorer: Scorer, failed: Callable[[object], Reply] = failed) -> Routes:
+    """Return the route that scores.
+
+    Args:
+        scorer: Answers.
+        failed: Returns the reply to a request that was not answered as wished.
+    """
 
     def score(request: Request, send: Send) -> None:
         def done(result: object) -> None:

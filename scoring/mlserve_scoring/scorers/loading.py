@@ -36,7 +36,7 @@ class Load:
         model_threads: Processors that one run of a model without a script may use.
         onnx_providers: What runs ONNX models, best first, each with its options.
         workers: Processes that share the processors.
-        strict_v1: Give scripts what v1's server gave them where ours is better but differs.
+        strict_v1: Treat a script's requests, results and failures as v1's server did where ours differs on purpose.
     """
 
     concurrent: int | None = None

@@ -19,9 +19,25 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlserve.script")
 _PLAIN: Final = frozenset({dict, list, str, int, float, bool, type(None)})
 END: Final = object()
+SCRIPT_FAILED: Final = "An unexpected error occurred in scoring script. Check the logs for more info."
 LINES: Final = b"application/x-ndjson"
 _TEXT: Final = b"text/plain; charset=utf-8"
 _BYTES: Final = b"application/octet-stream"
+
+
+Write = Callable[[object], bytes]
+
+
+class Manner(NamedTuple):
+    """How results and failures become answers.
+
+    Attributes:
+        write: Makes JSON of a result, or raises a ``TypeError``.
+        failure: Returns what to raise for an exception of ``run()``.
+    """
+
+    write: Write
+    failure: Callable[[BaseException], BaseException]
 
 
 class Parts(NamedTuple):
@@ -59,18 +75,23 @@ def part(item: object) -> bytes:
     return to_json(item) + b"\n"
 
 
-def whole(result: object, milliseconds: float) -> Answer:
+def whole(result: object, milliseconds: float, write: Write = to_json) -> Answer:
     """Return the answer for a result that comes at once.
+
+    Args:
+        result: What ``run()`` returned.
+        milliseconds: How long that took.
+        write: Makes JSON.
 
     Raises:
         ResultError: It cannot be sent.
     """
     try:
         if type(result) in _PLAIN:
-            return Answer(to_json(result), run_ms=milliseconds)
+            return Answer(write(result), run_ms=milliseconds)
         head = head_of(result)
         if head is None:
-            return Answer(to_json(_awaited(result)), run_ms=milliseconds)
+            return Answer(write(_awaited(result)), run_ms=milliseconds)
         return Answer(body_of(result), head.status, head.content_type, head.headers, milliseconds, head.run_failed)
     except InterruptedRun:
         raise
@@ -117,7 +138,7 @@ def failure(error: BaseException) -> BaseException:
         refused: ScoringError = InvalidRequestError(f"The input does not fit the declared sample: {error}")
     else:
         _log.error("run() raised", exc_info=error)
-        refused = ScriptFailedError("An unexpected error occurred in scoring script. Check the logs for more info.")
+        refused = ScriptFailedError(SCRIPT_FAILED)
     refused.__cause__ = error
     return refused
 
@@ -127,3 +148,6 @@ def _awaited(result: object) -> object:
         result.close()
         raise TypeError("run() returned a coroutine; define run() itself with async def")
     return result
+
+
+OURS: Final = Manner(to_json, failure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -12,6 +12,7 @@ import orjson
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.scorers.json_body import json_object
 from mlserve_scoring.scripts import rawhttp
+from mlserve_scoring.scripts.as_v1 import parameters_in
 
 if TYPE_CHECKING:
     from mlserve_scoring.scripts.entry import Entry
@@ -26,7 +27,7 @@ def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) ->
     Args:
         entry: Whose ``run()`` is called.
         request: What came.
-        strict_v1: Give an undecorated ``run()`` an empty text for a form, as v1's server did.
+        strict_v1: Give an undecorated ``run()`` an empty text for a form, and read JSON, as v1's server did.
 
     Raises:
         InvalidRequestError: The request does not hold what ``run()`` needs.
@@ -39,7 +40,7 @@ def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) ->
     elif entry.form == "text":
         arguments = {first: "" if strict_v1 and _is_form(request) else _text(request)}
     else:
-        arguments = _parameters(entry.parameters, request)
+        arguments = _parameters(entry.parameters, request, parameters_in if strict_v1 else json_object)
         if entry.defaults:
             arguments = {**entry.defaults, **arguments}
     if entry.takes_headers:
@@ -63,8 +64,10 @@ def _is_form(request: Request) -> bool:
     return request.method != "GET" and kind in _FORMS
 
 
-def _parameters(parameters: Mapping[str, bool], request: Request) -> dict[str, object]:
-    given = _query(request.query) if request.method == "GET" else json_object(request)
+def _parameters(
+    parameters: Mapping[str, bool], request: Request, read: Callable[[Request], dict[str, object]]
+) -> dict[str, object]:
+    given = _query(request.query) if request.method == "GET" else read(request)
     arguments = {name: given[name] for name in parameters if name in given}
     missing = [name for name, has_default in parameters.items() if not has_default and name not in given]
     if missing:

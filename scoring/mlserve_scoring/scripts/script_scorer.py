@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from mlserve_scoring.errors import QueueFullError
 from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.streams import IteratorMaker, PartStream
-from mlserve_scoring.scripts.answers import END, failure, part, parts_in, streamed, whole
+from mlserve_scoring.scripts.answers import END, OURS, part, parts_in, streamed, whole
 from mlserve_scoring.scripts.arguments import arguments_for
+from mlserve_scoring.scripts.as_v1 import V1
 from mlserve_scoring.scripts.entry import Entry, line_of
 from mlserve_scoring.scripts.reporting import report
 
@@ -34,7 +35,7 @@ class ScriptScorer:
         lanes: Its threads.
         loop: Of the service.
         contract: What the script declares.
-        strict_v1: Whether forms arrive as an empty text, as in v1.
+        strict_v1: Whether forms, results and failures are treated as in v1.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ScriptScorer:
         self._lanes = lanes
         self._loop = loop
         self._strict_v1 = strict_v1
+        self._write, self._failure = V1 if strict_v1 else OURS
         self.contract = contract
         self.takes_options = entry.form == "raw"
         self.run_line = line_of(entry.run)
@@ -97,11 +99,11 @@ class ScriptScorer:
             if parts is not None:
                 return self._begin(request, result, parts, started)
         except BaseException as error:
-            refused = failure(error)
+            refused = self._failure(error)
             if refused is error:
                 raise
             raise refused from error
-        return whole(result, (time.perf_counter() - started) * 1000)
+        return whole(result, (time.perf_counter() - started) * 1000, self._write)
 
     def _begin(self, request: Request, result: object, parts: Parts, started: float) -> Answer:
         """Return an answer in parts, the first of which was made: until then the status may still be an error's."""

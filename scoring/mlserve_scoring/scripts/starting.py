@@ -42,7 +42,7 @@ async def start_script(  # noqa: PLR0913  # all it decides by, in one place
         loop: Of the service.
         lanes: Makes the threads of a script.
         tasks: Makes the loop of an asynchronous one.
-        strict_v1: Whether forms arrive as an empty text, as in v1.
+        strict_v1: Whether forms, results and failures are treated as in v1.
 
     Raises:
         StartError: It cannot be loaded, or ``init()`` raised.
@@ -56,7 +56,7 @@ async def start_script(  # noqa: PLR0913  # all it decides by, in one place
     if not isinstance(entry, Entry):
         raise TypeError(f"expected an entry, got {entry!r}")
     if not entry.is_async:
-        return ScriptScorer(entry, threads, loop, declared_contract(entry), strict_v1=strict_v1)
+        return ScriptScorer(entry, threads, loop, declared_contract(entry, with_example=strict_v1), strict_v1=strict_v1)
     threads.close()
     awaiting = tasks()
     future = loop.create_future()
@@ -65,7 +65,9 @@ async def start_script(  # noqa: PLR0913  # all it decides by, in one place
     awaiting.start()
     if isinstance(result, BaseException):
         raise _init_failed(result, app_root, file) from result
-    return AsyncScriptScorer(entry, awaiting, loop, declared_contract(entry), strict_v1=strict_v1)
+    return AsyncScriptScorer(
+        entry, awaiting, loop, declared_contract(entry, with_example=strict_v1), strict_v1=strict_v1
+    )
 
 
 def _start(app_root: Path, file: str) -> Entry:
@@ -90,8 +92,12 @@ def _init_failed(error: BaseException, app_root: Path, file: str) -> StartError:
     )
 
 
-def declared_contract(entry: Entry) -> Contract:
+def declared_contract(entry: Entry, *, with_example: bool = False) -> Contract:
     """Return the contract that a script's decorators declare; an empty one without decorators.
+
+    Args:
+        entry: The script.
+        with_example: Whether the answer's schema keeps the declared sample, as v1's Swagger document shows it.
 
     Raises:
         StartError: A declared sample has no schema.
@@ -107,7 +113,7 @@ def declared_contract(entry: Entry) -> Contract:
         ) from error
     if declared is None:
         return Contract({}, {})
-    output = {key: value for key, value in (declared.output or {}).items() if key != "example"}
+    output = {key: value for key, value in (declared.output or {}).items() if with_example or key != "example"}
     if not declared.inputs:
         return Contract({}, output, source="decorators")
     example = {

@@ -119,6 +119,12 @@ class Reply:
     plain: bytes | None = None
 
 
+class LateReply(Reply):
+    """The reply to a run that took too long, whatever its status."""
+
+    __slots__ = ()
+
+
 def message_reply(status: int, text: str) -> Reply:
     """Return a reply of the form that every error has."""
     return Reply(status, orjson.dumps({"message": text}))

@@ -159,6 +159,18 @@ def run(Inputs, GlobalParameters):
     return {"Results": (frame["age"] + frame["income"]).tolist(), "columns": list(frame.columns)}
 """
 
+SLOW = """
+import time
+
+
+def init():
+    pass
+
+
+def run(data):
+    time.sleep(30)
+"""
+
 DECLARED = """
 import numpy as np
 import pandas as pd
@@ -278,6 +290,9 @@ UPLOADED = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\
 
 RESULT_KINDS = [line.split('"')[1] for line in RESULTS.splitlines() if line.startswith('    "') and '": ' in line]
 
+VARIABLES = {"slow": {"SCORING_TIMEOUT_MS": "300"}}
+"""What both servers are told, script by script, in v1's words."""
+
 SCRIPTS: dict[str, tuple[str, list[Case]]] = {
     "results": (RESULTS, [Case(f"result: {kind}", kind) for kind in RESULT_KINDS]),
     "text": (
@@ -345,6 +360,7 @@ SCRIPTS: dict[str, tuple[str, list[Case]]] = {
             Case("numpy: no type", {"data": [[1, 2, 3]]}, headers={}),
             Case("numpy: text", {"data": [[1, 2, 3]]}, headers={"Content-Type": "text/plain"}),
             Case("numpy: no json", "{"),
+            Case("numpy: nan", '{"data": [[NaN, 1, 2]]}'),
             Case("numpy: empty", ""),
             Case("numpy: a list", [[1, 2, 3]]),
             Case("numpy: missing", {"scale": 1.0}),
@@ -393,6 +409,7 @@ SCRIPTS: dict[str, tuple[str, list[Case]]] = {
             Case("declared: by query", method="GET", path="/score?data=[1]&more=null&weights=[1.5]", headers={}),
         ],
     ),
+    "slow": (SLOW, [Case("slow", "x")]),
     "raw": (
         RAW,
         [

@@ -12,7 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 PACKAGES = (
     "azureml-inference-server-http==1.5.1",
@@ -44,7 +46,7 @@ def real_python() -> Path:
 
 
 @contextlib.contextmanager
-def real_server(python: Path, folder: Path, script: str):
+def real_server(python: Path, folder: Path, script: str, variables: Mapping[str, str] = MappingProxyType({})):
     """Serve a script with the real server and yield its port."""
     folder.mkdir(parents=True)
     (folder / "score.py").write_text(script, encoding="utf-8")
@@ -56,6 +58,7 @@ def real_server(python: Path, folder: Path, script: str):
         "AZUREML_MODEL_DIR": str(folder),
         "OTEL_SDK_DISABLED": "true",
         "SERVICE_NAME": "diabetes",
+        **variables,
     }
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
     log = folder / "log.txt"

@@ -1,0 +1,110 @@
+"""What ``strict_v1`` gives scripts and clients beyond what the comparison with v1's server asks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from mlserve_scoring.errors import (
+    InvalidRequestError,
+    ScoringTimeoutError,
+    ScriptFailedError,
+    UnsupportedContentError,
+)
+from mlserve_scoring.routes import failures, v1_replies
+from mlserve_scoring.scripts import as_v1
+from mlserve_scoring.transport.message import Request
+
+JSON = {b"content-type": b"application/json"}
+ASYNC = """
+    def init():
+        pass
+
+    async def run(data):
+        return {"text": float("nan"), "json": 1}[data]
+"""
+
+
+def request(body: bytes, headers=JSON) -> Request:
+    """A request with a body."""
+    return Request("POST", "/score", headers=headers, body=body)
+
+
+def test_results_are_written_as_python_writes_them():
+    """With NaN, escapes and blanks, so that clients that compare texts find the same."""
+    assert b'{"a": [NaN, Infinity, 1.0], "b": "\\u00e9"}' == as_v1.written({"a": [math.nan, math.inf, 1.0], "b": "é"})
+    assert b"{}" == as_v1.written(None)
+    with pytest.raises(TypeError, match="ndarray is not JSON serializable"):
+        as_v1.written([np.zeros(2)])
+
+
+def test_numbers_that_are_no_json_reach_declared_parameters():
+    """v1 read a body as Python does."""
+    found = as_v1.parameters_in(request(b'{"data": [NaN, -Infinity], "more": 1}'))
+
+    assert math.isnan(found["data"][0])
+    assert -math.inf == found["data"][1]
+    assert 1 == found["more"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"{", "Expecting property name enclosed in double quotes: line 1 column 2"),
+        (b"[NaN]", "should be a JSON dictionary"),
+        (b"[1]", "should be a JSON dictionary"),
+        (b"", "is empty"),
+    ],
+)
+def test_bodies_that_are_none_are_told_in_pythons_words(body, text):
+    """What v1 answered, word for word."""
+    with pytest.raises(InvalidRequestError, match=text):
+        as_v1.parameters_in(request(body))
+
+
+def test_content_type_counts_as_ever():
+    """What says that it is no JSON is not read as such."""
+    with pytest.raises(UnsupportedContentError):
+        as_v1.parameters_in(request(b"{}", {b"content-type": b"text/plain"}))
+
+
+def test_whatever_a_script_raises_is_its_failure():
+    """A mismatch was an exception like any, and so was a body that ``get_json()`` could not read."""
+    wrong = InvalidRequestError("data[0]: expected a number")
+    found = as_v1.failure(wrong)
+
+    assert isinstance(found, ScriptFailedError)
+    assert wrong is found.__cause__
+    assert "data" not in str(found)
+
+
+def test_late_run_is_told_with_its_cause_and_counted(start, image):
+    """500 as v1 answered, and still a timeout to whoever watches."""
+    late = ScoringTimeoutError("Scoring timeout after 5 ms")
+    script = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(30)"
+    service = start(image({"score.py": script}), strict_v1=True, scoring_timeout_ms=100, metrics="open")
+    answer = service.request("POST", "/score", "x")
+
+    assert (500, 504) == (v1_replies.failed(late).status, failures.failed(late).status)
+    assert v1_replies.failed(late).body == failures.failed(late).body
+    assert (500, "Scoring timeout after 100 ms") == (answer.status, answer.message)
+    assert "True" == answer.headers["x-ms-run-function-failed"]
+    assert "mlserve_scoring_timeouts_total 1" in service.get("/metrics").body.decode()
+
+
+def test_asynchronous_scripts_are_awaited_all_the_same(start, image):
+    """v1 could not; what they return is written in its manner."""
+    service = start(image({"score.py": ASYNC}), strict_v1=True)
+
+    assert (200, b"NaN") == ((answer := service.request("POST", "/score", "text")).status, answer.body)
+    assert 500 == service.request("POST", "/score", "other").status
+    assert b"1" == service.request("POST", "/score", "json").body
+
+
+def test_a_sample_may_be_answered_with_what_is_no_json(start, image):
+    """The service is ready all the same."""
+    script = "def init(): pass\ndef run(data):\n    return float('nan')"
+    service = start(image({"score.py": script}, samples=[{"input": 1}]), strict_v1=True)
+
+    assert b"NaN" == service.request("POST", "/score", "1").body
