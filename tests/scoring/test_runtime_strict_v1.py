@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -17,6 +18,18 @@ from mlserve_scoring.scripts import as_v1
 from mlserve_scoring.transport.message import Request
 
 JSON = {b"content-type": b"application/json"}
+DECLARED = """
+    import numpy as np
+    from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+    from inference_schema.schema_decorators import input_schema
+
+    def init():
+        pass
+
+    @input_schema("x", NumpyParameterType(np.array([1.0])))
+    def run(x):
+        return {"y": [1.5, float("nan")]}
+"""
 ASYNC = """
     def init():
         pass
@@ -100,6 +113,19 @@ def test_asynchronous_scripts_are_awaited_all_the_same(start, image):
     assert (200, b"NaN") == ((answer := service.request("POST", "/score", "text")).status, answer.body)
     assert 500 == service.request("POST", "/score", "other").status
     assert b"1" == service.request("POST", "/score", "json").body
+
+
+def test_tensors_may_hold_what_is_no_json(start, image):
+    """The protocol's clients are answered as without strict_v1, in which NaN is null."""
+    root = image({"score.py": DECLARED})
+    body = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]}
+    answers = [
+        service.request("POST", "/v2/models/diabetes/infer", json.dumps(body), {"Content-Type": "application/json"})
+        for service in (start(root, strict_v1=strict) for strict in (False, True))
+    ]
+
+    assert [200, 200] == [answer.status for answer in answers], answers[1].body
+    assert answers[0].json["outputs"] == answers[1].json["outputs"]
 
 
 def test_a_sample_may_be_answered_with_what_is_no_json(start, image):

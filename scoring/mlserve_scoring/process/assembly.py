@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlserve_scoring.routes import v1_replies
 from mlserve_scoring.routes.cross_origin import CrossOrigin
 from mlserve_scoring.routes.dispatch import Dispatcher, Gate, Observer
 from mlserve_scoring.routes.docs_page import docs_routes
@@ -86,7 +85,11 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         docs=settings.docs,
     )
     infer = inference(model, scorer, contract)
-    manner = v1_replies.manner_of(scorer.contract) if settings.strict_v1 else OURS
+    manner = OURS
+    if settings.strict_v1:
+        from mlserve_scoring.routes.v1_replies import manner_of  # noqa: PLC0415  # most services answer in our manner
+
+        manner = manner_of(scorer.contract)
     routes: Routes = {
         **health_routes(state, is_open=health_is_open),
         **document_routes(contract, described, own=own_documents(app_root), as_v1=manner.document),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import orjson
 
+from mlserve_scoring.collection.csv_cells import read_json
 from mlserve_scoring.errors import InvalidRequestError, ResultError
 from mlserve_scoring.models.runs import Outputs
 from mlserve_scoring.models.tensor_form import Tensor, fitted, lengths_of
@@ -139,8 +140,8 @@ class ScriptInferring:
         if answer.status >= _NO_SUCCESS or answer.run_failed:
             return RefusedByScript(answer)
         try:
-            value = orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
+            value = read_json(answer.body)  # with strict_v1 it may hold NaN, which a tensor can, too
+        except ValueError:
             return ResultError("What run() returned is no JSON, so it has no tensors.")
         named = value if isinstance(value, dict) and value else {"output": value}
         return Inferred({name: self._array(name, entry) for name, entry in named.items()}, answer.run_ms)
