@@ -76,7 +76,12 @@ def wrong(w="x"):
 def test_only_v1s_own_decorators_are_sent_defaults(entry, tmp_path, monkeypatch):
     """They look for each parameter among what they are given; ours convert the defaults themselves."""
     ours = entry('@input_schema("a", Python(1))\ndef run(a, b=2): return a')
-    real = SimpleNamespace(__file__=str(tmp_path / "schema_util.py"), is_schema_decorated=lambda _: True)
+    schema = {"properties": {"a": {"type": "array", "format": "numpy.ndarray"}, "b": {"type": "integer"}}}
+    real = SimpleNamespace(
+        __file__=str(tmp_path / "schema_util.py"),
+        is_schema_decorated=lambda _: True,
+        get_input_schema=lambda _: schema,
+    )
     monkeypatch.setitem(sys.modules, "inference_schema.schema_util", real)
     (tmp_path / "real.py").write_text("def init(): pass\ndef run(a, b=2, request_headers=None): return a", "utf-8")
     theirs = load_entry(tmp_path, "real.py")
@@ -84,6 +89,7 @@ def test_only_v1s_own_decorators_are_sent_defaults(entry, tmp_path, monkeypatch)
 
     assert {} == ours.defaults
     assert {"b": 2} == theirs.defaults
+    assert (("a", "b"), ("b",)) == (ours.exact, theirs.exact)
 
 
 def test_the_contract_says_what_may_be_null_or_left_out(entry):

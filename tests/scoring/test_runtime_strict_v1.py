@@ -14,6 +14,7 @@ from mlserve_scoring.errors import (
     UnsupportedContentError,
 )
 from mlserve_scoring.routes import failures, v1_replies
+from mlserve_scoring.scorers.json_body import json_object
 from mlserve_scoring.scripts import as_v1
 from mlserve_scoring.transport.message import Request
 
@@ -54,7 +55,7 @@ def test_results_are_written_as_python_writes_them():
 
 def test_numbers_that_are_no_json_reach_declared_parameters():
     """v1 read a body as Python does."""
-    found = as_v1.parameters_in(request(b'{"data": [NaN, -Infinity], "more": 1}'))
+    found = json_object(request(b'{"data": [NaN, -Infinity], "more": 1}'))
 
     assert math.isnan(found["data"][0])
     assert -math.inf == found["data"][1]
@@ -73,13 +74,13 @@ def test_numbers_that_are_no_json_reach_declared_parameters():
 def test_bodies_that_are_none_are_told_in_pythons_words(body, text):
     """What v1 answered, word for word."""
     with pytest.raises(InvalidRequestError, match=text):
-        as_v1.parameters_in(request(body))
+        json_object(request(body))
 
 
 def test_content_type_counts_as_ever():
     """What says that it is no JSON is not read as such."""
     with pytest.raises(UnsupportedContentError):
-        as_v1.parameters_in(request(b"{}", {b"content-type": b"text/plain"}))
+        json_object(request(b"{}", {b"content-type": b"text/plain"}))
 
 
 def test_whatever_a_script_raises_is_its_failure():

@@ -24,7 +24,7 @@ from mlserve_scoring.models.rows import join, may_share_runs
 from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, part, run, sharing
 from mlserve_scoring.models.written import written
 from mlserve_scoring.observing.current import enter
-from mlserve_scoring.scorers.json_body import json_value, says_true_or_false
+from mlserve_scoring.scorers.json_body import json_for_model, says_true_or_false
 from mlserve_scoring.scorers.results import Answer
 from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
 from mlserve_scoring.transport.message import JSON
@@ -181,7 +181,11 @@ class ModelScorer:
             array = read_large(body, ports[0])
             if array is not None:
                 return {ports[0].name: array}
-        return read_inputs(json_value(request), ports, plain=is_plain)
+        value, is_plain = json_for_model(request, is_plain=is_plain)
+        try:
+            return read_inputs(value, ports, plain=is_plain)
+        except RecursionError as error:  # in a message about what is nested too deep to be shown
+            raise InvalidRequestError("The input is nested too deep.") from error
 
     def _answer(self, request: Request) -> Answer:
         enter(request)  # a failure is logged with its id

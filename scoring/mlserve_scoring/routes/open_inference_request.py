@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -17,6 +17,7 @@ from mlserve_scoring.models.tensors import from_bytes, from_json
 from mlserve_scoring.routes.open_inference import JSON_SIZE
 from mlserve_scoring.routes.open_inference_raw import raw_tensor
 from mlserve_scoring.scorers.json_body import says_true_or_false
+from mlserve_scoring.scorers.lenient_json import read_for_model
 
 if TYPE_CHECKING:
     from mlserve_scoring.routes.open_inference_metadata import TensorForm
@@ -92,10 +93,11 @@ def _known(head: bytes) -> _Described:
 
 
 def _described(head: bytes, *, is_binary: bool) -> _Described:
+    is_plain = not says_true_or_false(head)
     try:
-        value = orjson.loads(head)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequestError(f"body: could not be decoded as JSON: {error}") from error
+        value: Any = orjson.loads(head)
+    except orjson.JSONDecodeError:
+        value, is_plain = _leniently(head), False
     if type(value) is not dict:
         raise InvalidRequestError(f"body: expected an object with 'inputs', got {short(value)}")
     own = value.get("id")
@@ -105,8 +107,14 @@ def _described(head: bytes, *, is_binary: bool) -> _Described:
     inputs = tuple(sent_tensors(value, is_binary=is_binary))
     outputs = value.get("outputs")
     wanted = None if outputs is None else _outputs(outputs, default=as_bytes)
-    is_plain = not says_true_or_false(head)
     return _Described(own, inputs, wanted, as_bytes, is_plain)
+
+
+def _leniently(head: bytes) -> object:
+    try:
+        return read_for_model(head)
+    except ValueError as error:
+        raise InvalidRequestError(f"body: could not be decoded as JSON: {error}") from error
 
 
 def _filled(described: _Described, body: bytes, start: int) -> Asked:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-import orjson
-
 from mlserve_scoring.errors import InvalidRequestError
-from mlserve_scoring.scorers.json_body import json_object
+from mlserve_scoring.scorers.json_body import json_object, may_hold_large, with_large_numbers
+from mlserve_scoring.scorers.lenient_json import read_text_as_v1
 from mlserve_scoring.scripts import rawhttp
-from mlserve_scoring.scripts.as_v1 import parameters_in
 
 if TYPE_CHECKING:
     from mlserve_scoring.scripts.entry import Entry
@@ -27,7 +24,7 @@ def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) ->
     Args:
         entry: Whose ``run()`` is called.
         request: What came.
-        strict_v1: Give an undecorated ``run()`` an empty text for a form, and read JSON, as v1's server did.
+        strict_v1: Give an undecorated ``run()`` an empty text for a form, as v1's server did.
 
     Raises:
         InvalidRequestError: The request does not hold what ``run()`` needs.
@@ -40,7 +37,7 @@ def arguments_for(entry: Entry, request: Request, *, strict_v1: bool = False) ->
     elif entry.form == "text":
         arguments = {first: "" if strict_v1 and _is_form(request) else _text(request)}
     else:
-        arguments = _parameters(entry.parameters, request, parameters_in if strict_v1 else json_object)
+        arguments = _parameters(entry, request)
         if entry.defaults:
             arguments = {**entry.defaults, **arguments}
     if entry.takes_headers:
@@ -64,15 +61,22 @@ def _is_form(request: Request) -> bool:
     return request.method != "GET" and kind in _FORMS
 
 
-def _parameters(
-    parameters: Mapping[str, bool], request: Request, read: Callable[[Request], dict[str, object]]
-) -> dict[str, object]:
-    given = _query(request.query) if request.method == "GET" else read(request)
+def _parameters(entry: Entry, request: Request) -> dict[str, object]:
+    parameters = entry.parameters
+    given = _query(request.query) if request.method == "GET" else _body(entry, request)
     arguments = {name: given[name] for name in parameters if name in given}
     missing = [name for name, has_default in parameters.items() if not has_default and name not in given]
     if missing:
         raise InvalidRequestError(f"A value is not provided for the {missing[0]!r} parameter.")
     return arguments
+
+
+def _body(entry: Entry, request: Request) -> dict[str, object]:
+    given = json_object(request)
+    # Where some parameters are arrays, the others are small: they are looked at, and not the bytes of all.
+    if not entry.exact or (len(entry.exact) == len(entry.parameters) and not may_hold_large(request.body)):
+        return given
+    return with_large_numbers(given, entry.exact, request)
 
 
 def _query(query: str) -> dict[str, object]:
@@ -81,8 +85,8 @@ def _query(query: str) -> dict[str, object]:
     for name, text in parse_qsl(query, keep_blank_values=True):
         value: object
         try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            value = read_text_as_v1(text)
+        except ValueError:
             value = text
         earlier = found.get(name)
         if name not in found:

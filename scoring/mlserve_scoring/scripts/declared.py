@@ -20,6 +20,8 @@ RAW_MARK: Final = "__mlserve_rawhttp__"
 
 _STANDINS: Final = Path(__file__).parents[1] / "standins"
 _SCHEMA_MODULE: Final = "inference_schema.schema_util"
+_ARRAYS: Final = frozenset({"NumpyParameterType", "PandasParameterType", "SparkParameterType"})
+_FORMATS: Final = ("numpy.", "pandas.", "spark.")
 _RAW_MODULES: Final = ("azureml.contrib.services.aml_request", "azureml_inference_server_http.api.aml_request")
 
 
@@ -77,6 +79,20 @@ def takes_defaults(run: Callable[..., object]) -> bool:
     return getattr(run, SCHEMA_MARK, None) is None
 
 
+def made_into_arrays(run: Callable[..., object]) -> frozenset[str]:
+    """Return the declared parameters that become arrays or frames, for whose types large numbers are fractions."""
+    mark: Any = getattr(run, SCHEMA_MARK, None)
+    if mark is not None:
+        return frozenset(name for name, kind in mark.inputs.items() if type(kind).__name__ in _ARRAYS)
+    real: Any = _real(_SCHEMA_MODULE)
+    if real is None or not real.is_schema_decorated(run):
+        return frozenset()
+    given = real.get_input_schema(run)["properties"]
+    return frozenset(
+        name for name, schema in given.items() if str((schema or {}).get("format", "")).startswith(_FORMATS)
+    )
+
+
 def is_mismatch(error: BaseException) -> bool:
     """Return whether v1's own decorators raised: then the request does not fit, and the script was not asked."""
     real = _real(_SCHEMA_MODULE)
@@ -95,7 +111,7 @@ def _without_rows(inputs: Mapping[str, JsonObject]) -> set[str]:
 
 def _is_without_rows(schema: JsonObject, example: object) -> bool:
     """Return whether an example is an array or frame without rows, or an object that holds one."""
-    if str(schema.get("format", "")).startswith(("numpy.", "pandas.", "spark.")):
+    if str(schema.get("format", "")).startswith(_FORMATS):
         rows = example.get("data", example) if isinstance(example, dict) else example
         return not (any(rows.values()) if isinstance(rows, dict) else rows)
     properties = schema.get("properties")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from mlserve_scoring.errors import StartError
-from mlserve_scoring.scripts.declared import declares_inputs, takes_defaults, wants_request
+from mlserve_scoring.scripts.declared import declares_inputs, made_into_arrays, takes_defaults, wants_request
 from mlserve_scoring.scripts.places import place_of, text_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Entry:
         parameters: Names of ``run()``'s parameters but ``request_headers``; which of them have a default.
         takes_headers: Whether ``run()`` wants ``request_headers``.
         is_async: Whether ``run()`` is to be awaited, or is an asynchronous generator.
+        exact: Parameters that are neither arrays nor frames: whole numbers of any size stay whole in them.
         defaults: What ``run()`` is given for parameters that a request leaves out; what it finds itself is not here.
     """
 
@@ -46,6 +47,7 @@ class Entry:
     takes_headers: bool
     is_async: bool = False
     defaults: Mapping[str, object] = field(default_factory=dict)
+    exact: tuple[str, ...] = ()
 
 
 def load_entry(app_root: Path, file: str) -> Entry:
@@ -70,7 +72,9 @@ def load_entry(app_root: Path, file: str) -> Entry:
             todo="define it with def, or run() with async def too",
         )
     defaults = _defaults(run, parameters) if form == "schema" and takes_defaults(run) else {}
-    return Entry(file, init, run, form, parameters, takes_headers, is_async, defaults)
+    arrays = made_into_arrays(run) if form == "schema" else frozenset()
+    exact = tuple(name for name in parameters if name not in arrays) if form == "schema" else ()
+    return Entry(file, init, run, form, parameters, takes_headers, is_async, defaults, exact)
 
 
 def _defaults(run: Callable[..., object], parameters: Mapping[str, bool]) -> dict[str, object]:

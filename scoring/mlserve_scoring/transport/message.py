@@ -127,7 +127,8 @@ class LateReply(Reply):
 
 def message_reply(status: int, text: str) -> Reply:
     """Return a reply of the form that every error has."""
-    return Reply(status, orjson.dumps({"message": text}))
+    said = text.encode("utf-8", "backslashreplace")  # names that the client sent may hold half a character
+    return Reply(status, orjson.dumps({"message": said.decode("utf-8")}))
 
 
 def encode(reply: Reply, *, keep_alive: bool, head_only: bool = False, legacy: bool = False) -> bytes:

@@ -197,6 +197,23 @@ def run(data, weights=[1, 2], more=None, options=None, days=[{"date": "2020-05-0
     return [type(weights).__name__, float(weights.sum()), repr(more), repr(options), month, rows["a"].tolist()]
 """
 
+PLAIN = """
+import numpy as np
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema
+
+
+def init():
+    pass
+
+
+@input_schema("data", NumpyParameterType(np.array([[1.0, 2.0]])))
+@input_schema("opt", StandardPythonParameterType({"k": 1}))
+def run(data=[[1.0, 2.0]], opt={"k": 0}, loose=None):
+    return [repr(data), repr(opt), repr(loose), opt]
+"""
+
 RAW = """
 from azureml.contrib.services.aml_request import AMLRequest, rawhttp
 from azureml.contrib.services.aml_response import AMLResponse
@@ -373,6 +390,25 @@ SCRIPTS: dict[str, tuple[str, list[Case]]] = {
             Case("numpy: no rows", {"data": []}),
             Case("numpy: swagger", method="GET", path="/swagger.json", headers={}),
             Case("numpy: swagger 3", method="GET", path="/swagger.json?version=3", headers={}),
+        ],
+    ),
+    "plain": (
+        PLAIN,
+        [
+            Case("json: large numbers", {"opt": {"k": 2**70, "l": [-(2**63) - 1, 2**64]}, "loose": 2**90}),
+            Case("json: large numbers by get", method="GET", path=f"/score?loose={2**70}&opt={{}}", headers={}),
+            Case("json: a very long number", {"loose": 10**4_000}),
+            Case("json: gaps", '{"data": [[NaN, -Infinity]], "loose": Infinity}'),
+            Case("json: gaps by get", method="GET", path="/score?data=[[NaN,1]]", headers={}),
+            Case("json: beyond a double", '{"loose": [1e999, -1e999]}'),
+            Case("json: half a character", '{"opt": {"\\ud83d": "\\ude00"}, "loose": "\\ud83d"}'),
+            Case("json: mark", b'\xef\xbb\xbf{"opt": {"k": 1}}'),
+            Case("json: utf-16", '{"opt": {"k": "ü"}}'.encode("utf-16")),
+            Case("json: utf-32", '{"opt": {"k": "ü"}}'.encode("utf-32")),
+            Case("json: utf-16 without mark", '{"opt": {"k": "ü"}}'.encode("utf-16-le")),
+            Case("json: 300 deep", '{"opt": {"k": ' + "[" * 300 + "]" * 300 + "}}"),
+            Case("json: wrong after a gap", '{"data": [[NaN, 1]], "opt": nan}'),
+            Case("json: a control sign", '{"loose": "a\tb"}'),
         ],
     ),
     "pandas": (
