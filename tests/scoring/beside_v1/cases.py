@@ -197,7 +197,7 @@ def run(data, weights=[1, 2], more=None, options=None, days=[{"date": "2020-05-0
     return [type(weights).__name__, float(weights.sum()), repr(more), repr(options), month, rows["a"].tolist()]
 """
 
-PLAIN = """
+VALUES = """
 import numpy as np
 from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
 from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
@@ -392,8 +392,8 @@ SCRIPTS: dict[str, tuple[str, list[Case]]] = {
             Case("numpy: swagger 3", method="GET", path="/swagger.json?version=3", headers={}),
         ],
     ),
-    "plain": (
-        PLAIN,
+    "values": (
+        VALUES,
         [
             Case("json: large numbers", {"opt": {"k": 2**70, "l": [-(2**63) - 1, 2**64]}, "loose": 2**90}),
             Case("json: large numbers by get", method="GET", path=f"/score?loose={2**70}&opt={{}}", headers={}),
