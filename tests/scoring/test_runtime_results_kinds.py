@@ -55,6 +55,8 @@ def test_a_missing_date_or_span_is_null_in_every_unit(unit):
     assert both(missing) is None
     assert both(np.timedelta64("NaT", unit)) is None
     assert both([missing, np.array(missing)]) == [None, None]
+    assert both(np.array(missing)) is None
+    assert [both(other)] == both([np.array(other)])
     assert both(array) == [[None, both(other)]]
     assert both(array[:, ::-1]) == [[both(other), None]]
     assert both(records) == [[1.5, None]]

@@ -23,8 +23,11 @@ def written(names: Sequence[str], values: Sequence[object]) -> bytes:
     Raises:
         TypeError: An output has no JSON form.
     """
-    has_dates = any(isinstance(value, np.ndarray) and value.dtype.kind not in _SAFE for value in values)
-    return (to_json if has_dates else outputs_to_json)(dict(zip(names, values, strict=True)))
+    named = dict(zip(names, values, strict=True))
+    for value in values:
+        if type(value) is np.ndarray and value.dtype.kind not in _SAFE:  # dates
+            return to_json(named)
+    return outputs_to_json(named)
 
 
 def written_parts(names: Sequence[str], values: Sequence[object], counts: Sequence[int]) -> list[bytes]:

@@ -52,7 +52,7 @@ def plain_array(array: Array) -> object:
     if array.dtype.names is not None:
         return _shaped(_records(array.reshape(-1)), array.shape)
     if not array.ndim:
-        return array[()] if kind != "O" else array.item()
+        return plain_scalar(array[()]) if kind != "O" else array.item()
     if kind in _NUMBERS:
         return _numbers(array)
     if kind == "m":

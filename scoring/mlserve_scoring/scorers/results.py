@@ -57,7 +57,12 @@ def _quickly(value: Any) -> object:
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return simpler(value)
-    if type(value) is numpy.ndarray and value.dtype.kind in _NUMBERS:
+    if type(value) is numpy.ndarray:
+        kind = value.dtype.kind
+        if kind == "O":
+            return value.tolist()
+        if kind not in _NUMBERS:
+            return _fragment(simpler(value))
         try:
             return orjson.Fragment(orjson.dumps(value, option=_ARRAYS))
         except TypeError:  # another order of bytes or of axes, or no axis
