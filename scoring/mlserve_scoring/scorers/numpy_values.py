@@ -52,7 +52,8 @@ def plain_array(array: Array) -> object:
     if array.dtype.names is not None:
         return _shaped(_records(array.reshape(-1)), array.shape)
     if not array.ndim:
-        return plain_scalar(array[()]) if kind != "O" else array.item()
+        single: Any = array[()]
+        return single if kind == "O" else plain_scalar(single)
     if kind in _NUMBERS:
         return _numbers(array)
     if kind == "m":
