@@ -156,6 +156,11 @@ def _rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     call.add_argument("service", help="the service's name")
     call.add_argument("file", help="the request's body; - reads it from standard input")
     call.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait (default: 60)")
+    call.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="token to show; - reads it from standard input (default: the service's key, else $MLSERVE_TOKEN)",
+    )
     lock = group.add("lock", "lock:write_lock", "lock the packages of an environment file, beside it", store=False)
     declare_lock(lock)
     shown = group.add("dockerfile", "dockerfile:show_dockerfile", "show how Docker would make an image", store=False)

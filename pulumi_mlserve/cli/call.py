@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from pulumi_mlserve.cli.call_token import VARIABLE, check_carries, read_token, token_of_environment
 from pulumi_mlserve.cli.local_services import matching, processes
 from pulumi_mlserve.cli.output import show_json
 from pulumi_mlserve.clients.models.model_store import ModelStore
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
 _FIRST_ERROR_STATUS = 400
+_UNAUTHORIZED = 401
 
 
 class Found(NamedTuple):
@@ -36,7 +38,7 @@ class Found(NamedTuple):
 
     Attributes:
         url: Where its requests go.
-        key: That opens it.
+        key: That opens it, or the token.
         certificate: The file of the one that it must show; empty where it speaks plain HTTP.
         is_here: Whether it is a service of this machine.
     """
@@ -58,10 +60,12 @@ class Answer(NamedTuple):
 
 def call_service(options: Namespace) -> int:
     """Prints the answer; 1 when the service answered with an error."""
+    if options.file == options.token_file == "-":
+        raise OperationError("token-file: standard input holds the request's body already; give one of them as a file")
     body = _read(options.file)
-    found = _find(options.service, options.store)
+    found = _opened(_find(options.service, options.store), options.token_file)
     url = found.url
-    answer = _local(found, body, options.timeout) if found.is_here else _post(url, body, options.timeout)
+    answer = _local(found, body, options.timeout) if found.is_here else _post(found, body, options.timeout)
     if options.json:
         show_json(
             {
@@ -75,7 +79,9 @@ def call_service(options: Namespace) -> int:
     else:
         sys.stdout.buffer.write(answer.body if answer.body.endswith(b"\n") else answer.body + b"\n")
     if answer.status >= _FIRST_ERROR_STATUS:
-        raise OperationError(f"service {options.service}: answered with status {answer.status}")
+        lacks = answer.status == _UNAUTHORIZED and found.key is None
+        todo = f"; show it a token with --token-file, or {VARIABLE}" if lacks else ""
+        raise OperationError(f"service {options.service}: answered with status {answer.status}{todo}")
     return 0
 
 
@@ -111,11 +117,21 @@ def _find(service: str, store: str | None) -> Found:
     raise OperationError(f"service {service}: {many}; see what is there with: mlserve services list")
 
 
+def _opened(found: Found, token_file: str | None) -> Found:
+    """Return the place with the token that is shown there, if one is; a service's own key comes before the variable."""
+    token = read_token(token_file) if token_file else None if found.key else token_of_environment()
+    if token is None:
+        return found
+    if not found.is_here:
+        check_carries(found.url)
+    return found._replace(key=token)
+
+
 def _local(found: Found, body: bytes, timeout: float) -> Answer:
     """Ask a service of this machine at its port, whatever name its URL has, and see that it shows its certificate."""
     parts = urlsplit(found.url)
     host, port = parts.hostname or LOOPBACK, parts.port or 0
-    headers = _headers(body) | ({"Authorization": f"Bearer {found.key}"} if found.key else {})
+    headers = _headers(body) | _authorization(found)
     start = time.monotonic()
     try:
         with contextlib.closing(http.client.HTTPConnection(host, port, timeout=timeout)) as connection:
@@ -132,8 +148,11 @@ def _local(found: Found, body: bytes, timeout: float) -> Answer:
         raise OperationError(_unanswered(found.url, error)) from error
 
 
-def _post(url: str, body: bytes, timeout: float) -> Answer:
+def _post(found: Found, body: bytes, timeout: float) -> Answer:
+    url = found.url
     request = urllib.request.Request(url, body, _headers(body))  # noqa: S310 - the URL is the record's own
+    for name, value in _authorization(found).items():
+        request.add_unredirected_header(name, value)  # whoever the service sends us to must not see the token
     start = time.monotonic()
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
@@ -147,6 +166,10 @@ def _post(url: str, body: bytes, timeout: float) -> Answer:
 
 def _headers(body: bytes) -> dict[str, str]:
     return {"Content-Type": _JSON if _is_json(body) else _BINARY}
+
+
+def _authorization(found: Found) -> dict[str, str]:
+    return {"Authorization": f"Bearer {found.key}"} if found.key else {}
 
 
 def _unanswered(url: str, reason: object) -> str:

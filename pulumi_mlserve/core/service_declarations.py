@@ -20,7 +20,8 @@ class EntraSettings(TypedDict, total=False):
     roles: Sequence[str]
     """When given, a token must have one of them, as a role or a scope; any token of the audience by default."""
     authority: str
-    """Where the tenant's keys are published; ``https://login.microsoftonline.com`` by default."""
+    """Where the tenant's keys are published, and part of the issuer that a token must name, ``AUTHORITY/TENANT/v2.0``
+    (or that of version 1 tokens of the same cloud); ``https://login.microsoftonline.com`` by default."""
     leeway_s: float
     """The largest difference of clocks, in s; 60 by default."""
 

@@ -28,7 +28,8 @@ class Entra:
         tenant: The tenant's id.
         audiences: Accepted ``aud`` claims, such as ``api://diabetes``.
         roles: When given, a token must have one of them, as role or scope.
-        authority: Where the tenant's keys are published.
+        authority: Where the tenant's keys are published; tokens of version 2 name ``AUTHORITY/TENANT/v2.0`` as their
+            issuer.
         leeway_s: Largest difference of clocks.
     """
 

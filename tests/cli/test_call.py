@@ -38,11 +38,21 @@ class Service(BaseHTTPRequestHandler):
 
     def do_POST(self):
         """Answers a request."""
+        if self.server.elsewhere:
+            self.send_response(303)
+            self.send_header("Location", self.server.elsewhere)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.seen.append((self.headers["Content-Type"], self.headers["Authorization"]))
         if self.headers["Content-Type"] != "application/json":
             return self.answer(400, b"not JSON")
         return self.answer(200, json.dumps([2 * number for number in json.loads(body)["data"]]).encode())
+
+    def do_GET(self):
+        """Answers whoever was sent here."""
+        self.server.seen.append(("GET", self.headers["Authorization"]))
+        self.answer(401, b"{}")
 
     def answer(self, status, body):
         """Sends an answer."""
@@ -81,6 +91,7 @@ def server():
     """A service that runs on this machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
     server.seen = []
+    server.elsewhere = ""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
@@ -174,6 +185,70 @@ def test_key_of_a_local_service_is_used(keyed_service, tmp_path, capfdbinary):
     output = capfdbinary.readouterr()
     assert b"[1,2]\n" == output.out
     assert b"key" not in output.err
+
+
+TOKEN = "eyJh.bGc_-.x~+/="
+
+
+def test_token_comes_from_a_file_or_standard_input(server, status, request_file, tmp_path, monkeypatch):
+    """Without the end of line that programs print after it."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{TOKEN}\r\n".encode())))
+
+    for file in (str(tmp_path / "token"), "-"):
+        assert 0 == main(["call", "diabetes", request_file, "--token-file", file])
+    assert [f"Bearer {TOKEN}"] * 2 == [shown for _, shown in server.seen]
+
+
+@pytest.mark.parametrize(("key", "shown"), [(None, f"Bearer {TOKEN}"), ("own-key", "Bearer own-key")])
+def test_token_of_the_environment_is_for_services_without_keys(server, status, request_file, monkeypatch, key, shown):
+    """A service's own key opens it: no token need leave for it."""
+    monkeypatch.setenv("MLSERVE_TOKEN", TOKEN)
+    monkeypatch.setattr(Processes, "keys", lambda *_: Keys(key, "second") if key else None)
+
+    assert 0 == main(["call", "diabetes", request_file])
+    assert [("application/json", shown)] == server.seen
+
+
+@pytest.mark.parametrize("arguments", [["--token-file", TOKEN], ["--token", TOKEN], ["--token-file", "two"]])
+def test_what_is_no_token_is_never_shown(server, status, request_file, tmp_path, monkeypatch, capsys, arguments):
+    """Neither a token in the place of its file, nor what is in a file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two").write_text("first eyJh")
+
+    assert 1 == main(["call", "diabetes", request_file, *arguments])
+    told = capsys.readouterr().err
+    assert "mlserve: token-file: " in told
+    assert "eyJh" not in told
+    assert [] == server.seen
+
+
+def test_body_and_token_cannot_both_come_from_standard_input(status, capsys):
+    """One of them would be empty."""
+    assert 1 == main(["call", "diabetes", "-", "--token-file", "-"])
+    assert "token-file: standard input holds the request's body already" in capsys.readouterr().err
+
+
+def test_token_does_not_follow_to_another_place(server, request_file, tmp_path, monkeypatch, capsys):
+    """Of a service that the store records; and its refusal says how a token is shown."""
+    url = f"http://127.0.0.1:{server.server_port}/score"
+    monkeypatch.setattr(call, "_find", lambda *_: call.Found(url))
+    (tmp_path / "token").write_text(TOKEN)
+    server.elsewhere = f"http://127.0.0.1:{server.server_port}/elsewhere"
+
+    assert 1 == main(["call", "wine", request_file, "--token-file", str(tmp_path / "token")])
+    assert 1 == main(["call", "wine", request_file])
+    assert [("GET", None)] * 2 == server.seen
+    assert "status 401; show it a token with --token-file, or MLSERVE_TOKEN\n" in capsys.readouterr().err
+
+
+def test_token_is_not_sent_in_clear(request_file, tmp_path, monkeypatch, capsys):
+    """Beyond this machine it needs TLS."""
+    monkeypatch.setattr(call, "_find", lambda *_: call.Found("http://diabetes.example/score"))
+    (tmp_path / "token").write_text(TOKEN)
+
+    assert 1 == main(["call", "wine", request_file, "--token-file", str(tmp_path / "token")])
+    assert "http://diabetes.example/score: a token is not sent in clear" in capsys.readouterr().err
 
 
 def test_error_answer_is_shown_and_fails(status, tmp_path, capfdbinary):

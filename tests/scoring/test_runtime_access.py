@@ -473,7 +473,9 @@ def test_a_service_admits_tokens_and_keys(start, image, tmp_path, signers, tenan
         'Bearer error="invalid_token", error_description="The token is not valid."',
         'Bearer error="invalid_token", error_description="The key or token is not valid."',
     ] == [answer.headers["www-authenticate"] for answer in refused]
-    assert service.score(1).headers["www-authenticate"] == "Bearer"
+    nothing = service.score(1)
+    assert "Bearer" == nothing.headers["www-authenticate"]
+    assert "A valid key or token is required: send the header 'Authorization: Bearer KEY_OR_TOKEN'." == nothing.message
     assert service.get("/healthz").status == 200
     assert 1 == len(tenant["paths"])
     assert not any(secret in service.log for secret in (good, own, late, "second-key", "third"))
@@ -486,6 +488,8 @@ def test_a_service_starts_while_the_tenant_cannot_be_reached(start, image, signe
     answer = service.score(1, headers={"Authorization": f"Bearer {token(signers)}"})
 
     assert (503, "30") == (answer.status, answer.headers["retry-after"])
+    assert "A valid token is required: send the header 'Authorization: Bearer TOKEN'." in service.score(1).message
+    assert f" or http://127.0.0.1:9/{TENANT}/v2.0" in service.log
     assert service.get("/").status == 200
 
 
@@ -516,6 +520,7 @@ def browsed(start, image, tmp_path):
 def test_preflights_need_no_key(browsed):
     """Browsers send none; what they ask for is allowed to the origins of the settings."""
     service = browsed("https://app.example.com")
+    assert "A valid key is required: send the header 'Authorization: Bearer KEY'." in service.score(1).message
     answer = service.request("OPTIONS", "/score", headers=ASKING | {"Access-Control-Request-Headers": "authorization"})
     other = service.request("OPTIONS", "/score", headers=ASKING | {"Origin": "https://evil.example.com"})
 

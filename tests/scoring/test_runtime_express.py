@@ -53,6 +53,7 @@ class Gate:
     """Lets in who shows a word, while it is the right one."""
 
     word = b"Bearer right"
+    opened_by = "word"
 
     def admit(self, authorization):
         """Return whether this is it."""

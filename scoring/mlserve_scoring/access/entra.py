@@ -58,7 +58,12 @@ class EntraGate:
         tokens: Checks them.
         fetch: Returns the tenant's key set, on a thread.
         fresh_s: How old keys may be before they are fetched again.
+
+    Attributes:
+        opened_by: What it asks for.
     """
+
+    opened_by = "token"
 
     def __init__(
         self, tokens: Tokens, fetch: Callable[[], object], *, fresh_s: float = _FRESH_S, pause_s: float = _LEAST_PAUSE_S
@@ -71,6 +76,7 @@ class EntraGate:
         self._asked = -pause_s
         self._asking: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        _log.info("tokens open whose issuer is %s", " or ".join(tokens.issuers))
         self._ask()
 
     def admit(self, authorization: bytes | None) -> Admission | asyncio.Future[Admission]:

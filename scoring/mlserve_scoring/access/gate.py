@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class EitherGate:
     """Admits whom keys or tokens admit; keys are asked first, they cost less."""
 
+    opened_by = "key or token"
+
     def __init__(self, keys: Keys, tokens: EntraGate) -> None:
         self._keys = keys
         self._tokens = tokens

@@ -36,9 +36,14 @@ class Keys:
         path: Of the file or folder.
         clock: Seconds that never go back.
 
+    Attributes:
+        opened_by: What it asks for.
+
     Raises:
         KeysError: At the start, the file is missing or of another form. Later the last good keys stay.
     """
+
+    opened_by = "key"
 
     def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path

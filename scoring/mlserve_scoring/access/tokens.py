@@ -45,13 +45,14 @@ class Tokens:
         clock: Seconds since 1970.
 
     Attributes:
+        issuers: Whose tokens may open.
         keys: Public keys by their id.
     """
 
     def __init__(self, settings: Entra, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._issuers = issuers(settings)
+        self.issuers = issuers(settings)
         self._roles = frozenset(settings.roles)
         self._good: dict[bytes, float] = {}
         self.keys: Mapping[str, PublicKey] = {}
@@ -101,7 +102,7 @@ class Tokens:
             key,
             algorithms=[algorithm],
             audience=list(self._settings.audiences),
-            issuer=self._issuers,
+            issuer=self.issuers,
             leeway=self._settings.leeway_s,
             options={"require": ["exp", "iss", "aud"], "verify_iat": False, "verify_exp": False, "verify_nbf": False},
         )

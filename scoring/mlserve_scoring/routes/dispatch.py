@@ -22,7 +22,13 @@ Observer = Callable[[Request, Reply], None]
 
 
 class Gate(Protocol):
-    """Says whether a request shows a key or token."""
+    """Says whether a request shows a key or token.
+
+    Attributes:
+        opened_by: Which of them it asks for, as a word.
+    """
+
+    opened_by: str
 
     def admit(self, authorization: bytes | None) -> Admission | asyncio.Future[Admission]:
         """Return whether an ``Authorization`` header opens; a future where that must first be found out."""
@@ -90,9 +96,10 @@ class Dispatcher:
             shown = headers.get(b"authorization")
             admitted = self._gate.admit(shown)
             if isinstance(admitted, asyncio.Future):
-                handler = _after(admitted, handler, partial(refused, route, authorization=shown))
+                refuse = partial(refused, route, authorization=shown, opened_by=self._gate.opened_by)
+                handler = _after(admitted, handler, refuse)
             elif not admitted:
-                return refused(route, admitted, shown)
+                return refused(route, admitted, shown, opened_by=self._gate.opened_by)
         request.handler = handler
         return None
 
