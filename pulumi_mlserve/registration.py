@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.models.hash_index import HashIndex
@@ -14,12 +16,38 @@ from pulumi_mlserve.clients.models.remote_model import RemoteModels
 from pulumi_mlserve.clients.places import cache_folder, index_file, store_location
 from pulumi_mlserve.core.model import ModelSpec, check_model, code_note, framework_of
 from pulumi_mlserve.core.model_address import is_address
+from pulumi_mlserve.core.model_refusals import why_not_model
 from pulumi_mlserve.core.problems import InvalidInputError
+from pulumi_mlserve.core.suggest import did_you_mean
 
 BY_HAND: Final = "registered by hand"
 """The claimant of what no stack registered: it stays until it is released by that name."""
+_OF_A_STACK: Final = "is declared by a stack; leave it out here, and write RegisteredModel({}=…) in a program"
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
+def _refusing(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return the function with words for arguments that it does not have: v1's, and those of ``RegisteredModel``."""
+    names = tuple(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def refusing(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if wrong := [f"{name!r}: {_why_not(name, names)}" for name in kwargs if name not in names]:
+            raise TypeError(f"{function.__name__}: {'; '.join(wrong)}")
+        return function(*args, **kwargs)
+
+    return refusing
+
+
+def _why_not(name: str, names: Sequence[str]) -> str:
+    if name in ModelSpec.model_fields:
+        return _OF_A_STACK.format(name)
+    return why_not_model(name) or f"there is no such argument{did_you_mean(name, names)}"
+
+
+@_refusing
 def register_model(  # noqa: PLR0913  one argument per thing that can be said about a model
     path: str | Path,
     name: str,

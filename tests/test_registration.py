@@ -112,3 +112,16 @@ def test_the_framework_is_read_from_the_ending_of_a_file(tmp_path):
     assert {"plain.onnx": "Onnx", "said.ONNX": "Custom", "m.bin": None, "folder": None} == {
         version.name: version.meta.model_framework for version in found
     }
+
+
+def test_v1s_names_are_refused_with_those_to_write(model):
+    """All at once, and nothing is registered."""
+    with pytest.raises(TypeError) as refused:
+        register_model(model_path=model, model_name="ridge", workspace="ws", tag={})  # type: ignore[call-arg]
+
+    assert (
+        "register_model: 'model_path': there is no such setting; did you mean 'path'?;"
+        " 'model_name': there is no such setting; did you mean 'name'?;"
+        " 'workspace': is declared by a stack; leave it out here, and write RegisteredModel(workspace=…) in a program;"
+        " 'tag': there is no such argument; did you mean 'tags'?"
+    ) == str(refused.value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mlserve_scoring.development.options import typed
 from mlserve_scoring.settings import SettingsError
 
+from pulumi_mlserve.clients.own_distributions import RUNTIME, installable
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -66,5 +67,5 @@ def _check(python: str, environment: dict[str, str]) -> None:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it ended"])[-1]
         raise OperationError(
-            f"{python}: cannot serve, {last}; install the runtime there: {python} -m pip install mlserve-scoring"
+            f"{python}: cannot serve, {last}; install the runtime there: {python} -m pip install {installable(RUNTIME)}"
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pulumi_mlserve.clients.environments.interpreter import find_python
 from pulumi_mlserve.clients.models.model_store import ModelStore
+from pulumi_mlserve.clients.own_distributions import PLUGIN, RUNTIME, installable
 from pulumi_mlserve.clients.plugin_cache import is_installed, launcher_path, plugin_version
 from pulumi_mlserve.clients.processes.cgroups import places
 from pulumi_mlserve.core.model_address import shown
@@ -135,11 +136,15 @@ def _engine() -> Iterator[Finding]:
         )
 
 
+def _install_all() -> str:
+    return f"pip install {' '.join(map(installable, (PLUGIN, RUNTIME)))}"
+
+
 def _plugin() -> Finding:
     try:
         there = is_installed()
     except OperationError as error:
-        return Finding(what="plugin", state=MISSING, detail=str(error), advice="pip install pulumi-mlserve")
+        return Finding(what="plugin", state=MISSING, detail=str(error), advice=_install_all())
     path = launcher_path()
     if there:
         return Finding(what="plugin", state=OK, detail=f"{plugin_version()}, {path}")

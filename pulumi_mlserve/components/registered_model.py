@@ -12,6 +12,7 @@ from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.found import FoundModel, asked, asked_later
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.core.declarations import ModelRef, ResourceConfiguration, token
+from pulumi_mlserve.core.model_refusals import why_not_model
 from pulumi_mlserve.core.shapes import PATH, shape_of
 
 
@@ -76,7 +77,7 @@ class RegisteredModel(pulumi.ComponentResource):
     ref: pulumi.Output[ModelRef]
     """The version as other resources take it."""
 
-    rules = Rules()
+    rules = Rules(why_not=why_not_model)
 
     def __init__(
         self,

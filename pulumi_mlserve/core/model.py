@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pulumi_mlserve.core.model_address import address_problem
+from pulumi_mlserve.core.model_refusals import why_not_model
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
 from pulumi_mlserve.core.suggest import did_you_mean
@@ -211,7 +212,7 @@ _COMPUTED: Final = frozenset({"base_name", "claimed", "digest", "model_type", "s
 
 def _unknown(name: str) -> str:
     known = {**ModelSpec.model_fields, **ResourceConfiguration.model_fields}
-    return f"there is no such setting{did_you_mean(name, known)}"
+    return why_not_model(name) or f"there is no such setting{did_you_mean(name, known)}"
 
 
 def _json_problem(value: object, where: str) -> str | None:

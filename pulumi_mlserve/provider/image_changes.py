@@ -8,6 +8,7 @@ from typing import Final
 from pulumi_mlserve.core.environments.lock_changes import described, package_changes
 from pulumi_mlserve.core.images.changes import reasons
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.image_given import packages_file
 from pulumi_mlserve.provider.values import known
 
 _SHORT: Final = 12
@@ -35,9 +36,11 @@ def say_what_changes(call: Call) -> None:
 
 def say_that_the_lock_is_the_stacks(call: Call) -> None:
     """Tell, when an image is made, that nobody else has its lock."""
+    file = packages_file(call)
+    todo = "" if file else "give a requirements_file, and "
     call.info(
-        "the packages are locked in this stack's state alone, and another stack may get other versions: keep a lock"
-        " beside the environment file with `mlserve lock`"
+        "the packages are locked in this stack's state alone, and another stack may get other versions:"
+        f" {todo}keep a lock beside {'the environment file' if file else 'it'} with `mlserve lock`"
     )
 
 

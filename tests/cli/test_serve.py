@@ -75,8 +75,9 @@ def test_the_interpreter_is_the_users(tmp_path, monkeypatch):
         chosen_python(tmp_path)
 
 
-def test_an_environment_without_the_runtime_is_told_what_to_install(tmp_path, capsys):
-    """The message is a line to copy."""
+def test_an_environment_without_the_runtime_is_told_what_to_install(tmp_path, monkeypatch, capsys):
+    """The message is a line to copy: the runtime from where this one came from, as no package index may have it."""
+    monkeypatch.setattr("pulumi_mlserve.cli.serve.installable", lambda name: f"/clone/{name}")
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 'Traceback' >&2\necho \"No module named 'uvloop'\" >&2\nexit 1\n")
     python.chmod(0o755)
@@ -84,5 +85,5 @@ def test_an_environment_without_the_runtime_is_told_what_to_install(tmp_path, ca
     assert 1 == main(["serve", str(tmp_path), "--python", str(python)])
     assert (
         f"mlserve: {python}: cannot serve, No module named 'uvloop'; "
-        f"install the runtime there: {python} -m pip install mlserve-scoring\n"
+        f"install the runtime there: {python} -m pip install /clone/mlserve-scoring\n"
     ) == capsys.readouterr().err

@@ -11,6 +11,7 @@ import pytest
 import pulumi_mlserve
 from pulumi_mlserve.core.images.base_image import runtime_problem
 from pulumi_mlserve.core.images.refusals import why_not_image
+from pulumi_mlserve.core.model_refusals import why_not_model
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.shapes import camel
 
@@ -303,6 +304,10 @@ def test_outputs_are_what_the_service_says(run):
         (
             lambda: pulumi_mlserve.RegisteredModel("m", path="x", tag={}),
             "RegisteredModel: 'tag': there is no such argument; did you mean 'tags'?",
+        ),
+        (
+            lambda: pulumi_mlserve.RegisteredModel("m", path="x", model_name="y", run_id="1"),
+            f"RegisteredModel: 'model_name': {why_not_model('model_name')}; 'run_id': {why_not_model('run_id')}",
         ),
         (
             lambda: pulumi_mlserve.RegisteredModel("m", {"path": "x"}, path="y"),

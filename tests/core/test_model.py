@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulumi_mlserve.components.registered_model import RegisteredModelArgs
 from pulumi_mlserve.core.model import FRAMEWORKS, ModelMeta, ModelSpec, check_model, code_note, property_problems
+from pulumi_mlserve.core.model_refusals import why_not_model
+from pulumi_mlserve.core.shapes import shape_of
 
 
 def said(raw):
@@ -123,6 +126,21 @@ def test_every_problem_is_reported_at_once_and_at_its_property():
         "model_framework_version": "must not be empty",
         "tag": "there is no such setting; did you mean 'tags'?",
     } == problems
+
+
+def test_every_setting_of_v1s_models_is_had_or_refused_with_what_to_write():
+    """azureml-core 1.61: arguments of Model.register, Run.register_model and Model()."""
+    v1 = {
+        *("asset_paths", "child_paths", "datasets", "description", "id", "model_framework", "model_framework_version"),
+        *("model_name", "model_path", "properties", "resource_configuration", "run_id", "sample_input_dataset"),
+        *("sample_output_dataset", "tags", "version", "workspace"),
+    }
+    had = shape_of(RegisteredModelArgs).by_name
+
+    assert set() == {name for name in v1 if name not in had and why_not_model(name) is None}
+    assert [] == [name for name in had if why_not_model(name)]
+    assert "there is no such setting; did you mean 'name'?" == why_not_model("model_name")
+    assert {"model_path": why_not_model("model_path")} == {p.path: p.message for p in check_model({"model_path": "x"})}
 
 
 def test_child_paths_that_name_nothing_are_refused():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlserve_scoring.settings import Collection, Settings
 
+from pulumi_mlserve.components.local_service import LocalServiceArgs
 from pulumi_mlserve.core.declarations import LocalProcessInputs, ServiceRecordInputs
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service import LocalServiceSpec, check_local_service
@@ -77,6 +78,17 @@ WHOLE = {
     "otlp_endpoint": "http://127.0.0.1:4318",
     "telemetry": {"sample": 0.1, "log_answers": False, "dimensions": {"team": "care"}},
 }
+
+V1 = """
+auth_enabled autoscale_enabled autoscale_max_replicas autoscale_min_replicas autoscale_refresh_seconds
+autoscale_target_utilization blobfuse_enabled cmk_key_name cmk_key_version cmk_vault_base_url collect_model_data
+compute_target_name cpu_cores cpu_cores_limit deployment_config deployment_target description dns_name_label
+enable_app_insights failure_threshold gpu_cores inference_config initial_delay_seconds is_control_version_type
+is_default location max_request_wait_time memory_gb memory_gb_limit models name namespace num_replicas overwrite
+period_seconds primary_key properties replica_max_concurrent_requests scoring_timeout_ms secondary_key
+ssl_cert_pem_file ssl_cname ssl_enabled ssl_key_pem_file subnet_name success_threshold tags timeout_seconds
+token_auth_enabled traffic_percentile version_name vnet_name
+"""
 
 
 def messages(**settings) -> dict[str, str]:
@@ -156,7 +168,10 @@ def test_wrong_setting_gets_the_right_name():
     assert "there is no such setting" == found["xyzzy"]
 
 
-@pytest.mark.parametrize("setting", ["num_replicas", "leaf_domain_label", "token_auth_enabled", "gpu_cores"])
+@pytest.mark.parametrize(
+    "setting",
+    ["num_replicas", "leaf_domain_label", "token_auth_enabled", "gpu_cores", "traffic_percentile", "is_default"],
+)
 def test_settings_of_other_targets_are_refused(setting):
     """A setting that a local service cannot honour is refused with the reason, never ignored."""
     assert {setting: why_not_local(setting)} == messages(**{setting: True})
@@ -165,6 +180,13 @@ def test_settings_of_other_targets_are_refused(setting):
 def test_no_setting_is_both_known_and_refused():
     """A setting that a local service has is not among those that it refuses."""
     assert [] == [name for name in LocalServiceSpec.model_fields if why_not_local(name)]
+
+
+def test_every_setting_of_v1s_services_is_had_or_refused_with_the_reason():
+    """azureml-core 1.61: deploy_configuration of ACI and AKS, versions of AKS endpoints, arguments of Model.deploy."""
+    had = shape_of(LocalServiceArgs).by_name
+
+    assert set() == {name for name in V1.split() if name not in had and why_not_local(name) is None}
 
 
 def test_origin_with_a_slash_gets_the_right_one():

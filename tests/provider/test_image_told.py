@@ -16,7 +16,7 @@ from pulumi_mlserve.provider import image_environment
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.handlers import image
 from pulumi_mlserve.provider.handlers.image import ImageHandler
-from pulumi_mlserve.provider.image_changes import say_what_changes, say_what_is_newer
+from pulumi_mlserve.provider.image_changes import say_that_the_lock_is_the_stacks, say_what_changes, say_what_is_newer
 from pulumi_mlserve.provider.image_environment import has_committed_lock, platform_of, read_environment
 from pulumi_mlserve.provider.image_samples import samples_of
 from pulumi_mlserve.provider.image_trial import try_image
@@ -154,6 +154,21 @@ def test_a_lock_that_only_the_state_has_is_told_when_the_image_is_made(monkeypat
     assert committed == has_committed_lock(call)
     assert told == heard.lines
     assert (not preview and not committed) == any("with `mlserve lock`" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ({}, "give a requirements_file, and keep a lock beside it with `mlserve lock`"),
+        ({"conda_file": "env.yml"}, "keep a lock beside the environment file with `mlserve lock`"),
+    ],
+)
+def test_what_keeps_a_lock_is_told_as_the_program_can_do_it(given, advice):
+    """Without an environment file there is nothing to keep a lock beside."""
+    heard = Heard()
+    say_that_the_lock_is_the_stacks(Call(URN, news=given, say=heard))
+
+    assert advice == heard.lines[0].partition("versions: ")[2]
 
 
 def test_a_kept_runtime_is_told_with_what_takes_the_other_one():
