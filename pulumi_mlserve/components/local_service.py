@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -13,7 +12,7 @@ from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
 from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
-from pulumi_mlserve.core.images.reference import has_registry, pulled_problem
+from pulumi_mlserve.core.images.reference import has_registry, is_local, pulled_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_address import beside
 from pulumi_mlserve.core.service_declarations import DataCollection, EntraSettings, TelemetrySettings
@@ -129,13 +128,23 @@ class LocalServiceArgs(TypedDict, total=False):
 
 
 _AUTH_BY_DEFAULT: Final = False
-_LOCAL: Final = re.compile(r"[^@/]+@sha256:[0-9a-f]{64}")
-_PARTS: Final = ("name", "digest", "reference", "python", "models", "platform", "features", "device", "contract")
+_PARTS: Final = (
+    "name",
+    "digest",
+    "reference",
+    "python",
+    "models",
+    "platform",
+    "features",
+    "device",
+    "variables",
+    "contract",
+)
 
 
 def _check(given: Mapping[str, Any]) -> list[Problem]:
     problems, image = check_auth(given, default=_AUTH_BY_DEFAULT), given.get("image")
-    if isinstance(image, str) and not _LOCAL.fullmatch(image):
+    if isinstance(image, str) and not is_local(image):
         problems += [Problem("image", wrong)] if (wrong := _image_problem(image)) else []
     return problems
 
@@ -253,13 +262,18 @@ def _route(scoring_uri: pulumi.Output[str], route: str, setting: Any) -> pulumi.
 def _image(resource_name: str, given: Any, opts: pulumi.ResourceOptions) -> Any:
     if isinstance(given, ScoringImage):
         return given.parts
-    if not isinstance(given, str):
-        return given
-    if _LOCAL.fullmatch(given):
-        name, _, digest = given.partition("@")
-        return {"name": name, "digest": digest, "reference": given}
-    pulled = OwnResource("PulledImage", resource_name, {"reference": given}, opts)
-    return {name: pulled.output(name) for name in _PARTS}
+    if isinstance(given, str):
+        return _looked_up(resource_name, given, opts)
+    if isinstance(given, Mapping) and "reference" in given and "models" not in given:
+        # Named by hand: the record needs to know what is inside.
+        return {**_looked_up(resource_name, given["reference"], opts), **given}
+    return given
+
+
+def _looked_up(resource_name: str, reference: Any, opts: pulumi.ResourceOptions) -> dict[str, Any]:
+    """Return what an image says of itself, wherever it lies."""
+    found = OwnResource("PulledImage", resource_name, {"reference": reference}, opts)
+    return {name: found.output(name) for name in _PARTS}
 
 
 def _described() -> frozenset[str]:

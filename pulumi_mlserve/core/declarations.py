@@ -286,10 +286,10 @@ class ImageOutputs(TypedDict, total=False):
 
 
 class PulledImageInputs(TypedDict, total=False):
-    """An image made elsewhere, taken into the local image store."""
+    """An image made elsewhere, in the local image store or taken into it."""
 
     reference: Required[str]
-    """Where it lies, by digest: ``REGISTRY/REPOSITORY@sha256:…``."""
+    """Where it lies, by digest: ``REGISTRY/REPOSITORY@sha256:…``, or ``NAME@sha256:…`` for the local image store."""
 
 
 class PulledImageOutputs(TypedDict, total=False):
@@ -311,6 +311,8 @@ class PulledImageOutputs(TypedDict, total=False):
     """What of the runtime it holds beyond scoring."""
     device: Required[str]
     """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
+    variables: Mapping[str, str]
+    """Those of its environment variables from which a service's settings follow."""
     contract: Required[Any]
     """What a service of this image accepts and returns: JSON Schema and samples."""
     size: Required[int]

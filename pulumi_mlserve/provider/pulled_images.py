@@ -1,7 +1,8 @@
-"""Images of a registry on this machine: what they say of themselves, taken in when they run here, let go of later."""
+"""Images made elsewhere: what they say of themselves, here or in a registry, taken in to run here, let go of later."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_mlserve.clients.environments.resolver import host_platform
@@ -10,19 +11,35 @@ from pulumi_mlserve.clients.images.image_store import ImageInUseError
 from pulumi_mlserve.clients.registries.refusals import NotThereError
 from pulumi_mlserve.core.images.image import BuiltImage
 from pulumi_mlserve.core.images.our_image import NotOursError
-from pulumi_mlserve.core.images.reference import Reference, parse_reference
-from pulumi_mlserve.core.problems import InvalidInputError, Problem
+from pulumi_mlserve.core.images.reference import Reference, is_local, parse_reference
+from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_registry import registry_client
+from pulumi_mlserve.provider.service_variables import of_image
 from pulumi_mlserve.provider.workplace import workplace
 
 if TYPE_CHECKING:
+    from mlserve_scoring.manifest import Manifest
+
     from pulumi_mlserve.clients.registries.registry_client import RegistryClient
 
 _PREVIEW_SECONDS: Final = 5.0
 
 
-def look_at(call: Call, reference: str, *, at: str) -> ToldImage:
+@dataclass(frozen=True)
+class KnownImage:
+    """An image, wherever it lies.
+
+    Attributes:
+        built: What is written down of it.
+        manifest: What it tells the runtime.
+    """
+
+    built: BuiltImage
+    manifest: Manifest
+
+
+def look_at(call: Call, reference: str, *, at: str) -> KnownImage:
     """Return what an image says of itself; in a preview there is little patience.
 
     Args:
@@ -32,14 +49,17 @@ def look_at(call: Call, reference: str, *, at: str) -> ToldImage:
 
     Raises:
         InvalidInputError: There is no such image, or it cannot run on this machine.
-        OperationError: The registry cannot be asked.
+        OperationError: The registry cannot be asked, or this machine's image store has not what it should have.
     """
+    if is_local(reference):
+        return _told_here(call, reference, at)
     hurried = {"attempts": 1, "silent_seconds": _PREVIEW_SECONDS} if call.preview else {}
     with registry_client(call, **hurried) as client:
-        return _told(client, parse_reference(reference), at)
+        told = _told(client, parse_reference(reference), at)
+    return KnownImage(told.built, told.manifest)
 
 
-def pull_image(call: Call, reference: str, owner: str, *, at: str) -> BuiltImage:
+def pull_image(call: Call, reference: str, owner: str, *, at: str) -> KnownImage:
     """Take an image into the local store, and claim it there.
 
     Raises:
@@ -53,7 +73,7 @@ def pull_image(call: Call, reference: str, owner: str, *, at: str) -> BuiltImage
             client, image, claimant=call.claimant, owner=owner, progress=call.status, cancelled=call.cancelled
         )
     call.status("")
-    return built
+    return KnownImage(built, image.manifest)
 
 
 def release_pulled(call: Call) -> None:
@@ -69,26 +89,44 @@ def release_pulled(call: Call) -> None:
                 call.info(f"the image stays on this machine: {used}")
 
 
-def image_parts(built: BuiltImage, reference: Reference | str) -> dict[str, Any]:
+def not_here(reference: str) -> OperationError:
+    """Return what to say of an image that only a local image store could have, and this machine's has not."""
+    return OperationError(
+        f"{reference} is not in the local image store of this machine; "
+        "run pulumi up with the image in the same program, or push it to a registry (mlserve:registry)"
+    )
+
+
+def image_parts(image: KnownImage, reference: str) -> dict[str, Any]:
     """Return what a service is told of an image."""
+    built = image.built
     return {
         "name": built.name,
         "digest": built.digest,
-        "reference": str(reference),
+        "reference": reference,
         "python": built.python,
         "models": [{"name": name, "version": version, "digest": digest} for name, version, digest in built.models],
         "platform": built.platform,
         "features": list(built.features),
         "device": built.device,
+        # No more of them than a service's settings follow from: a variable may hold what no other state should.
+        "variables": of_image({"variables": image.manifest.variables}),
         "contract": built.contract or {"schema": 1, "source": "none"},
         "size": built.size,
     }
 
 
+def _told_here(call: Call, reference: str, at: str) -> KnownImage:
+    images, digest = workplace(call.settings).images, reference.partition("@")[2]
+    built = images.get(digest)
+    if built is None:
+        raise not_here(reference)
+    return _fitting(KnownImage(built, images.own_manifest(digest)), reference, at)
+
+
 def _told(client: RegistryClient, reference: Reference, at: str) -> ToldImage:
-    platform = host_platform()
     try:
-        told = told_image(client, reference, platform)
+        told = told_image(client, reference, host_platform())
     except NotOursError as error:
         text = (
             f"{reference} was not made by mlserve: {error}; a local service runs the images of ScoringImage, "
@@ -97,13 +135,24 @@ def _told(client: RegistryClient, reference: Reference, at: str) -> ToldImage:
         raise InvalidInputError([Problem(at, text)]) from error
     except NotThereError as error:
         raise InvalidInputError([Problem(at, f"{reference} is not there; {error}")]) from error
-    if packages := ", ".join(told.manifest.base_packages):
+    _fitting(KnownImage(told.built, told.manifest), str(reference), at)
+    return told
+
+
+def _fitting(image: KnownImage, reference: str, at: str) -> KnownImage:
+    """Return the image if a process of this machine can run it.
+
+    Raises:
+        InvalidInputError: It cannot.
+    """
+    if packages := ", ".join(image.manifest.base_packages):
         text = (
             f"{reference} needs what only its base image brings, {packages}, and a local service runs without the base;"
             " run it in a container"
         )
         raise InvalidInputError([Problem(at, text)])
-    if told.built.platform != platform:
-        text = f"{reference} is made for {told.built.platform}, and this machine is {platform}; build it for this one"
+    platform, here = image.built.platform, host_platform()
+    if platform != here:
+        text = f"{reference} is made for {platform}, and this machine is {here}; build it for this one"
         raise InvalidInputError([Problem(at, text)])
-    return told
+    return image

@@ -19,6 +19,7 @@ from pulumi_mlserve.core.shapes import camel
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+USED = {"name": "ridge", "version": 1, "digest": "sha256:aa"}
 OUTPUTS = {
     "mlserve:index:Model": {
         "version": 1,
@@ -42,7 +43,7 @@ OUTPUTS = {
         "contract": {"schema": 1},
         "features": ["telemetry"],
         "python": "3.11",
-        "models": [],
+        "models": [USED],
     },
     "mlserve:index:LocalProcess": {
         "scoringUri": "http://127.0.0.1:8890/score",
@@ -257,6 +258,26 @@ def test_an_image_made_elsewhere_is_a_child_that_says_what_it_holds(run):
 
     assert {"reference": reference} == made["PulledImage::price"]
     assert ["telemetry"] == made["LocalProcess::price"]["image"]["features"]
+    assert reference == made["ServiceRecord::price"]["image"]["reference"]
+    assert {"schema": 1} == seen["contract"]
+
+
+@pytest.mark.parametrize("given", ["text", "mapping"])
+def test_an_image_of_the_local_store_says_what_it_holds_too(run, given):
+    """By its name alone, or named by hand: the record gets the models, the service the contract."""
+    reference = "price@sha256:" + "1" * 64
+    image = {"name": "price", "digest": "sha256:" + "1" * 64, "reference": reference}
+    seen = {}
+
+    def program():
+        service = pulumi_mlserve.LocalService("price", image=reference if given == "text" else image)
+        return service.contract.apply(lambda contract: seen.update(contract=contract))
+
+    made = run(program)
+
+    assert {"reference": reference} == made["PulledImage::price"]
+    assert ["telemetry"] == made["LocalProcess::price"]["image"]["features"]
+    assert [USED] == made["ServiceRecord::price"]["image"]["models"]
     assert reference == made["ServiceRecord::price"]["image"]["reference"]
     assert {"schema": 1} == seen["contract"]
 

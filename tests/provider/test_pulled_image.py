@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from mlserve_scoring.contract import Contract
 from pushed_kit import Bench, Heard
 from registry_faults import proxied
 from registry_kit import Pattern, Waits, at, client, image_of, registry
@@ -53,6 +54,86 @@ def test_a_preview_tells_all_that_an_image_is(asked, pushed):
     assert ("diabetes", pushed, "3.11") == (told["name"], told["reference"], told["python"])
     assert [{"name": "ridge", "version": 1}] == [{k: m[k] for k in ("name", "version")} for m in told["models"]]
     assert told == {name: value for name, value in made.items() if name != "owner"}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """What one person has on this machine: an image of the local store, in no registry."""
+    bench = Bench(tmp_path / "here", monkeypatch)
+    monkeypatch.setattr("pulumi_mlserve.provider.pulled_images.host_platform", lambda: bench.build().platform)
+    return bench
+
+
+def of_here(bench, image, **more) -> Call:
+    """A call about an image of the local store by its name there."""
+    return Call(URN, news={"reference": image.reference}, settings=bench.settings, say=bench.heard, **more)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_an_image_of_the_local_store_says_what_it_is(here, preview):
+    """Models, contract, features and deciding variables, as an image of a registry does; nobody claims it for that."""
+    contract = Contract({"type": "array"}, {}, source="decorators").to_json()
+    variables = {"SERVICE_PATH_PREFIX": "/api", "PASSWORD": "x"}
+    image = here.build(content={"contract": contract}, features=("entra",), variables=variables)
+    call = of_here(here, image, preview=preview)
+    _, told = HANDLER.create(call)
+
+    assert [{"name": "ridge", "version": 1, "digest": here.ridge.digest}] == told["models"]
+    assert (image.reference, image.digest, image.name) == tuple(told[key] for key in ("reference", "digest", "name"))
+    assert (image.python, image.platform, "cpu") == tuple(told[key] for key in ("python", "platform", "device"))
+    assert (["entra"], {"SERVICE_PATH_PREFIX": "/api"}) == (told["features"], told["variables"])
+    assert contract == told["contract"]
+    assert "owner" not in told
+    made = dataclasses.replace(call, id="image", olds=call.news, state=told)
+    HANDLER.delete(made)
+    assert here.images.whole(image.digest) is not None
+    assert (call.claimant,) != here.images.claims(image.name, image.digest)
+
+
+def test_an_image_that_the_local_store_lacks_is_not_known_in_preview(here):
+    """The store that has it may be another machine's; whoever makes the service needs it here."""
+    call = of_here(here, here.build())
+    call = dataclasses.replace(call, news={"reference": f"price@sha256:{'1' * 64}"})
+    _, told = HANDLER.create(dataclasses.replace(call, preview=True))
+    state = {"reference": call.news["reference"], "digest": f"sha256:{'1' * 64}"}
+
+    assert [] == HANDLER.check(call).problems
+    assert ("price", f"sha256:{'1' * 64}", UNKNOWN) == (told["name"], told["digest"], told["models"])
+    assert here.heard.told("is not in the local image store of this machine", "warning")
+    with pytest.raises(OperationError, match="is not in the local image store of this machine"):
+        HANDLER.create(call)
+    assert "image" == HANDLER.read(dataclasses.replace(call, id="image", state=state)).id
+
+
+def test_an_image_of_the_local_store_that_needs_its_base_is_refused(here):
+    """As one of a registry is."""
+    image = here.build(base_packages=("gdal",))
+
+    with pytest.raises(InvalidInputError, match="needs what only its base image brings, gdal"):
+        HANDLER.create(of_here(here, image, preview=True))
+
+
+def test_a_damaged_image_of_the_local_store_is_told(here, tmp_path):
+    """Its manifest is read from the layer that holds it."""
+    image = here.build()
+    (blob,) = tmp_path.glob(f"here/images/**/{image.layers[-1].digest.partition(':')[2]}")
+    blob.chmod(0o600)
+    blob.write_bytes(b"torn")
+
+    with pytest.raises(OperationError, match="its layout layer cannot be read"):
+        HANDLER.create(of_here(here, image))
+
+
+def test_a_service_that_goes_over_to_the_local_store_lets_go_of_what_it_pulled(asked, pushed):
+    """The claim of the pull stays known, and ends with the resource."""
+    _, pulled = HANDLER.create(asked)
+    local = {"reference": f"{pulled['name']}@{pulled['digest']}"}
+    call = dataclasses.replace(asked, id="image", news=local, olds=asked.news, state=pulled)
+    state = HANDLER.update(call)
+    HANDLER.delete(dataclasses.replace(call, olds=local, state=state))
+
+    assert pulled["owner"] == state["owner"]
+    assert [] == list(workplace(asked.settings).images.list())
 
 
 def test_a_pulled_image_goes_with_the_resource(asked):

@@ -7,9 +7,12 @@ import shutil
 
 import pytest
 
-from pulumi_mlserve.clients.models.records import RecordKey
+from pulumi_mlserve.clients.models.records import RecordKey, UsedModel
+from pulumi_mlserve.core.declarations import ServiceRecordInputs
 from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.core.shapes import camel, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.differences import differences
 from pulumi_mlserve.provider.handlers.service_record import ServiceRecordHandler
 from pulumi_mlserve.provider.values import UNKNOWN
 from pulumi_mlserve.provider.workplace import workplace
@@ -18,6 +21,7 @@ TYPE = "urn:pulumi:dev::shop::mlserve:index:LocalService$mlserve:index:ServiceRe
 HANDLER = ServiceRecordHandler()
 KEY = RecordKey("shop", "dev", "price")
 IMAGE = {"name": "price", "digest": "sha256:" + "1" * 64, "reference": "price@sha256:" + "1" * 64, "models": []}
+RIDGE = {"name": "ridge", "version": 1, "digest": "sha256:" + "2" * 64}
 NEWS = {"service": "price", "target": "local", "image": IMAGE, "scoring_uri": "http://127.0.0.1/", "revision": "r1"}
 
 
@@ -45,6 +49,23 @@ def test_the_old_half_of_a_replace_leaves_the_new_record(call, renamed):
     assert records.get(KEY) is not None
     HANDLER.delete(dataclasses.replace(later(call, new), news={}))
     assert records.get(KEY) is None
+
+
+def test_a_record_that_was_written_without_models_gets_them(call):
+    """A release before this one knew none of an image of the local store; since when it serves stays."""
+    without = {name: value for name, value in IMAGE.items() if name != "models"}
+    _, state = HANDLER.create(dataclasses.replace(call, news={**NEWS, "image": without}))
+    known = later(call, {**state, "since": "2026-01-31T12:00:00Z"}, image={**IMAGE, "models": [RIDGE]})
+    known = dataclasses.replace(known, olds={**NEWS, "image": without})
+    shape, compared = shape_of(ServiceRecordInputs), [camel(name) for name in HANDLER.compared]
+    found = differences(to_wire(known.olds, shape), to_wire(known.news, shape), compared)
+    HANDLER.update(known)
+    records = workplace(call.settings).records
+    record = records.get(KEY)
+
+    assert ["image.models"] == [difference.path for difference in found]
+    assert record is not None
+    assert ((UsedModel(**RIDGE),), "2026-01-31T12:00:00Z") == (record.models, record.since)
 
 
 def test_since_moves_with_the_revision_and_the_image_alone(call):

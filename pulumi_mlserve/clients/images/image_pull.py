@@ -74,10 +74,25 @@ def told_image(client: RegistryClient, reference: Reference, platform: str) -> T
     if layout.size > MOST_LAYOUT:
         raise NotOursError(f"its layout layer has {layout.size} bytes, which is too many")
     packed = b"".join(client.blob(found.reference, _descriptor(layout)))
-    manifest = read_own_manifest(_own_manifest(packed), ours)
+    manifest = read_own_manifest(packed_manifest(packed), ours)
     digest, config = str(found.reference.digest), found.manifest.config
     built = complete(ours, manifest, digest=digest, config=config, size=len(found.content))
     return ToldImage(found, ours, manifest, built)
+
+
+def packed_manifest(packed: bytes) -> str:
+    """Return the text of an image's own manifest, which its packed layout layer holds.
+
+    Raises:
+        NotOursError: The layer cannot be read.
+    """
+    try:
+        content = zlib.decompressobj(wbits=31).decompress(packed, MOST_LAYOUT)
+        with tarfile.open(fileobj=cast("Any", io.BytesIO(content)), mode="r:") as tar:
+            file = tar.extractfile(MANIFEST_PATH)
+            return file.read().decode() if file is not None else ""
+    except (zlib.error, tarfile.TarError, KeyError, ValueError) as error:
+        raise NotOursError(f"its layout layer cannot be read, {error}") from error
 
 
 @dataclass(frozen=True)
@@ -176,17 +191,6 @@ class ImagePull:
 
 def _descriptor(layer: ImageLayer) -> Descriptor:
     return Descriptor(layer.media_type, layer.digest, layer.size)
-
-
-def _own_manifest(packed: bytes) -> str:
-    """Return the text of the manifest in a packed layout layer."""
-    try:
-        content = zlib.decompressobj(wbits=31).decompress(packed, MOST_LAYOUT)
-        with tarfile.open(fileobj=cast("Any", io.BytesIO(content)), mode="r:") as tar:
-            file = tar.extractfile(MANIFEST_PATH)
-            return file.read().decode() if file is not None else ""
-    except (zlib.error, tarfile.TarError, KeyError, ValueError) as error:
-        raise NotOursError(f"its layout layer cannot be read, {error}") from error
 
 
 def _damaged(layer: ImageLayer, why: str) -> OperationError:

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from mlserve_scoring.manifest import Manifest, ManifestError, parse
+
 from pulumi_mlserve.clients.images.base_blobs import bring_base
 from pulumi_mlserve.clients.images.forecast import LayerForecast, forecast_layers
 from pulumi_mlserve.clients.images.image_blobs import ImageBlobs, image_blobs
@@ -17,13 +19,14 @@ from pulumi_mlserve.clients.images.image_build import ImageBuild, ImageContent
 from pulumi_mlserve.clients.images.image_damage import image_damage
 from pulumi_mlserve.clients.images.image_export import ImageExport
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, full_disk_told
-from pulumi_mlserve.clients.images.image_pull import ImagePull, ToldImage
+from pulumi_mlserve.clients.images.image_pull import ImagePull, ToldImage, packed_manifest
 from pulumi_mlserve.clients.images.image_records import ImageRecords, ImageWords
 from pulumi_mlserve.clients.images.image_sbom import sbom_of
 from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
 from pulumi_mlserve.clients.images.rootfs import Unpacker, model_folder
 from pulumi_mlserve.clients.images.unused_bytes import collect
 from pulumi_mlserve.core.images.oci import TAR_TYPE
+from pulumi_mlserve.core.images.our_image import NotOursError
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -291,6 +294,18 @@ class ImageStore:
             OperationError: There is no such image.
         """
         return self._places.blob(self._image(digest).config_digest).read_bytes()
+
+    def own_manifest(self, digest: str) -> Manifest:
+        """Return what an image tells the runtime, as its layout layer has it; nothing is unpacked for that.
+
+        Raises:
+            OperationError: There is no such image, or its layout layer is missing or damaged.
+        """
+        layout = self._image(digest).layers[-1]
+        try:
+            return parse(packed_manifest(b"".join(self._layers.stream(layout))))
+        except (OSError, NotOursError, ManifestError) as error:
+            raise OperationError(f"image {digest}: {error}; build it again, or pull it again") from error
 
     def sbom(self, digest: str) -> bytes | None:
         """Return the list of what is in an image, CycloneDX as JSON, or None for an image that has none.

@@ -160,6 +160,12 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def is_local(text: str) -> bool:
+    """Tell whether a reference names an image of the local image store: ``NAME@sha256:…``."""
+    name, _, digest = text.partition("@")
+    return "/" not in name and name != "" and is_digest(digest)
+
+
 def pulled_problem(text: str) -> str | None:
     """Return what is wrong with the reference of an image that a service is to run, or None."""
     if wrong := reference_problem(text):

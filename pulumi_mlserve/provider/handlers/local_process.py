@@ -22,7 +22,7 @@ from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id
 from pulumi_mlserve.core.service_runtime import runtime_form
 from pulumi_mlserve.core.shapes import shape_of
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
-from pulumi_mlserve.provider.pulled_images import pull_image, release_pulled
+from pulumi_mlserve.provider.pulled_images import not_here, pull_image, release_pulled
 from pulumi_mlserve.provider.service_surroundings import collected_note, other_platform, surroundings_problems
 from pulumi_mlserve.provider.service_told import addresses, revision_of
 from pulumi_mlserve.provider.service_variables import in_image, of_image, path_prefix, told, with_variables
@@ -133,12 +133,9 @@ class LocalProcessHandler:
         owner = str(call.state.get("owner") or secrets.token_hex(_OWNER_BYTES))
         built = place.images.get(image["digest"])
         if built is None and has_registry(image["reference"]):
-            built = pull_image(call, image["reference"], owner, at="image")
+            built = pull_image(call, image["reference"], owner, at="image").built
         if built is None:
-            raise OperationError(
-                f"image: {image['reference']} is not in the local image store of this machine; "
-                "run pulumi up with the image in the same program, or push it to a registry (mlserve:registry)"
-            )
+            raise OperationError(f"image: {not_here(image['reference'])}")
         if problem := other_platform(built.platform):
             raise OperationError(f"image: {problem}")
         given = {name: call.news[name] for name in _SETTINGS if call.news.get(name) is not None}

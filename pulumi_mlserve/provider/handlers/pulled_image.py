@@ -1,4 +1,4 @@
-"""``PulledImage``: an image made elsewhere, by its reference, taken into the local image store."""
+"""``PulledImage``: an image made elsewhere, by its reference, in the local image store or taken into it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi_mlserve.core.images.reference import parse_reference, pulled_problem
+from pulumi_mlserve.core.images.reference import is_local, parse_reference, pulled_problem
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
 from pulumi_mlserve.provider.image_registry import registry_client
@@ -14,11 +14,23 @@ from pulumi_mlserve.provider.pulled_images import image_parts, look_at, pull_ima
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
-_OUTPUTS = ("name", "digest", "reference", "python", "models", "platform", "features", "device", "contract", "size")
+_OUTPUTS = (
+    "name",
+    "digest",
+    "reference",
+    "python",
+    "models",
+    "platform",
+    "features",
+    "device",
+    "variables",
+    "contract",
+    "size",
+)
 
 
 class PulledImageHandler:
-    """Says what an image of a registry is, and brings it to this machine."""
+    """Says what an image is, and brings one of a registry to this machine."""
 
     compared = ("reference",)
     replaced = ()
@@ -26,7 +38,7 @@ class PulledImageHandler:
     def check(self, call: Call) -> Checked:
         """Check the reference by itself; whether there is such an image is told where it is looked up."""
         reference = call.news.get("reference")
-        wrong = pulled_problem(reference) if isinstance(reference, str) else None
+        wrong = pulled_problem(reference) if isinstance(reference, str) and not is_local(reference) else None
         return Checked(dict(call.news), [Problem("reference", wrong)] if wrong else [])
 
     def drift(self, call: Call) -> Mapping[str, Any]:  # noqa: ARG002
@@ -46,8 +58,13 @@ class PulledImageHandler:
         return self._make(call)
 
     def read(self, call: Call) -> Found:
-        """Look whether the image is still somewhere: here, else in its registry."""
+        """Look whether the image is still somewhere: here, else in its registry.
+
+        One of the local store alone may lie in another machine's: whoever wants to run it says what is missing.
+        """
         state = call.state
+        if is_local(str(state.get("reference"))):
+            return Found(call.id, dict(state), dict(call.news))
         if workplace(call.settings).images.get(str(state.get("digest"))) is None:
             with registry_client(call) as client:
                 if not client.exists(parse_reference(str(state["reference"]))):
@@ -63,14 +80,26 @@ class PulledImageHandler:
         reference = call.news["reference"]
         if has_unknown(reference):
             return dict.fromkeys(_OUTPUTS, UNKNOWN)
-        owner = call.state.get("owner")
         if not call.preview:
-            owner = owner or secrets.token_hex(8)
-            return {**image_parts(pull_image(call, reference, owner, at="reference"), reference), "owner": owner}
+            return _taken(call, reference)
         try:
-            built = look_at(call, reference, at="reference").built
+            return image_parts(look_at(call, reference, at="reference"), reference)
         except OperationError as failure:
             call.warn(f"what the image holds is not known yet: {failure}")
-            digest = parse_reference(reference).digest
-            return {**dict.fromkeys(_OUTPUTS, UNKNOWN), "digest": digest, "reference": reference}
-        return image_parts(built, reference)
+            return {**dict.fromkeys(_OUTPUTS, UNKNOWN), **_named(reference)}
+
+
+def _taken(call: Call, reference: str) -> dict[str, Any]:
+    """Return what the image is, once it is here; one of the local store is its maker's, and not claimed."""
+    owner = call.state.get("owner")
+    if is_local(reference):
+        kept = {} if owner is None else {"owner": owner}  # what was pulled before goes with the resource
+        return {**image_parts(look_at(call, reference, at="reference"), reference), **kept}
+    owner = owner or secrets.token_hex(8)
+    return {**image_parts(pull_image(call, reference, owner, at="reference"), reference), "owner": owner}
+
+
+def _named(reference: str) -> dict[str, Any]:
+    """Return what a reference itself tells of an image."""
+    name, _, digest = reference.partition("@")
+    return {"digest": digest, "reference": reference, **({"name": name} if is_local(reference) else {})}
