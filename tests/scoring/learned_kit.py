@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from pathlib import Path
@@ -103,7 +104,10 @@ def quietly(make):
 def far_ends(pid):
     """The other ends of all sockets of a process, as /proc/net has them."""
     process = Path(f"/proc/{pid}")
-    links = [link.readlink().name for link in process.glob("fd/*") if link.is_symlink()]
+    links = []
+    for link in process.glob("fd/*"):
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            links.append(link.readlink().name)
     inodes = {name[len("socket:[") : -1] for name in links if name.startswith("socket:")}
     rows = [
         line.split()

@@ -85,18 +85,21 @@ def test_json_logs_are_one_object_a_line(start, image):
 
 
 def test_a_failure_of_a_model_tells_its_request(start, image, tmp_path):
-    """Where a model runs on threads, each request alone."""
+    """Where a model runs on threads, each request alone. It asks for more memory than any machine has."""
     graph = helper.make_graph(
-        [helper.make_node("Constant", [], ["s"], value_ints=[7]), helper.make_node("Reshape", ["x", "s"], ["y"])],
+        [
+            helper.make_node("Cast", ["x"], ["s"], to=TensorProto.INT64),
+            helper.make_node("ConstantOfShape", ["s"], ["y"]),
+        ],
         "test",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N"])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [7])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N"])],
     )
-    model = tmp_path / "seven.onnx"
+    model = tmp_path / "zeros.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
-    root = image(entry=None, models=[("seven", model)], samples=[{"input": {"x": [1, 2, 3, 4, 5, 6, 7]}}])
+    root = image(entry=None, models=[("zeros", model)], samples=[{"input": {"x": [2]}}])
     service = start(root, log_format="json", max_concurrent_requests=1)
-    answer = service.score({"x": [1, 2]}, headers={"x-request-id": "r-4"})
+    answer = service.score({"x": [1e15]}, headers={"x-request-id": "r-4"})
     lines_with(service, "the model failed")
     failed = next(entry for entry in objects(service) if entry["message"] == "the model failed")
 
