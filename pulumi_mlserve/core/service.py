@@ -28,7 +28,7 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _SHORTEST_NAME, _LONGEST_NAME = 3, 32
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
-_SECRETS: Final = frozenset({"environment_variables", "data_collection", "app_insights_connection_string"})
+_SECRETS: Final = frozenset({"environment_variables", "data_collection.options", "app_insights_connection_string"})
 
 
 def _name(value: str) -> str:

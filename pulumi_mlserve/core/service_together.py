@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_parts import CollectionSpec, EntraSpec, TelemetrySpec
+from pulumi_mlserve.core.setting_names import in_program_names
 
 _SWITCHES: Final = {
     "ssl_enabled": ("ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname"),
@@ -34,12 +35,6 @@ _NEEDED: Final = {
     "ssl_cert_pem_file": ("ssl_enabled", "the PEM file of the certificate, its chain after it"),
     "ssl_key_pem_file": ("ssl_enabled", "the PEM file of its private key, without a passphrase"),
     "app_insights_connection_string": ("enable_app_insights", _STRING),
-}
-_OURS: Final = {
-    "collection": "data_collection",
-    "entra.tenant": "entra.tenant_id",
-    "telemetry.connection_string": "app_insights_connection_string",
-    "telemetry.otlp_endpoint": "otlp_endpoint",
 }
 
 
@@ -108,8 +103,5 @@ def _asked(ask: Callable[[], list[str]]) -> Iterator[Problem]:
     except ValidationError:
         return
     for text in found:
-        place, _, message = text.partition(": ")
-        path = (
-            _OURS.get(place) or _OURS.get(place.partition(".")[0], place.partition(".")[0]) + place[place.find(".") :]
-        )
+        path, _, message = in_program_names(text).partition(": ")
         yield Problem(path, message)

@@ -43,10 +43,10 @@ def spec_problems(
     Args:
         error: What pydantic found.
         unknown: Says what is wrong with a setting that does not exist.
-        secret: Settings whose value is never shown.
+        secret: Paths of settings whose value is never shown, nor what holds them.
     """
     return [
-        Problem(_path(found["loc"]), _message(found, unknown, hidden=str(found["loc"][0]) in secret))
+        Problem(_path(found["loc"]), _message(found, unknown, hidden=_is_hidden(_path(found["loc"]), secret)))
         for found in error.errors(include_url=False)
         if not (found["type"] == "missing" and len(found["loc"]) == 1)
     ]
@@ -62,6 +62,11 @@ def _message(found: Mapping[str, Any], unknown: Callable[[str], str], *, hidden:
     got = f"a {type(found['input']).__name__}" if hidden else text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     limits = {name: int(value) if _is_whole(value) else value for name, value in context.items()}
     return _MESSAGES.get(kind, "is not valid, got {got}").format(got=got, **limits)
+
+
+def _is_hidden(path: str, secret: frozenset[str]) -> bool:
+    """Return whether a value is secret, part of a secret, or holds one, as an object of a wrong form may."""
+    return any(f"{path}.".startswith(f"{name}.") or name.startswith(f"{path}.") for name in secret)
 
 
 def _is_whole(value: object) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mlserve_scoring.collection.object_store import SCHEMES, shown
+from mlserve_scoring.collection.store_options import options_problems
 
 if TYPE_CHECKING:
     from mlserve_scoring.settings import Collection, Entra, Telemetry
@@ -49,7 +50,7 @@ def collection_problems(wanted: Collection) -> list[str]:
         found.append(f"collection.target: names no container or bucket, got {wanted.target!r}")
     if wanted.options and not is_object_store(wanted.target):
         found.append("collection.options: are for object stores, and the target is a folder; remove them")
-    return found
+    return [*found, *options_problems(wanted.target, [*wanted.options])]
 
 
 def is_object_store(target: str) -> bool:

@@ -9,7 +9,9 @@ import pytest
 from mlserve_scoring.settings import Collection, Settings
 
 from pulumi_mlserve.components.local_service import LocalServiceArgs
-from pulumi_mlserve.core.declarations import LocalProcessInputs, ServiceRecordInputs
+from pulumi_mlserve.core import service
+from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs, ServiceRecordInputs
+from pulumi_mlserve.core.images import image
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service import LocalServiceSpec, check_local_service
 from pulumi_mlserve.core.service_refusals import why_not_local
@@ -359,6 +361,64 @@ def test_secrets_of_features_are_not_shown():
     assert "hunter2" not in str(found)
     assert "12345" not in str(found)
     assert "hunter2" not in repr(LocalServiceSpec(**WHOLE))
+
+
+@pytest.mark.parametrize(
+    ("collected", "found"),
+    [
+        ({"format": "json"}, {"data_collection.format": "must be one of 'csv' or 'jsonl', got 'json'"}),
+        ({"sample": 7.5}, {"data_collection.sample": "must be at most 1, got 7.5"}),
+        ({"options": "hunter2"}, {"data_collection.options": "must be a map, got a str"}),
+        (["hunter2"], {"data_collection": "must be an object, got a list"}),
+    ],
+)
+def test_only_secrets_are_hidden(collected, found):
+    """The rest of an object that holds a secret is shown, unless the object is of another form as a whole."""
+    assert found == messages(collect_model_data=True, data_collection=collected)
+
+
+def test_what_is_declared_a_secret_is_hidden():
+    """Of a service and of an image; variables are so without being declared."""
+
+    def secrets(declaration, before=""):
+        for field in shape_of(declaration).fields if isinstance(declaration, type) else declaration.fields:
+            if field.secret:
+                yield before + field.name
+            elif field.kind.shape is not None:
+                yield from secrets(field.kind.shape, f"{before}{field.name}.")
+
+    ours = {"environment_variables"}
+
+    assert {*secrets(LocalProcessInputs)} - {"keys"} | ours == service._SECRETS
+    assert {*secrets(ImageInputs)} | ours == image._SECRET
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "text"),
+    [
+        ("az://x", "nonsense", "az:// has no such option; such as account_name, account_key, sas_key"),
+        ("az://x", "acount_key", "az:// has no such option; did you mean 'account_key'?"),
+        ("s3://x", "account_key", "s3:// has no such option; such as access_key_id, secret_access_key, region"),
+        ("gs://x", "endpoint", "gs:// has no such option; such as service_account, "),
+        ("s3://x", "AWS_REGIONS", "s3:// has no such option; did you mean 'region'?"),
+    ],
+)
+def test_option_that_a_store_lacks_is_refused_at_its_place(target, name, text):
+    """Before anything starts, and without its value."""
+    found = messages(collect_model_data=True, data_collection={"target": target, "options": {name: "hunter2"}})
+
+    assert [f"data_collection.options.{name}"] == [*found]
+    assert text in found[f"data_collection.options.{name}"]
+    assert "hunter2" not in str(found)
+
+
+def test_secret_in_the_place_of_an_options_name_is_not_shown():
+    """Such as a connection string."""
+    options = {"AccountName=me;AccountKey=hunter2": "", "region": "eu", "allow_http": "true"}
+    found = messages(collect_model_data=True, data_collection={"target": "s3://x", "options": options})
+
+    assert ["data_collection.options"] == [*found]
+    assert "hunter2" not in str(found)
 
 
 @pytest.mark.parametrize(

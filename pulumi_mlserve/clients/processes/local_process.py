@@ -27,6 +27,7 @@ from pulumi_mlserve.clients.processes.service_log import follow as follow_log
 from pulumi_mlserve.clients.processes.service_log import last_lines, rotate
 from pulumi_mlserve.clients.processes.service_state import FILE, Running, load_state
 from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.core.setting_names import logged_in_program_names
 
 __all__ = ["Keys", "LocalProcesses", "ProcessSpec", "ProcessStatus", "Running"]
 
@@ -136,9 +137,9 @@ class LocalProcesses:
     def logs(self, service_id: str, lines: int = 5_000, *, follow: bool = False) -> Iterator[str]:
         """Yield the last lines of the service's log, then, when following, each new one until the service is gone."""
         path = self._service_folder(service_id).log
-        yield from last_lines(path, lines)
+        yield from map(logged_in_program_names, last_lines(path, lines))
         if follow:
-            yield from follow_log(path, path.parent.exists)
+            yield from map(logged_in_program_names, follow_log(path, path.parent.exists))
 
     def keys(self, service_id: str) -> Keys | None:
         """Return the keys that open the service, None when it needs none or is not known here."""

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pulumi_mlserve.core.setting_names import in_program_names
+
 _ANSWER_SECONDS = 2.0
 _MOST_HANDLES = 4
 _LARGEST_ANSWER = 1 << 20
@@ -130,8 +132,10 @@ def _start_error(found: object) -> StartError | None:
     if not isinstance(found, dict):
         return None
     file, line = found.get("file"), found.get("line")
+    message = str(found.get("message") or "it gave no reason")
     return StartError(
-        message=str(found.get("message") or "it gave no reason"),
+        # With a file it is the script's own words.
+        message=message if file else in_program_names(message),
         file=str(file) if file else None,
         line=line if isinstance(line, int) else None,
         output=str(found.get("output") or ""),

@@ -20,6 +20,7 @@ from pulumi_mlserve.clients.processes.service_keys import write_keys
 from pulumi_mlserve.clients.processes.service_log import last_lines, open_log
 from pulumi_mlserve.clients.processes.service_state import Process
 from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.core.setting_names import logged_in_program_names
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
 _READ_LINES, _QUOTED_LINES = 1_000, 20
@@ -107,7 +108,8 @@ def wait_until_ready(
             raise OperationError(_failure(spec, files, reason))
         passed = time.monotonic() - begin
         if passed > spec.start_seconds:
-            reason = f"not ready after {passed:.0f} s, still {_activity(status)}; make it faster or raise start_seconds"
+            still = f"not ready after {spec.start_seconds:g} s, still {_activity(status)}"
+            reason = f"{still}; make it faster or raise start_seconds"
             raise OperationError(_failure(spec, files, reason))
         stop_if(cancelled, f"service {spec.service} was {_activity(status)}")
         if int(passed) > said:
@@ -129,5 +131,5 @@ def _failure(spec: ProcessSpec, files: ProcessFiles, reason: str) -> str:
     text = f"service {spec.service}: the process for revision {spec.revision} did not start: {reason}"
     every = last_lines(files.log, _READ_LINES)
     own = next((i for i, line in enumerate(every) if _REPORT in line), len(every))  # says the reason again, at length
-    lines = every[:own][-_QUOTED_LINES:]
+    lines = [logged_in_program_names(line) for line in every[:own][-_QUOTED_LINES:]]
     return "\n  ".join([f"{text}; its last lines:", *lines]) if lines else text

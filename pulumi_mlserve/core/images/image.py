@@ -37,7 +37,7 @@ SCORING_TIMEOUT_MS: Final = 60_000
 
 _IMAGE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_SECRET: Final = frozenset({"environment_variables", "base_image_registry"})
+_SECRET: Final = frozenset({"environment_variables", "base_image_registry.password"})
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.collection.places import stamp
+from mlserve_scoring.collection.store_options import OWN
 from mlserve_scoring.collection.target import new_token
 from mlserve_scoring.errors import StartError
 
@@ -116,15 +117,15 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
     config = dict(options)
     if address.partition("://")[0] in _AZURE:
         config = _from_connection_string() | config
-    plain = config.pop("allow_http", "") or str(config.get("endpoint", "")).startswith("http://")
-    client: dict[str, object] = {**_TIMES, "allow_http": _is_true(plain) or _http_is_allowed()}
+    plain = config.pop(OWN, "") or str(config.get("endpoint", "")).startswith("http://")
+    client: dict[str, object] = {**_TIMES, OWN: _is_true(plain) or _http_is_allowed()}
     try:
         store = from_url(address, config=config, client_options=client, retry_config=_RETRY)  # type: ignore[call-overload]  # options are any texts
     except (BaseError, ValueError, TypeError) as error:
         raise StartError(
             f"collection.target: {shown(address)} cannot be used, {without_secrets(error)}",
             stage="init",
-            todo="correct the address or collection.options; the account may also stand in AZURE_STORAGE_ACCOUNT_NAME",
+            todo="correct the address or the options; the account may also stand in AZURE_STORAGE_ACCOUNT_NAME",
         ) from error
 
     def put(path: str, data: bytes) -> object:
