@@ -34,6 +34,28 @@ def differences(olds: Mapping[str, Any], news: Mapping[str, Any], compared: Iter
     return sorted(found, key=lambda difference: difference.path)
 
 
+def shown_differences(
+    remembered: Mapping[str, Any], found: Mapping[str, Any], news: Mapping[str, Any], compared: Iterable[str]
+) -> list[Difference]:
+    """Return the differences between what was found and what is wanted, so that a preview shows each as one.
+
+    The engine shows the old values that it remembers. Where the wanted value is remembered too, and only the real thing
+    has another one, that would read ``true => true``: what is wanted is then told as added.
+
+    Args:
+        remembered: The inputs of the last run.
+        found: The same with what a look found to be no longer true.
+        news: What the program gives now.
+        compared: The top-level properties whose difference counts.
+    """
+    compared = list(compared)
+    visible = {difference.path for difference in differences(remembered, news, compared)}
+    return [
+        Difference(difference.path, "add") if difference.path not in visible else difference
+        for difference in differences(found, news, compared)
+    ]
+
+
 def _walk(path: str, old: Any, new: Any) -> Iterator[Difference]:
     if old == new or (old in (None, {}, []) and new in (None, {}, [])):
         return

@@ -32,7 +32,7 @@ from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.shapes import from_wire, hides, secret_parts, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
-from pulumi_mlserve.provider.differences import differences
+from pulumi_mlserve.provider.differences import shown_differences
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
 from pulumi_mlserve.provider.values import Values, decode, encode, has_unknown, is_unknown
 
@@ -166,12 +166,11 @@ class Servicer(ProviderServicer):
         )
         drift = await self._run(context, handler.drift, call)
         wire = {name: shape.by_name[name].wire for name in handler.compared}
+        remembered, seen, wanted = (to_wire(of, shape) for of in (call.olds, {**call.olds, **drift}, call.news))
         ignored = set(request.ignoreChanges)
         found = [
             difference
-            for difference in differences(
-                to_wire({**call.olds, **drift}, shape), to_wire(call.news, shape), list(wire.values())
-            )
+            for difference in shown_differences(remembered, seen, wanted, wire.values())
             if difference.path not in ignored and difference.top not in ignored
         ]
         replaced = {wire[name] for name in handler.replaced}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -68,10 +69,13 @@ def test_up_without_refresh_heals_a_dead_service_from_the_image_store_alone(serv
     shutil.rmtree(stack.program / "src")
     (stack.program / "weights.json").unlink()
     assert answer == prediction(url)
-    killed(stack, port)
+    pid = killed(stack, port)
 
     preview = stack.preview().ok()
     assert {"LocalProcess first": "update"} == preview.changes, preview.output
+    shown = stack.preview_text().ok().output
+    assert re.search(r"\+ running *: true", shown), shown
+    assert 1 == shown.count(f"starts again: process {pid} is gone"), shown
     stack.up().ok()
     assert answer == prediction(url)
     assert {} == stack.preview().ok().changes

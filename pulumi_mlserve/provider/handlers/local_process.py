@@ -85,8 +85,11 @@ class LocalProcessHandler:
         """Start the new revision on the same socket, switch when it is ready, then drain the old one."""
         if _elsewhere(call):
             raise OperationError(_elsewhere_text(call, "pulumi up"))
+        status = workplace(call.settings).processes.status(_service_id(call))
+        if not status.alive:
+            call.warn(f"starts again: {status.detail}")
         if call.preview:
-            if workplace(call.settings).processes.status(_service_id(call)).alive:
+            if status.alive:
                 call.info("serves on while the new revision starts, and hands over once that has answered its samples")
             return self._forecast(call)
         spec = self._spec(call)
