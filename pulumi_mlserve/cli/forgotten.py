@@ -8,7 +8,8 @@ from pulumi_mlserve.cli.local_services import processes
 from pulumi_mlserve.cli.output import require_yes, show_json, show_line
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
-from pulumi_mlserve.clients.places import collected_folder, services_folder, store_location
+from pulumi_mlserve.clients.places import services_folder, store_location
+from pulumi_mlserve.clients.processes.collected_data import collected_places
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.core.service_identity import plain_service_id, service_id
 
@@ -47,15 +48,16 @@ def forget_service(options: Namespace) -> int:
         for line in _told(left, folder):
             show_line(line)
     require_yes(f"remove service {options.service}", given=options.yes)
+    target = local.collects_to(left.identity) if left.status is not None else ""
     if left.status is not None:
         local.forget(left.identity)
     if left.record is not None:
         records.remove(left.record.key)
-    kept = collected_folder(left.identity)
-    collected = str(kept) if kept.is_dir() else ""
+    collected = collected_places(left.identity, target)
     if options.json:
         return show_json({"service": options.service, "folder": folder, "record": record, "collected": collected})
-    show_line(f"removed; the data that it collected stays in {collected}" if collected else "removed")
+    places = " and ".join(collected)
+    show_line(f"removed; the data that it collected stays in {places}" if places else "removed")
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.places import collected_folder
 from pulumi_mlserve.clients.processes.certificates import certificate_problems
+from pulumi_mlserve.clients.processes.collected_data import collected_places
 from pulumi_mlserve.clients.processes.gpus import has_nvidia_gpu
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.core.images.cuda import device_problem
@@ -44,13 +45,19 @@ def other_platform(platform: str) -> str | None:
     )
 
 
-def collected_note(service_id: str) -> str:
-    """Return what to say of collected data once the service is gone; empty where there is none."""
+def collected_note(service_id: str, target: str) -> str:
+    """Return what to say of collected data once the service is gone; empty where there is none.
+
+    Args:
+        service_id: The identity of the service on this machine.
+        target: Where it collected to; empty where it collected nothing.
+    """
     folder = collected_folder(service_id)
     for empty in (folder, folder.parent):
         with contextlib.suppress(OSError):  # not empty, or not there
             empty.rmdir()
-    return f"the data that it collected stays in {folder}" if folder.is_dir() else ""
+    places = " and ".join(collected_places(service_id, target))
+    return f"the data that it collected stays in {places}" if places else ""
 
 
 def _certificate_problems(call: Call, settings: Mapping[str, Any], wrong: Collection[str]) -> Iterator[Problem]:

@@ -6,8 +6,9 @@ Whoever deploys asks here before anything starts, the process itself at its star
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mlserve_scoring.collection.object_store import SCHEMES, shown
 from mlserve_scoring.collection.store_options import options_problems
@@ -57,6 +58,14 @@ def is_object_store(target: str) -> bool:
     """Return whether collected data goes to an object store, rather than to a folder."""
     scheme, mark, _ = target.partition("://")
     return bool(mark) and scheme != "file"
+
+
+def folder_of(target: str) -> Path | None:
+    """Return the folder that collected data goes to, or None for an object store."""
+    if is_object_store(target):
+        return None
+    path = unquote(urlsplit(target).path) if target.startswith("file://") else target
+    return Path(path).expanduser()
 
 
 def telemetry_problems(wanted: Telemetry) -> list[str]:

@@ -77,6 +77,25 @@ def test_collected_data_stays_and_is_named(capsys):
     assert data.is_dir()
 
 
+def test_data_where_the_service_was_told_to_collect_is_named(capsys, tmp_path):
+    """Its settings say where that is; without them nobody knows, and that is no reason to fail."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "inputs.csv").write_text("x")
+    process = folder("shop.dev.price") / "p12345678"
+    process.mkdir()
+    (process / "settings.json").write_text(json.dumps({"collection": {"target": str(data)}}))
+
+    assert 0 == main(["services", "forget", "price", "--yes"])
+    assert f"removed; the data that it collected stays in {data}" in capsys.readouterr().out
+    for text in ("torn", "[]", "{}", '{"collection": {}}'):
+        process = folder("shop.dev.price") / "p12345678"
+        process.mkdir()
+        (process / "settings.json").write_text(text)
+        assert 0 == main(["services", "forget", "price", "--yes", "--json"])
+        assert [] == json.loads(capsys.readouterr().out)["collected"]
+
+
 @pytest.mark.parametrize(("has_folder", "has_record"), [(True, False), (False, True)])
 def test_each_alone_goes(capsys, has_folder, has_record):
     """A folder without a record, or a record that another machine's service left."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,8 @@ from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.places import collected_folder, services_folder
 from pulumi_mlserve.clients.processes.local_process import LocalProcesses
 from pulumi_mlserve.clients.processes.ports import listen_anywhere, port_of
+from pulumi_mlserve.clients.processes.process_files import ProcessFiles
+from pulumi_mlserve.clients.processes.process_identity import identify, wait_gone
 from pulumi_mlserve.clients.processes.process_spec import fingerprint
 from pulumi_mlserve.clients.processes.service_lock import locked
 from pulumi_mlserve.components.local_service import LocalServiceArgs
@@ -477,6 +481,65 @@ def test_a_feature_that_the_image_lacks_is_refused(services, told, built, refuse
     assert ([problem] if refused else []) == HANDLER.check(call).problems
 
 
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_dead_process_is_told_with_its_cause(services, monkeypatch, preview):
+    """Once, at the resource, as `mlserve services show` has it; a process that lives is no news."""
+    heard = []
+    there = created(asked())
+    alive = dataclasses.replace(there, preview=preview, say=lambda text, kind: heard.append((kind, text)))
+    HANDLER.update(alive)
+    assert {} == HANDLER.drift(alive)
+    assert [] == [text for kind, text in heard if kind == "warning"]
+
+    process = identify(services.status(there.id).pid)
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    assert wait_gone(process, 10)
+    monkeypatch.setattr(ProcessFiles, "end_reason", lambda _files: "it needed more memory")
+    assert {"running": False} == HANDLER.drift(alive)
+    HANDLER.update(alive)
+
+    told = [text for kind, text in heard if kind == "warning"]
+    assert [f"starts again: process {process.pid} is gone: it needed more memory"] == told
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_data_in_a_folder_that_was_given_is_named_at_the_end(services, tmp_path, form):
+    """The folder is the user's: it stays with all that lies in it, and an empty one is not spoken of."""
+    said, folder = [], tmp_path / "data"
+    folder.mkdir()
+    collecting = {"collect_model_data": True, "data_collection": {"target": form.format(folder)}}
+    empty = created(asked("bbb", "other", **collecting))
+    deleted(dataclasses.replace(empty, say=lambda text, kind: said.append((kind, text))))
+    assert [] == [line for line in said if line[0] == "info"]
+
+    there = created(asked(**collecting))
+    (folder / "inputs.csv").write_text("x")
+    deleted(dataclasses.replace(there, say=lambda text, kind: said.append((kind, text))))
+    assert [("info", f"the data that it collected stays in {folder}")] == [line for line in said if line[0] == "info"]
+    assert (folder / "inputs.csv").is_file()
+
+
+def test_data_in_an_object_store_is_named_at_the_end(services):
+    """Nobody asks the store, and no option of it is said."""
+    said = []
+    target = {"target": "az://collected", "options": {"account_key": "hunter2"}}
+    there = created(asked(collect_model_data=True, data_collection=target))
+    deleted(dataclasses.replace(there, say=lambda text, kind: said.append((kind, text))))
+
+    assert ("info", "the data that it collected stays in az://collected") in said
+
+
+def test_data_of_before_another_target_is_named_too(services, tmp_path):
+    """What lies in the service's own folder stays there when it collects elsewhere."""
+    own, other = collected_folder("shop.dev.same"), tmp_path / "data"
+    for folder in (own, other):
+        folder.mkdir(parents=True)
+        (folder / "inputs.csv").write_text("x")
+
+    assert f"the data that it collected stays in {own} and {other}" == collected_note("shop.dev.same", str(other))
+
+
 def test_collected_data_outlives_the_service(services):
     """The end of a service says where its data lies; a folder that nothing was written to goes with it."""
     said = []
@@ -488,5 +551,5 @@ def test_collected_data_outlives_the_service(services):
     (folder / "data.csv").unlink()
 
     assert ("info", f"the data that it collected stays in {folder}") in said
-    assert "" == collected_note(there.id)
+    assert "" == collected_note(there.id, str(folder))
     assert not folder.parent.exists()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progress, asked, heard
 from pulumi_mlserve.clients.places import cache_folder
+from pulumi_mlserve.clients.processes.collected_data import target_in
 from pulumi_mlserve.clients.processes.ports import port_problem
 from pulumi_mlserve.clients.processes.process_end import Drain
 from pulumi_mlserve.clients.processes.process_files import LOG
@@ -146,6 +147,13 @@ class LocalProcesses:
         folder = self._service_folder(service_id)
         state = load_state(folder.path)
         return None if state is None or state.current is None else read_keys(folder.files(state.current).keys)
+
+    def collects_to(self, service_id: str) -> str:
+        """Return where the service's data is collected; empty where none is, or it is not known here."""
+        folder = self._service_folder(service_id)
+        state = load_state(folder.path)
+        process = None if state is None else state.current or state.pending
+        return "" if process is None else target_in(folder.files(process).settings)
 
     def port_problem(self, service_id: str, port: int, setting: str = "port") -> str | None:
         """Return why the service cannot listen at `port`, or None when it is free or the service's own."""

@@ -114,8 +114,10 @@ class LocalProcessHandler:
         if _elsewhere(call):
             raise OperationError(_elsewhere_text(call, "pulumi destroy"))
         drain, identity = call.olds.get("drain_seconds", 30), _service_id(call)
-        workplace(call.settings).processes.stop(identity, drain, call.status, call.cancelled, call.state.get("owner"))
-        if note := collected_note(identity):
+        processes = workplace(call.settings).processes
+        target = processes.collects_to(identity)
+        processes.stop(identity, drain, call.status, call.cancelled, call.state.get("owner"))
+        if note := collected_note(identity, target):
             call.info(note)
         release_pulled(call)
 

@@ -6,7 +6,6 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from mlserve_scoring.collection.collector import Collector
 from mlserve_scoring.collection.csv_format import CsvFormat
@@ -17,7 +16,7 @@ from mlserve_scoring.collection.object_store import ObjectStore, connected, show
 from mlserve_scoring.collection.records import Subject
 from mlserve_scoring.collection.running import Running
 from mlserve_scoring.errors import StartError
-from mlserve_scoring.setting_rules import collection_problems, is_object_store
+from mlserve_scoring.setting_rules import collection_problems, folder_of
 
 if TYPE_CHECKING:
     from mlserve_scoring.collection.target import Target
@@ -65,10 +64,9 @@ def subject_of(settings: Settings, wanted: Collection, manifest: Manifest) -> Su
 
 
 def _target(wanted: Collection, bound: int) -> Target:
-    if is_object_store(wanted.target):
+    root = folder_of(wanted.target)
+    if root is None:
         return ObjectStore(connected(wanted.target, wanted.options), most_bytes=bound // 4)
-    path = unquote(urlsplit(wanted.target).path) if wanted.target.startswith("file://") else wanted.target
-    root = Path(path).expanduser()
     try:
         root.mkdir(parents=True, exist_ok=True)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
