@@ -137,6 +137,7 @@ _PARTS: Final = (
     "platform",
     "features",
     "device",
+    "entry_script",
     "variables",
     "contract",
 )

@@ -159,8 +159,9 @@ class ScoringImage(pulumi.ComponentResource):
             name: image.output(name)
             for name in ("name", "digest", "reference", "python", "platform", "models", "contract")
         }
-        # Known before the image is: a service that needs one which the image lacks is refused in the first preview.
+        # Known before the image is: a service that does not fit them is refused in the first preview.
         self.parts["features"] = pulumi.Output.from_input(given.get("features", []))
+        self.parts["entry_script"] = pulumi.Output.from_input(given.get("entry_script", ""))
         self.parts["device"] = image.output("device")
         if "base_packages" in given:
             self.parts["base_packages"] = pulumi.Output.from_input(given["base_packages"])

@@ -72,6 +72,8 @@ class ImageRef(TypedDict, total=False):
     """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
     base_packages: Sequence[str]
     """Packages that its base brings."""
+    entry_script: str
+    """Its script with ``init()`` and ``run()``; empty where a model answers by itself."""
     variables: Mapping[str, str]
     """Its environment variables, as far as they are known before it is made."""
     contract: Any
@@ -311,6 +313,8 @@ class PulledImageOutputs(TypedDict, total=False):
     """What of the runtime it holds beyond scoring."""
     device: Required[str]
     """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
+    entry_script: str
+    """Its script with ``init()`` and ``run()``; empty where a model answers by itself."""
     variables: Mapping[str, str]
     """Those of its environment variables from which a service's settings follow."""
     contract: Required[Any]

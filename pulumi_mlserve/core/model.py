@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from pulumi_mlserve.core.model_address import address_problem
+from pulumi_mlserve.core.model_address import address_problem, moves, shown
 from pulumi_mlserve.core.model_refusals import why_not_model
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems
@@ -171,6 +171,9 @@ def check_model(raw: Mapping[str, object]) -> list[Problem]:
         problems.append(Problem("sample_input", "is required when sample_output is given: it is what was asked"))
     if "workspace_datastore" in given and "workspace" not in given:
         problems.append(Problem("workspace", "is required when workspace_datastore is given"))
+    if isinstance(path := given.get("path"), str) and "alias" in _texts(given.get("upgrade")) and not moves(path):
+        text = f"path names no alias, got {shown(path)!r}, so there is nothing to resolve anew; leave it out"
+        problems.append(Problem("upgrade", text))
     if isinstance(children := given.get("child_paths"), list | tuple) and not children:
         problems.append(Problem("child_paths", "names no file, so the model would be empty; leave it out to take all"))
     return problems
@@ -208,6 +211,10 @@ def code_note(paths: Iterable[str]) -> str | None:
 
 
 _COMPUTED: Final = frozenset({"base_name", "claimed", "digest", "model_type", "source", "store", "version"})
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list | tuple) else []
 
 
 def _unknown(name: str) -> str:

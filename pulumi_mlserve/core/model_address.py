@@ -51,6 +51,12 @@ def is_mlflow(path: str) -> bool:
     return path.startswith(("runs:/", "models:/"))
 
 
+def moves(path: str) -> bool:
+    """Return whether a model's path may name another model tomorrow, by an alias."""
+    address = mlflow_address(path)
+    return address is not None and address.moves
+
+
 def address_problem(path: str) -> str | None:
     """Return what is wrong with a path that is an address, or None; nobody is asked."""
     if not is_address(path):

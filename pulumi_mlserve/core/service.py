@@ -213,9 +213,15 @@ def check_local_service(raw: Mapping[str, object], later: Collection[str] = ()) 
         LocalServiceSpec.model_validate(given)
     except ValidationError as error:
         problems = spec_problems(error, unknown=_unknown, secret=_SECRETS)
-    wrong = {problem.path for problem in problems}
+    wrong = {place for problem in problems for place in _holding(problem.path)}
     more = [*v1_problems(given.get("environment_variables")), *check_together(given, later)]
     return problems + [problem for problem in more if problem.path not in wrong]
+
+
+def _holding(path: str) -> list[str]:
+    """Return a path and those of everything that holds what lies there."""
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def _unknown(name: str) -> str:

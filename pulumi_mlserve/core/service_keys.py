@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pulumi_mlserve.core.problems import Problem
@@ -23,7 +23,7 @@ def check_auth(given: Mapping[str, Any], *, default: bool) -> list[Problem]:
     if not isinstance(auth, bool):
         return [Problem("auth_enabled", "decides which resources exist, so it must be true or false itself")]
     if auth:
-        return []
+        return list(_idle_generations(given, "{}_key_generation"))
     wrong = "is given, but auth_enabled is not true; switch it on or leave this out"
     return [Problem(name, wrong) for name in KEY_SETTINGS if given.get(name) is not None]
 
@@ -42,4 +42,13 @@ def check_keys(given: Mapping[str, Any]) -> list[Problem]:
         value = given.get(name)
         if isinstance(value, int) and value < 1:
             problems.append(Problem(name, f"must be at least 1, got {value}"))
-    return problems
+    return [*problems, *_idle_generations(given, "{}_generation")]
+
+
+def _idle_generations(given: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    """Yield the generations that replace nothing, as the key is given; 1, the default, asks for no other key."""
+    for which in ("primary", "secondary"):
+        generation = given.get(name.format(which))
+        if given.get(f"{which}_key") is not None and isinstance(generation, int) and generation > 1:
+            text = f"replaces a key made for you, and {which}_key is given; leave it out, and give another key instead"
+            yield Problem(name.format(which), text)

@@ -63,7 +63,7 @@ def check_together(given: Mapping[str, Any], later: Collection[str] = ()) -> lis
         problems.append(Problem("grpc_port", f"is the port of HTTP, got {given['grpc_port']!r}; choose another"))
     options, providers = given.get("onnx_provider_options"), given.get("onnx_providers", ["cpu"])
     if isinstance(options, Mapping) and isinstance(providers, (list, tuple)) and "onnx_providers" not in later:
-        problem = options_problem([name for name in options if name in ONNX_PROVIDERS], providers)
+        problem = options_problem({name: options[name] for name in options if name in ONNX_PROVIDERS}, providers)
         problems += [Problem("onnx_provider_options", problem)] if problem else []
     return [*problems, *_features(given)]
 

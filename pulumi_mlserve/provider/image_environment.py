@@ -87,6 +87,7 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     own = _spec(inputs, file, committed, platform)
     if file is not None and committed is not None:
         _check(committed, own, platform, file)
+        _check_upgrade(committed, file, inputs)
     models = [model for model in inputs.get("models") or () if isinstance(model, Mapping)]
     frameworks = [str(model["framework"]) for model in models if model.get("framework")]
     needed = runtime_requirements(entry_script=inputs.get("entry_script") is not None, frameworks=frameworks)
@@ -127,6 +128,13 @@ def _check(lock: CommittedLock, spec: EnvironmentSpec, platform: str, file: Envi
     problems = lock.problems(spec, platform, str(file.path))
     if problems:
         raise InvalidInputError(Problem(file.setting, problem) for problem in problems)
+
+
+def _check_upgrade(lock: CommittedLock, file: EnvironmentFile, inputs: Mapping[str, Any]) -> None:
+    """Raise where packages are to move that a committed lock holds."""
+    if "lock" in inputs.get("upgrade", ()):
+        text = f"the packages are those of {lock.name}; run `mlserve lock {file.path} --upgrade`, and leave 'lock' out"
+        raise InvalidInputError([Problem("upgrade", text)])
 
 
 def _spec(

@@ -59,6 +59,12 @@ def answering_problems(call: Call, models: Sequence[Mapping[str, Any]]) -> Itera
         )
 
 
+def kind_answering(call: Call, models: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the kind of the one model that answers by itself; None where none does, or it is not on this machine."""
+    found, _ = _look(call, models)
+    return found[0].kind if found is not None and len(found) == 1 else None
+
+
 def missing_packages(call: Call, models: Sequence[Mapping[str, Any]], lock: Lock, file: str) -> list[Problem]:
     """Return which package the one model needs that the lock lacks; ``file`` is where packages are asked for."""
     found, _ = _look(call, models)

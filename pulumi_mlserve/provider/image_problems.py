@@ -10,6 +10,7 @@ from pulumi_mlserve.clients.environments.resolver import Lock, modules
 from pulumi_mlserve.clients.images.source_files import ignore_rules
 from pulumi_mlserve.core.environments.wheel_floors import DEFAULT_PYTHON
 from pulumi_mlserve.core.images.destination import destination_problems
+from pulumi_mlserve.core.images.idle import idle_problems
 from pulumi_mlserve.core.images.image import check_image
 from pulumi_mlserve.core.pickles.library_fit import Libraries
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
@@ -43,6 +44,7 @@ def spec_problems_of(given: Mapping[str, Any], call: Call) -> list[Problem]:
         Problem(name, "holds a secret, which everyone who has the image could read; give it to the service instead")
         for name in sorted((call.secrets & set(call.news)) - _KEPT_SECRET)
     ]
+    problems += idle_problems(given, frozenset(call.news) - frozenset(given))
     later = {"base_image"} if has_unknown(call.news.get("base_image_registry")) else set()
     found = check_image({**given, "models": complete})
     problems += [p for p in found if (p.path not in call.news or p.path in given) and p.path not in later]

@@ -109,6 +109,7 @@ def image_parts(image: KnownImage, reference: str) -> dict[str, Any]:
         "platform": built.platform,
         "features": list(built.features),
         "device": built.device,
+        "entry_script": image.manifest.entry_script or "",
         # No more of them than a service's settings follow from: a variable may hold what no other state should.
         "variables": of_image({"variables": image.manifest.variables}),
         "contract": built.contract or {"schema": 1, "source": "none"},

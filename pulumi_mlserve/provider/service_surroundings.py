@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mlserve_scoring.models import formats
+
 from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.places import collected_folder
 from pulumi_mlserve.clients.processes.certificates import certificate_problems
@@ -15,8 +17,10 @@ from pulumi_mlserve.clients.processes.gpus import has_nvidia_gpu
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.core.images.cuda import device_problem
 from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.service_idle import idle_when_open, idle_with_model, idle_with_script, of_models
 from pulumi_mlserve.core.service_together import features_needed
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.image_models import kind_answering
 from pulumi_mlserve.provider.values import has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
@@ -32,7 +36,7 @@ def surroundings_problems(call: Call, settings: Mapping[str, Any], wrong: Collec
         wrong: Names of settings that were refused already.
     """
     found = [*_certificate_problems(call, settings, wrong), *_feature_problems(call, settings, wrong)]
-    return [*found, *_image_problems(call), *_base_problems(call)]
+    return [*found, *_idle_problems(call, settings, wrong), *_image_problems(call), *_base_problems(call)]
 
 
 def other_platform(platform: str) -> str | None:
@@ -86,6 +90,24 @@ def _feature_problems(call: Call, settings: Mapping[str, Any], wrong: Collection
     for feature, name in sorted(needed.items()):
         if feature not in features:
             yield Problem(name, f"needs what the image lacks; add features=[{feature!r}] to the image")
+
+
+def _idle_problems(call: Call, settings: Mapping[str, Any], wrong: Collection[str]) -> Iterator[Problem]:
+    if "keys" not in call.news and "entra" not in call.news:
+        yield from idle_when_open(settings)
+    said = {name: value for name, value in settings.items() if name not in wrong}
+    image = call.news.get("image")
+    if not of_models(said) or not isinstance(image, Mapping):
+        return
+    script, models = image.get("entry_script"), image.get("models")
+    if not isinstance(script, str):
+        return
+    if script:
+        yield from idle_with_script(said, script)
+    elif isinstance(models, list | tuple) and not has_unknown(models):
+        kind = kind_answering(call, models)
+        if kind not in {None, formats.ONNX, formats.MLFLOW}:
+            yield from idle_with_model(said, str(kind))
 
 
 def _image_problems(call: Call) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ What they mean is decided where they are used; here only their form is checked, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -344,10 +344,13 @@ def _are_options(value: object) -> bool:
     return all(isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values()) for entry in entries)
 
 
-def options_problem(names: Iterable[str], providers: Sequence[str]) -> str:
-    """Return what is wrong with giving options to providers of these names; empty when nothing is."""
-    strange = [name for name in names if name not in providers]
-    return f"is for {strange[0]!r}, which is not among onnx_providers" if strange else ""
+def options_problem(options: Mapping[str, object], providers: Sequence[str]) -> str:
+    """Return what is wrong with giving these options to providers, by name; empty when nothing is."""
+    strange = [name for name in options if name not in providers]
+    if strange:
+        return f"is for {strange[0]!r}, which is not among onnx_providers"
+    # onnxruntime 1.31 takes any for it and forgets them; of the others it refuses what it does not know.
+    return "is for 'cpu', which takes none; leave it out" if options.get("cpu") else ""
 
 
 def provider_problem(value: Sequence[str]) -> str:

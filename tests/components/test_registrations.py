@@ -137,11 +137,11 @@ def test_the_whole_chain_registers_these_and_no_others(run):
         "ScoringImage::diabetes": {},
         "Image::diabetes": {"name": "diabetes", "models": [MODEL]},
         "LocalService::diabetes": {},
-        "LocalProcess::diabetes": {"name": "diabetes", "image": IMAGE, "port": 8890},
+        "LocalProcess::diabetes": {"name": "diabetes", "image": {**IMAGE, "entryScript": ""}, "port": 8890},
         "ServiceRecord::diabetes": {
             "service": "diabetes",
             "target": "local",
-            "image": IMAGE,
+            "image": {**IMAGE, "entryScript": ""},
             "scoringUri": "http://127.0.0.1:8890/score",
             "revision": "r1",
             "tags": {"team": "y"},

@@ -69,6 +69,11 @@ def of_here(bench, image, **more) -> Call:
     return Call(URN, news={"reference": image.reference}, settings=bench.settings, say=bench.heard, **more)
 
 
+def image_script(bench, image) -> str:
+    """The script that an image holds; empty where a model answers by itself."""
+    return bench.images.own_manifest(image.digest).entry_script or ""
+
+
 @pytest.mark.parametrize("preview", [True, False])
 def test_an_image_of_the_local_store_says_what_it_is(here, preview):
     """Models, contract, features and deciding variables, as an image of a registry does; nobody claims it for that."""
@@ -81,6 +86,7 @@ def test_an_image_of_the_local_store_says_what_it_is(here, preview):
     assert [{"name": "ridge", "version": 1, "digest": here.ridge.digest}] == told["models"]
     assert (image.reference, image.digest, image.name) == tuple(told[key] for key in ("reference", "digest", "name"))
     assert (image.python, image.platform, "cpu") == tuple(told[key] for key in ("python", "platform", "device"))
+    assert image_script(here, image) == told["entry_script"]
     assert (["entra"], {"SERVICE_PATH_PREFIX": "/api"}) == (told["features"], told["variables"])
     assert contract == told["contract"]
     assert "owner" not in told

@@ -62,7 +62,7 @@ def builder_problems(given: Mapping[str, Any], registry: object) -> list[Problem
         return [Problem("builder", f"there is no such builder, got {builder!r}{advice}")]
     if builder == NATIVE:
         text = "needs Docker; add builder='docker' or 'acr', or give an image with these steps as base_image"
-        return [Problem(STEPS, text)] if STEPS in given else []
+        return [*([Problem(STEPS, text)] if STEPS in given else []), *_acr_problems(given, registry)]
     problems = []
     if STEPS not in given:
         text = f"{builder} has nothing to do without {STEPS}; give it, or leave builder out"

@@ -23,6 +23,7 @@ _OUTPUTS = (
     "platform",
     "features",
     "device",
+    "entry_script",
     "variables",
     "contract",
     "size",
