@@ -88,6 +88,14 @@ def _registered(parts: list[str]) -> MlflowAddress | None:
     return MlflowAddress(name=name, version=version) if version.isdecimal() and not more else None
 
 
+def store_problem(location: str) -> str | None:
+    """Return why no model store can be at an address, None where one can, or where it is a folder's path."""
+    scheme, mark, rest = location.partition("://")
+    if not mark or (scheme in OBJECT_SCHEMES and rest.partition("?")[0].strip("/")):
+        return None
+    return f"not a place for models, got {shown(location)!r}; use a folder or an az://, s3:// or gs:// address"
+
+
 def _object_problem(path: str) -> str | None:
     scheme, _, rest = path.partition("://")
     if scheme not in OBJECT_SCHEMES:

@@ -56,7 +56,11 @@ def _origin(value: str) -> str:
 
 def _prefix(value: str) -> str:
     if not is_path_prefix(value):
-        raise refused(f"not the beginning of a URL's path, got {value!r}; such as '/api/v1/service/diabetes'")
+        meant = f"/{value.strip('/')}"
+        is_near = meant != "/" and is_path_prefix(meant)
+        todo = f"did you mean {meant!r}?" if is_near else "such as '/api/v1/service/diabetes'"
+        rule = "write a '/' before it and none after it"
+        raise refused(f"not the beginning of a URL's path, got {value!r}; {rule}; {todo}")
     return value
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pulumi_mlserve.core.problems import Problem
 
-KEY_SETTINGS: Final = ("primary_key", "secondary_key", "primary_key_generation", "secondary_key_generation")
+_GENERATIONS: Final = ("primary_key_generation", "secondary_key_generation")
+KEY_SETTINGS: Final = ("primary_key", "secondary_key", *_GENERATIONS)
 _KEY: Final = re.compile(r"[!-~]{16,}")  # what a header carries unchanged
 
 
@@ -23,7 +24,8 @@ def check_auth(given: Mapping[str, Any], *, default: bool) -> list[Problem]:
     if not isinstance(auth, bool):
         return [Problem("auth_enabled", "decides which resources exist, so it must be true or false itself")]
     if auth:
-        return list(_idle_generations(given, "{}_key_generation"))
+        problems = [problem for name in _GENERATIONS for problem in _generation(name, given.get(name))]
+        return [*problems, *_idle_generations(given, "{}_key_generation")]
     wrong = "is given, but auth_enabled is not true; switch it on or leave this out"
     return [Problem(name, wrong) for name in KEY_SETTINGS if given.get(name) is not None]
 
@@ -39,9 +41,7 @@ def check_keys(given: Mapping[str, Any]) -> list[Problem]:
     if isinstance(primary, str) and primary == secondary:
         problems.append(Problem("secondary_key", "must differ from primary_key, or neither can be renewed alone"))
     for name in ("primary_generation", "secondary_generation"):
-        value = given.get(name)
-        if isinstance(value, int) and value < 1:
-            problems.append(Problem(name, f"must be at least 1, got {value}"))
+        problems += _generation(name, given.get(name))
     return [*problems, *_idle_generations(given, "{}_generation")]
 
 
@@ -52,3 +52,11 @@ def _idle_generations(given: Mapping[str, Any], name: str) -> Iterator[Problem]:
         if given.get(f"{which}_key") is not None and isinstance(generation, int) and generation > 1:
             text = f"replaces a key made for you, and {which}_key is given; leave it out, and give another key instead"
             yield Problem(name.format(which), text)
+
+
+def _generation(name: str, value: object) -> list[Problem]:
+    """Return what is wrong with a generation; one that is known later is not judged."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        is_other = isinstance(value, (bool, str, float))
+        return [Problem(name, f"must be a whole number, got {value!r}")] if is_other else []
+    return [Problem(name, f"must be at least 1, got {value}")] if value < 1 else []

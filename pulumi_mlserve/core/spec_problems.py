@@ -25,6 +25,7 @@ _MESSAGES: Final = {
     "literal_error": "must be one of {expected}, got {got}",
     "model_type": "must be an object, got {got}",
     "string_too_short": "must not be empty",
+    "too_short": "must not be empty, give at least {min_length}",
     "string_type": "must be a string, got {got}",
     "tuple_type": "must be a list, got {got}",
 }

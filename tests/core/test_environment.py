@@ -224,6 +224,10 @@ def test_two_different_pythons_are_refused():
 def test_a_bad_python_version_is_refused_at_its_property():
     """The property path is the program's."""
     assert refusals(requirements_text="", python="3.9")[0].startswith("python_version: Python 3.9 is older than 3.10")
+    assert refusals(requirements_text="", python="3.14") == [
+        "python_version: Python 3.14 is newer than 3.13, the newest this runtime runs on; write 3.13"
+    ]
+    assert refusals(conda_text=conda(python="3.14"))[0].endswith("; write python=3.13")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,10 @@ def test_an_unknown_extra_is_refused_at_its_place():
         ),
         ("[project]\nrequires-python='3'\n", ":2: requires-python is no range of versions, got '3'"),
         ("[project]\nrequires-python='<3.9'\n", ":2: Python 3.9 is older than 3.10"),
-        ("[project]\nrequires-python='>=3.14'\n", ":2: Python 3.14 is newer than 3.13"),
+        (
+            "[project]\nrequires-python='>=3.14'\n",
+            ':2: Python 3.14 is newer than 3.13, the newest this runtime runs on; write requires-python = ">=3.13"',
+        ),
         (
             "[project]\ndependencies=['torch']\n[tool.uv.sources]\ntorch = {index = 'cpu'}\n",
             ":4: torch has a source of its own",

@@ -151,12 +151,23 @@ def test_good_names_are_accepted(name):
         ("tags", ["a"], "must be a map, got ['a']"),
         ("cors_origins", "*", "must be a list, got '*'"),
         ("log_level", "loud", "must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL', got 'loud'"),
-        ("path_prefix", "api", "not the beginning of a URL's path, got 'api'; such as '/api/v1/service/diabetes'"),
+        ("onnx_providers", [], "must not be empty, give at least 1"),
     ],
 )
 def test_bad_values_are_refused(setting, value, text):
     """A value of the wrong type or range is refused with what it must be and what was given."""
     assert {setting: text} == messages(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "todo"),
+    [("api", "did you mean '/api'?"), ("/api/", "did you mean '/api'?"), ("/", "such as '/api/v1/service/diabetes'")],
+)
+def test_slashes_of_a_prefix_are_told(prefix, todo):
+    """Where only they are wrong, with the right one."""
+    rule = f"not the beginning of a URL's path, got {prefix!r}; write a '/' before it and none after it"
+
+    assert {"path_prefix": f"{rule}; {todo}"} == messages(path_prefix=prefix)
 
 
 def test_wrong_setting_gets_the_right_name():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_keys import KEY_SETTINGS, check_auth, check_keys
 
 
 @pytest.mark.parametrize("default", [False, True])
 def test_keys_go_with_authentication_only(default):
     """Keys that nobody would ask for are refused, each by name, whatever is the default."""
-    given = dict.fromkeys(KEY_SETTINGS, "k")
+    given = {name: 1 if name.endswith("generation") else "k" for name in KEY_SETTINGS}
 
     assert list(KEY_SETTINGS) == [p.path for p in check_auth({**given, "auth_enabled": False}, default=default)]
     assert [] == check_auth({**given, "auth_enabled": True}, default=default)
@@ -36,3 +37,18 @@ def test_bad_keys_are_refused_without_being_quoted(key):
 def test_unknown_and_absent_keys_are_not_judged():
     """What is known later is judged then."""
     assert [] == check_keys({"primary_key": object(), "secondary_key": None, "primary_generation": object()})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "must be at least 1, got 0"),
+        (True, "must be a whole number, got True"),
+        ("2", "must be a whole number, got '2'"),
+    ],
+)
+def test_generations_are_judged_under_the_names_that_programs_have(value, text):
+    """The resource of the keys has others; what is known later is nobody's to judge yet."""
+    given = {"auth_enabled": True, "secondary_key_generation": value, "primary_key_generation": object()}
+
+    assert [Problem("secondary_key_generation", text)] == check_auth(given, default=False)

@@ -71,3 +71,33 @@ def test_an_address_with_a_login_in_it_is_a_secret_setting(address):
         return decode(asyncio.run(servicer.CheckConfig(request, None)).inputs).secrets
 
     assert ({"store"}, set()) == (secrets(address), secrets("az://models/team"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "property", "told"),
+    [
+        ("store", "ftp://x", "store", "not a place for models, got 'ftp://x'"),
+        ("store", "az://", "store", "not a place for models, got 'az://'"),
+        ("store", "ftp://me:hunter2@x", "", "not a place for models, got "),
+        ("registry", "https://r.example", "registry", "not a registry"),
+    ],
+)
+def test_a_setting_of_the_stack_is_refused_as_one(setting, value, property, told):  # noqa: A002  # as the engine calls it
+    """Before any resource is looked at, by the name that the stack has for it, and never with a login."""
+    request = provider_pb2.CheckRequest(urn=URN, news=encode({setting: value}))
+    (failure,) = asyncio.run(Servicer(SimpleNamespace(), handlers(), "").CheckConfig(request, None)).failures
+
+    assert property == failure.property
+    assert told in failure.reason
+    assert f"(the stack's mlserve:{setting}, or {setting} of a Provider)" in failure.reason
+    assert "hunter2" not in failure.reason
+
+
+@pytest.mark.parametrize(
+    "settings", [{"store": "/models"}, {"store": "az://models/team", "registry": "r.example/team"}]
+)
+def test_good_settings_of_a_stack_are_taken(settings):
+    """A folder, an address, a registry."""
+    request = provider_pb2.CheckRequest(urn=URN, news=encode(settings))
+
+    assert [] == list(asyncio.run(Servicer(SimpleNamespace(), handlers(), "").CheckConfig(request, None)).failures)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs, ModelInputs
-from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.core.shapes import secret_parts, shape_of
+from pulumi_mlserve.provider import handlers
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
 from pulumi_mlserve.provider.handlers.image import ImageHandler
@@ -83,6 +84,23 @@ def test_nothing_secret_goes_into_an_image():
     problems = {problem.path: problem.message for problem in ImageHandler().check(call).problems}
 
     assert problems["environment_variables"].startswith("holds a secret")
+
+
+def test_a_wrong_value_is_told_once(monkeypatch):
+    """Whoever reads the environment sees nothing of what is refused already, and goes by the defaults."""
+    seen = []
+
+    def read(call, inputs):
+        seen.extend([call.news, inputs])
+        raise InvalidInputError([])
+
+    monkeypatch.setattr(handlers.image, "read_environment", read)
+    news = {"name": "price", "models": [{"name": "m", "digest": f"sha256:{'0' * 64}"}], "platform": "windows/amd64"}
+    call = Call("urn:pulumi:dev::shop::mlserve:index:Image::price", news=news)
+
+    assert ["platform"] == [problem.path for problem in ImageHandler().check(call).problems]
+    assert [False, False] == ["platform" in given for given in seen]
+    assert all("name" in given for given in seen)
 
 
 def test_what_an_object_does_not_call_secret_may_be_shown():

@@ -15,12 +15,11 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 from pulumi_mlserve.core.azure_clouds import PUBLIC, BlobAddress, blob_address
-from pulumi_mlserve.core.model_address import shown
+from pulumi_mlserve.core.model_address import shown, store_problem
 from pulumi_mlserve.core.problems import OperationError
 
 AZURE: Final = frozenset({"az", "azure", "adl", "abfs", "abfss"})
 S3: Final = frozenset({"s3", "s3a"})
-SCHEMES: Final = AZURE | S3 | {"gs", "https"}
 
 _CONNECT_SECONDS = timedelta(seconds=10)
 _REQUEST_SECONDS = timedelta(seconds=120)
@@ -73,10 +72,8 @@ def connected(address: str, *, retries: int) -> ObjectStore:
         OperationError: There can be no store at this address, or something that it needs is not given.
     """
     scheme, _, rest = address.partition("://")
-    if scheme not in SCHEMES or not rest.partition("?")[0].strip("/"):
-        raise OperationError(
-            f"store: not a place for models, got {shown(address)!r}; use a folder or an az://, s3:// or gs:// address"
-        )
+    if problem := store_problem(address):
+        raise OperationError(f"store: {problem}")
     place, _, signature = address.partition("?")
     config: dict[str, Any] = {}
     if named := blob_address(place):

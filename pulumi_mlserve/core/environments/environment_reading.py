@@ -193,8 +193,8 @@ class EnvironmentReading:
         if chosen is None:
             text = str(wanted.specifier)
             proposal = minor or DEFAULT_PYTHON
-            write = f"python={proposal}" if self.source == "conda_file" else f'requires-python = ">={proposal}"'
-            self.refuse([Refused(refusal(text, write), self._python.line)])
+            form = "python={}" if self.source == "conda_file" else 'requires-python = ">={}"'
+            self.refuse([Refused(refusal(text, proposal, form), self._python.line)])
         elif minor is not None and not _admits(wanted, minor):
             message = f"{wanted} contradicts python_version {given}; keep one of the two"
             self.refuse([Refused(message, self._python.line)])

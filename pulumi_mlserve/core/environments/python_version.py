@@ -25,8 +25,15 @@ def choose_python(requirement: Requirement) -> str | None:
     return fitting[-1] if fitting else None
 
 
-def refusal(text: str, proposal: str = DEFAULT_PYTHON) -> str:
-    """Return why a Python that does not fit is refused, and what to write instead."""
+def refusal(text: str, proposal: str = DEFAULT_PYTHON, form: str = "{}") -> str:
+    """Return why a Python that does not fit is refused, and what to write instead.
+
+    Args:
+        text: What was asked for.
+        proposal: The minor version to write, except for one that is too new.
+        form: How it is written where it was asked for.
+    """
+    write = form.format(proposal)
     number = re.search(r"\d+(\.\d+)*", text)
     try:
         version = Version(number.group()) if number else None
@@ -34,10 +41,10 @@ def refusal(text: str, proposal: str = DEFAULT_PYTHON) -> str:
         version = None
     if version is not None and version < Version(OLDEST):
         reason = f"Python {version} is older than {OLDEST}, the oldest this runtime runs on"
-        return f"{reason}; write {proposal}, and see that the packages and pickled models fit it"
+        return f"{reason}; write {write}, and see that the packages and pickled models fit it"
     if version is not None and version.release[:2] > Version(NEWEST).release:
-        return f"Python {version} is newer than {NEWEST}, the newest this runtime runs on; write python={NEWEST}"
-    return f"no Python from {OLDEST} to {NEWEST} fits, got {text!r}; write {proposal}"
+        return f"Python {version} is newer than {NEWEST}, the newest this runtime runs on; write {form.format(NEWEST)}"
+    return f"no Python from {OLDEST} to {NEWEST} fits, got {text!r}; write {write}"
 
 
 def check_minor(python: str) -> str | None:

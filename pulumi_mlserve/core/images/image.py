@@ -19,7 +19,7 @@ from pulumi_mlserve.core.environments.runtime_packages import feature_problem
 from pulumi_mlserve.core.images.base_image import SCRATCH, base_problems
 from pulumi_mlserve.core.images.cuda import CPU
 from pulumi_mlserve.core.images.paths import MODELS
-from pulumi_mlserve.core.images.platforms import PLATFORMS
+from pulumi_mlserve.core.images.platforms import PLATFORMS, meant_platform
 from pulumi_mlserve.core.images.refusals import why_not_image
 from pulumi_mlserve.core.model import model_name_problem
 from pulumi_mlserve.core.problems import Problem
@@ -229,8 +229,9 @@ def _python(value: str) -> str:
 
 def _platform(value: str) -> str:
     if value not in PLATFORMS:
-        guess = did_you_mean(value.lower().replace("x86_64", "amd64").replace("aarch64", "arm64"), PLATFORMS)
-        raise refused(f"no images are made for it, got {value!r}{guess or '; use one of ' + ', '.join(PLATFORMS)}")
+        meant = meant_platform(value)
+        todo = f"did you mean {meant!r}?" if meant else f"use one of {', '.join(PLATFORMS)}"
+        raise refused(f"no images are made for it, got {value!r}; {todo}")
     return value
 
 

@@ -240,7 +240,8 @@ def _environment(
     """Return environment, base, and why one of them cannot be told now; what is wrong is added to the problems."""
     wrong, environment, base = {problem.top for problem in problems}, None, None
     try:
-        environment = read_environment(call, {n: v for n, v in given.items() if n not in wrong})
+        usable = dataclasses.replace(call, news={n: v for n, v in call.news.items() if n not in wrong})
+        environment = read_environment(usable, {n: v for n, v in given.items() if n not in wrong})
     except InvalidInputError as invalid:
         problems += invalid.problems
     problems += script_problems(call, environment)
