@@ -90,8 +90,8 @@ class LocalServiceArgs(TypedDict, total=False):
     """``/metrics``: ``open``, ``protected`` where a key or token is asked for elsewhere, or ``off``; ``protected`` by
     default."""
     health: pulumi.Input[str]
-    """``/healthz`` and ``/readyz``: ``open``, or ``protected`` where a key or token is asked for elsewhere; ``open`` by
-    default."""
+    """``/``, ``/healthz``, ``/readyz``, the protocol's health and that of gRPC: ``open``, or ``protected`` where a key
+    or token is asked for elsewhere; ``open`` by default."""
     docs: pulumi.Input[bool]
     """Whether ``/docs`` shows the contract as a page; true by default."""
     strict_v1: pulumi.Input[bool]

@@ -58,7 +58,8 @@ class ScoringImageArgs(TypedDict, total=False):
     """Packages, or modules called otherwise, that the base image brings: they are not installed, not looked for, and
     the script is then not tried here; none by default."""
     features: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``; nothing by default."""
+    """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``, ``grpc``, ``simdjson``;
+    nothing by default."""
     upgrade: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Which pinned parts to resolve anew: ``lock``, ``runtime``, ``base_image``; none by default."""
     registry: pulumi.Input[str]

@@ -207,7 +207,7 @@ class ImageInputs(TypedDict, total=False):
     base_packages: Sequence[str]
     """Packages and modules that the base image brings: not installed, not looked for, not tried."""
     features: Sequence[str]
-    """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``."""
+    """What of the runtime goes in beyond scoring: ``telemetry``, ``entra``, ``collection``, ``grpc``, ``simdjson``."""
     upgrade: Sequence[str]
     """Which pinned parts to resolve anew: ``lock``, ``runtime``, ``base_image``."""
     base_image: str

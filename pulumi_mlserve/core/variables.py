@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
+from mlserve_scoring.reserved_variables import reserved_problem
 from mlserve_scoring.v1_variables import Default, defaults, problem_of
 
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused
 
 _NAME = re.compile(r"[^=\x00]+")
-_RESERVED: Final = {
-    "AML_APP_ROOT": "it names the folder of the entry script",
-    "AZUREML_ENTRY_SCRIPT": "it comes from entry_script",
-    "AZUREML_MODEL_DIR": "it names the folder of the models",
-    "AZUREML_SOURCE_DIRECTORY": "it names the folder of the entry script",
-    "PYTHONHOME": "the image's Python version decides",
-    "PYTHONPATH": "put modules into source_directory, or packages into the environment",
-}
 
 
 def variable_name(value: str) -> str:
@@ -66,4 +59,4 @@ def _texts(variables: object) -> dict[str, str]:
 def _name_problem(name: str) -> str:
     if not _NAME.fullmatch(name):
         return f"not the name of a variable, got {name!r}; it may be neither empty nor hold '='"
-    return f"{name} is set by the runtime: {_RESERVED[name]}" if name in _RESERVED else ""
+    return reserved_problem(name)

@@ -148,6 +148,42 @@ def test_a_connection_string_of_another_account_is_never_taken_for_the_addressed
 
 
 @pytest.mark.parametrize(
+    ("address", "variables", "wanted"),
+    [
+        ("az://m", {"ACCOUNT": "a", "KEY": "a2V5"}, {"account_name": "a", "account_key": "a2V5"}),
+        ("az://m", {"ACCOUNT_NAME": "b", "ACCOUNT": "a", "KEY": "a2V5"}, {"account_name": "b", "account_key": "a2V5"}),
+        (
+            "az://m",
+            {"ACCOUNT": "a", "ACCOUNT_KEY": "b3Ro", "KEY": "a2V5"},
+            {"account_name": "a", "account_key": "b3Ro"},
+        ),
+        ("az://m?sig=x", {"ACCOUNT": "a", "KEY": "a2V5"}, {"account_name": "a", "sas_key": "sig=x"}),
+        ("https://c.blob.core.windows.net/m", {"KEY": "a2V5"}, {"account_name": "c", "account_key": "a2V5"}),
+        (
+            "az://m",
+            {"CONNECTION_STRING": "AccountName=d;AccountKey=b3Ro", "ACCOUNT": "a", "KEY": "a2V5"},
+            {"account_name": "d", "account_key": "b3Ro"},
+        ),
+    ],
+)
+def test_the_account_and_its_key_are_named_as_azures_tools_name_them(monkeypatch, address, variables, wanted):
+    """By what the Azure CLI reads as by what the library does; what is more exact wins."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
+    config = connected(address, retries=0).config
+    said = {name: config.get(name) for name in ("account_name", "account_key", "sas_key") if config.get(name)}
+
+    assert wanted.items() <= (said | _from_variables(said)).items()
+    assert not {"account_key", "sas_key"} <= said.keys()
+
+
+def _from_variables(said) -> dict[str, str]:
+    """What the library reads itself where its settings say nothing; it does not tell."""
+    names = {"account_name": "AZURE_STORAGE_ACCOUNT_NAME", "account_key": "AZURE_STORAGE_ACCOUNT_KEY"}
+    return {key: os.environ[name] for key, name in names.items() if key not in said and name in os.environ}
+
+
+@pytest.mark.parametrize(
     ("variables", "cli", "wanted"),
     [
         ({}, True, {"use_azure_cli": True}),

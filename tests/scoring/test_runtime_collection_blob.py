@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 
 import pytest
 from azurite_kit import ACCOUNT, KEY, Azurite, Line
 from collection_kit import until
+from mlserve_scoring.collection.azure_variables import account_and_key
 from mlserve_scoring.collection.object_store import connected, shown
 from mlserve_scoring.errors import StartError
 
@@ -125,3 +127,16 @@ def test_without_the_feature_the_start_says_which_one_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(StartError, match=r"needs the feature 'collection', which the image lacks"):
         connected("gs://bucket", {})
+
+
+def test_the_account_may_be_named_as_azures_tools_name_it(monkeypatch):
+    """With its key; options say it first."""
+    for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AML_MODEL_DC_STORAGE", "AZURE_STORAGE_CONNECTION_STRING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "a")
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "a2V5")
+
+    assert callable(connected("az://c/p", {}))
+    assert {"account_name": "a", "account_key": "a2V5"} == account_and_key(os.environ, {})
+    assert {} == account_and_key(os.environ, {"account_name": "b", "azure_storage_sas_token": "sig=x"})
+    assert {"account_name": "a"} == account_and_key(os.environ, {"account_key": "b3Ro"})

@@ -329,10 +329,13 @@ def test_a_port_that_is_taken_is_named(develop, folder):
     assert f"--port: is in use, got {port}; end the program that has it, or write --port {port + 1}\n" == server.log
 
 
+REFUSED = ("--env", "A", "--env=", "--env", "PYTHONPATH=x")
+
+
 def test_wrong_arguments_are_told_together(folder):
     """Every argument that cannot work is named, with what to write."""
     with pytest.raises(SettingsError) as refused:
-        read(folder / "none", "--port", 70_000, "--workers", 4, "--samples", folder / "s.json", "--env", "A", "--env=")
+        read(folder / "none", "--port", 70_000, "--workers", 4, "--samples", folder / "s.json", *REFUSED)
 
     assert [
         f"FOLDER: there is no such folder, got {folder / 'none'}",
@@ -341,6 +344,7 @@ def test_wrong_arguments_are_told_together(folder):
         f"--samples: there is no such file, got {folder / 's.json'}",
         "--env: must be NAME=VALUE, got 'A'",
         "--env: must be NAME=VALUE, got ''",
+        "--env: PYTHONPATH is set by the runtime: put modules into source_directory, or packages into the environment",
     ] == str(refused.value).splitlines()
 
 

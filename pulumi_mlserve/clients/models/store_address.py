@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from mlserve_scoring.collection.azure_variables import account_and_key
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
@@ -78,9 +79,9 @@ def connected(address: str, *, retries: int) -> ObjectStore:
     config: dict[str, Any] = {}
     if named := blob_address(place):
         place = f"az://{named.container}/{named.folder}"
-        config = _at(named, os.environ, signature)
+        config = _named_by_variables(_at(named, os.environ, signature))
     elif scheme in AZURE or (scheme == "https" and any(host in rest for host in _AZURE_HOSTS)):
-        config = _azure(os.environ) | ({"sas_key": signature} if signature else {})
+        config = _named_by_variables(_azure(os.environ) | ({"sas_key": signature} if signature else {}))
     elif scheme in S3:
         config = _s3(os.environ)
     plain = str(config.get("endpoint", "")).startswith("http://") and scheme in AZURE
@@ -119,6 +120,10 @@ def _at(named: BlobAddress, environment: Mapping[str, str], signature: str) -> d
         f"store: the address names the account {named.account!r}, and AZURE_STORAGE_CONNECTION_STRING"
         f" {given['account_name']!r}; set the variable to that of {named.account!r}, or take it away"
     )
+
+
+def _named_by_variables(config: dict[str, Any]) -> dict[str, Any]:
+    return config | account_and_key(os.environ, config)
 
 
 def _azure(environment: Mapping[str, str]) -> dict[str, Any]:

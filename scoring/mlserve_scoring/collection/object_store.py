@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from mlserve_scoring.collection.azure_variables import account_and_key
 from mlserve_scoring.collection.places import stamp
 from mlserve_scoring.collection.store_options import OWN
 from mlserve_scoring.collection.target import new_token
@@ -117,6 +118,7 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
     config = dict(options)
     if address.partition("://")[0] in _AZURE:
         config = _from_connection_string() | config
+        config |= account_and_key(os.environ, config)
     plain = config.pop(OWN, "") or str(config.get("endpoint", "")).startswith("http://")
     client: dict[str, object] = {**_TIMES, OWN: _is_true(plain) or _http_is_allowed()}
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mlserve_scoring.reserved_variables import reserved_problem
 from mlserve_scoring.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def declare(parser: ArgumentParser) -> None:
         dest="models",
         action="append",
         default=[],
-        metavar="[NAME=]PATH",
+        metavar="[NAME[:VERSION]=]PATH",
         help="a model's file or folder; can be repeated (default: the one model in the folder)",
     )
     parser.add_argument("--port", type=int, default=PORT, help=f"0 takes a free one (default: {PORT})")
@@ -123,6 +124,8 @@ def _problems(given: Namespace) -> Iterable[str]:
         name, mark, _ = text.partition("=")
         if not mark or not name:
             yield f"--env: must be NAME=VALUE, got {text!r}"
+        elif problem := reserved_problem(name):
+            yield f"--env: {problem}"
 
 
 def _option(file: Path) -> str:
