@@ -643,6 +643,16 @@ def test_log_follows_the_service(services, spec):
     assert ["loading revision two"] == list(services.logs(ID, 1))
 
 
+def test_log_names_settings_as_the_program_does(services, spec, tmp_path):
+    """Where the runtime tells of them; the file stays as it is."""
+    services.start(spec)
+    (log,) = (tmp_path / "services").glob("*/service.log")
+    before = "2026-01-31 23:59:59,123 ERROR mlserve.tls: "
+    log.write_text(f"{before}tls_key: /k is damaged\ntls_key: mine\n")
+
+    assert [f"{before}ssl_key_pem_file: /k is damaged", "tls_key: mine"] == list(services.logs(ID))
+
+
 def test_log_can_be_followed(services, spec):
     """Following goes on over an update and ends when the service is gone."""
     services.start(spec)

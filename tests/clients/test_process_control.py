@@ -62,6 +62,22 @@ def test_failure_says_where_and_what_to_do(answering):
 
 
 @pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (b"null", "data_collection.target: is read-only"),
+        (b'"score.py"', "score.py: collection.target: is read-only"),
+    ],
+)
+def test_failure_names_the_setting_as_the_program_does(answering, file, text):
+    """Unless a script says the words: then they are its own."""
+    said = b'{"state": "failed", "error": {"message": "collection.target: is read-only", "file": %b}}\n' % file
+    status = ask_status(answering(said))
+
+    assert status is not None
+    assert text == str(status.error)
+
+
+@pytest.mark.parametrize(
     ("error", "text"),
     [
         (StartError("no model"), "no model"),
