@@ -27,18 +27,15 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, prov
 
 from pulumi_mlserve.clients.models.object_json import StoreUnreachableError
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
-from pulumi_mlserve.core.images.reference import registry_problem
-from pulumi_mlserve.core.model_address import shown, store_problem
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.shapes import from_wire, hides, secret_parts, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
 from pulumi_mlserve.provider.differences import shown_differences
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
+from pulumi_mlserve.provider.stack_settings import SETTINGS, settings_problems, signed_settings
 from pulumi_mlserve.provider.values import Values, decode, encode, has_unknown, is_unknown
 
 _MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
-_SETTINGS: Final = {"registry": registry_problem, "store": store_problem}
-"""What a stack or a provider may set, each with what says why a value cannot work."""
 _THREADS: Final = 32
 _LOOK_SECONDS: Final = 0.5
 _END_SECONDS: Final = 5.0
@@ -81,28 +78,20 @@ class Servicer(ProviderServicer):
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
         news = decode(request.news)
-        given = news.plain
-        # An address with a signature is a login: the state has it encrypted, also where the stack's file does not.
-        signed = {name for name, value in given.items() if isinstance(value, str) and shown(value) != value}
-        unknown = sorted(set(given) - {*_SETTINGS, "version"})
-        wrong = {name: f"there is no such setting; known: {', '.join(_SETTINGS)}" for name in unknown}
-        for name, problem_of in _SETTINGS.items():
-            value = given.get(name)
-            if isinstance(value, str) and value and not is_unknown(value) and (text := problem_of(value)):
-                wrong[name] = f"{text} (the stack's mlserve:{name}, or {name} of a Provider)"
+        signed = signed_settings(news.plain)
         quiet = news.secrets | signed  # the command line prints the value at a failure's path
         return provider_pb2.CheckResponse(
-            inputs=encode(given, quiet) if signed else request.news,
+            inputs=encode(news.plain, quiet) if signed else request.news,
             failures=[
-                provider_pb2.CheckFailure(property="" if name in quiet else name, reason=reason)
-                for name, reason in wrong.items()
+                provider_pb2.CheckFailure(property="" if wrong.top in quiet else wrong.path, reason=wrong.message)
+                for wrong in settings_problems(news.plain)
             ],
         )
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:
         # Called unchanged, the engine would go on with a provider of the store that the program no longer names.
         known = [decode(settings).plain for settings in (request.old_inputs, request.news)]
-        before, after = ([settings.get(name) for name in _SETTINGS] for settings in known)
+        before, after = ([settings.get(name) for name in SETTINGS] for settings in known)
         kinds = provider_pb2.DiffResponse
         return kinds(changes=kinds.DIFF_NONE if before == after else kinds.DIFF_SOME)
 

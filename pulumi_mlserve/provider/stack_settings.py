@@ -1,0 +1,34 @@
+"""What a stack, or a provider of its own, may set for all resources: the rules of it, and what of it is a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pulumi_mlserve.core.images.reference import registry_problem
+from pulumi_mlserve.core.model_address import shown, store_problem
+from pulumi_mlserve.core.problems import Problem
+from pulumi_mlserve.provider.values import is_unknown
+
+_RULES: Final = {"registry": registry_problem, "store": store_problem}
+SETTINGS: Final = tuple(_RULES)
+_OF_THE_ENGINE: Final = "version"
+
+
+def settings_problems(given: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with them, by the names that a stack has for them; what is not known yet is not judged."""
+    unknown = sorted(set(given) - {*SETTINGS, _OF_THE_ENGINE})
+    problems = [Problem(name, f"there is no such setting; known: {', '.join(SETTINGS)}") for name in unknown]
+    for name, problem_of in _RULES.items():
+        value = given.get(name)
+        if isinstance(value, str) and value and not is_unknown(value) and (text := problem_of(value)):
+            problems.append(Problem(name, f"{text} (the stack's mlserve:{name}, or {name} of a Provider)"))
+    return problems
+
+
+def signed_settings(given: Mapping[str, Any]) -> frozenset[str]:
+    """Return those that hold an address with a signature.
+
+    That is a login: the state has it encrypted, also where the stack's file does not.
+    """
+    return frozenset(name for name, value in given.items() if isinstance(value, str) and shown(value) != value)
