@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from mlserve_scoring.errors import ScoringTimeoutError
 from mlserve_scoring.scorers.lanes import Lanes
 from mlserve_scoring.scripts.own_loop import own_loop
 
@@ -80,3 +81,60 @@ def test_every_thread_of_a_script_has_a_loop_of_its_own():
     assert first is not second
     assert first.is_closed()
     assert second.is_closed()
+
+
+def test_nothing_of_an_interrupted_call_is_on_the_loop_of_the_next():
+    """Neither its coroutines go on while another request is answered, nor does that one end before its time."""
+    steps, begun = [], threading.Event()
+
+    async def endless():
+        while True:
+            steps.append(asyncio.get_running_loop())
+            begun.set()
+            await asyncio.sleep(0)
+
+    async def short():
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return "answer"
+
+    def given(main):
+        loop = asyncio.get_event_loop()
+        return loop, loop.run_until_complete(main())
+
+    async def run():
+        lanes = Lanes(asyncio.get_running_loop(), count=1, max_waiting=10, timeout_s=0.3, around=own_loop)
+
+        def asked(main):
+            future = asyncio.get_running_loop().create_future()
+            lanes.submit(lambda: given(main), future.set_result)
+            return asyncio.wait_for(future, 30)
+
+        late = await asked(endless)
+        again = await asked(short)
+        so_far = len(steps)
+        more = await asked(short)
+        lanes.close()
+        return late, again, more, so_far
+
+    late, (first, one), (second, two), so_far = asyncio.run(run())
+
+    assert isinstance(late, ScoringTimeoutError)
+    assert ["answer", "answer"] == [one, two]
+    assert first is second  # a loop is made anew for what was interrupted alone
+    assert {id(first)}.isdisjoint(map(id, steps))
+    assert len(steps) == so_far
+    assert begun.is_set()
+
+
+def test_a_loop_that_takes_itself_for_running_is_left(monkeypatch):
+    """The thread goes on with another one."""
+    with own_loop():
+        loop = asyncio.get_event_loop()
+        monkeypatch.setattr(loop, "is_running", lambda: True)
+        asyncio.events._set_running_loop(loop)
+
+    with own_loop():
+        assert asyncio.get_event_loop().run_until_complete(asyncio.sleep(0, "answer")) == "answer"
+    monkeypatch.undo()
+    loop.close()

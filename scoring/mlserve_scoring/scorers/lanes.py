@@ -48,7 +48,8 @@ class Lanes:
         max_waiting: How many more may wait.
         timeout_s: Longest run, and longest wait for a lane; ``None`` for no limit.
 
-        around: Makes what each thread is within as long as it serves; by default nothing.
+        around: Makes what each thread is within as long as it serves, anew after a call that was interrupted; by
+            default nothing.
 
     Attributes:
         lost: Threads whose call does not end; others have taken their places.
@@ -137,15 +138,18 @@ class Lanes:
         self._look = self._loop.call_later(_LOOK_S, self._look_again) if self._in_flight else None
 
     def _serve(self) -> None:
-        with self._around():
-            self._run_jobs()
+        again = True
+        while again:  # what an interrupted call leaves behind, such as tasks on a loop, is not for the next one
+            with self._around():
+                again = self._run_jobs()
 
-    def _run_jobs(self) -> None:
+    def _run_jobs(self) -> bool:
+        """Run calls until there are no more; return whether one was interrupted instead."""
         while (job := self._jobs.get()) is not None:
             self._ended.append((job, job.run()))
             if _Forked.is_child:  # run() forked, and this is the copy: nobody waits for it
                 os._exit(0)
-            lost = job.lost
+            lost, interrupted = job.lost, job.interrupted
             del job  # nothing of a request outlives its answer
             now = time.monotonic()
             if now - self._told > _TELL_S or self._jobs.qsize() < self._count:  # soon a thread has nothing to do
@@ -153,9 +157,10 @@ class Lanes:
                 try:
                     self._loop.call_soon_threadsafe(self._finish)
                 except RuntimeError:  # the loop is gone, and with it whoever waited
-                    return
-            if lost:
-                return
+                    return False
+            if lost or interrupted:
+                return not lost
+        return False
 
     def _finish(self) -> None:
         ended = self._ended
@@ -235,6 +240,10 @@ class _Job:
     @property
     def is_running(self) -> bool:
         return self._thread is not None
+
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupted
 
     def give_up(self) -> bool:
         """Return whether the thread must not be waited for; then it ends when the call does."""
