@@ -381,6 +381,9 @@ def test_plain_values_are_read(types, sample, value, expected):
         ({"a": 1}, [1], "data: expected an object, got an array"),
         ([1], {"a": 1}, "data: expected an array, got an object"),
         (dt.date(2020, 1, 1), "soon", "data: is no date"),
+        (dt.datetime(2020, 1, 1), "2020-01-01T00:00:00+99:99", "data: is no datetime"),  # noqa: DTZ001
+        (dt.datetime(2020, 1, 1), "9" * 30, "data: is no datetime"),  # noqa: DTZ001
+        (dt.time(1), "02:03:04+99:99", "data: is no time"),
     ],
 )
 def test_plain_values_of_another_type_are_refused(types, sample, value, message):
@@ -389,6 +392,14 @@ def test_plain_values_of_another_type_are_refused(types, sample, value, message)
         call(types, types.Python(sample), value)
 
     assert str(caught.value).startswith(message)
+
+
+def test_a_date_is_refused_without_dateutil_too(types, monkeypatch):
+    """Which reads more forms of dates where it is installed."""
+    monkeypatch.setitem(sys.modules, "dateutil", None)
+
+    with pytest.raises(SchemaMismatchError, match="data: is no datetime"):
+        call(types, types.Python(dt.datetime(2020, 1, 1)), "soon")  # noqa: DTZ001
 
 
 def test_samples_may_be_nested(types):

@@ -38,7 +38,7 @@ class StandardPythonParameterType(AbstractParameterType):
         if read is not None and isinstance(input_data, str):
             try:
                 return kind(read(input_data)) if kind is bytearray else read(input_data)
-            except (ValueError, binascii.Error) as error:
+            except (ValueError, OverflowError, binascii.Error) as error:
                 raise SchemaMismatchError("", f"is no {kind.__name__}, {error}") from error
         is_number = isinstance(input_data, int) and not isinstance(input_data, bool)
         if kind is float and is_number:
@@ -62,10 +62,14 @@ class StandardPythonParameterType(AbstractParameterType):
 def _parse_datetime(text: str) -> Any:
     try:
         return dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        from dateutil import parser  # noqa: PLC0415  # only for texts that are not ISO 8601, and only where installed
-
-        return parser.parse(text)
+    except ValueError as error:
+        try:
+            from dateutil import parser  # noqa: PLC0415  # only for texts that are not ISO 8601
+        except ImportError:  # an environment without pandas
+            raise error from None
+        found = parser.parse(text)
+        found.utcoffset()  # a zone of more than a day is told of only here, and then by all that asks the value
+        return found
 
 
 def _parse_time(text: str) -> Any:
