@@ -115,6 +115,7 @@ _FIRST_STATUS: Final = 200
 _FIRST_ERROR: Final = 500
 _LAST_STATUS: Final = 599
 _TRANSPORTS: Final = frozenset({"content-length", "connection", "transfer-encoding", "keep-alive", "upgrade", "date"})
+_ADDRESSES: Final = frozenset({"location", "content-location"})
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")  # RFC 9110, 5.6.2
 _WHOLE: Final = (str, bytes, bytearray, memoryview, list, tuple)
 
@@ -141,8 +142,15 @@ def _head(
         elif key == "content-type":
             content_type = _field(value)
         elif key not in _TRANSPORTS and _TOKEN.fullmatch(key):
-            kept.append((_field(key), _field(value)))
+            kept.append((_field(key), _address(value) if key in _ADDRESSES else _field(value)))
     return Head(status, content_type, tuple(kept), failed or status >= _FIRST_ERROR)
+
+
+def _address(value: object) -> bytes:
+    """Return an address as werkzeug sends it, which is what v1 answered with."""
+    from mlserve_scoring.scripts.raw.fields import uri_of  # noqa: PLC0415  few scripts need it
+
+    return _field(uri_of(str(value).strip()))
 
 
 def _field(value: object) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from typing import Final, SupportsIndex, TypeVar
 
 from mlserve_scoring.scripts.raw.fields import list_of, main_value, parameters_of, with_parameters
@@ -200,7 +201,6 @@ def accepted(value: str | None, kind: type[Kind]) -> Kind:
 
 
 def _charset(name: str) -> str:
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        return name.lower()
+    """Return the one name of a charset; ``codecs.lookup`` would keep each unknown name that a client sends for ever."""
+    plain = normalize_encoding(name).lower()
+    return aliases.get(plain) or aliases.get(plain.replace(".", "_"), plain)

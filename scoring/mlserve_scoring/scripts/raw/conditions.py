@@ -100,7 +100,7 @@ def tags_of(value: str | None) -> ETags:
     while True:
         found = _TAG.match(value, place)
         if found is not None:
-            (weak if found[1] else strong).append(found[2] or found[3])
+            (weak if found[1] else strong).append(found[3] if found[2] is None else found[2])
             place = found.end()
             continue
         place = value.find(",", place) + 1

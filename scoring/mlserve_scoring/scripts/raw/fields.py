@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from time import mktime, struct_time
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 _TOKEN: Final = re.compile(r"[\w!#$%&'*+\-.^`|~]+", re.ASCII)
 _ESCAPED: Final = re.compile(r"\\(.)", re.ASCII)
@@ -17,6 +17,9 @@ _PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:("(?:[^"\\]|\\.)*")|([
 _PART: Final = re.compile(r"(?:\*(\d+))?(\*)?$", re.ASCII)
 _CHARSETS: Final = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
 _WHOLE: Final = re.compile(r"-?[0-9]+", re.ASCII)
+_KEPT: Final = "%!#$&'()*+,/:;=?@"  # those that part a URI, and the percent of what is escaped already
+_URI: Final = re.compile(rf"[\w.~\-{_KEPT}]*", re.ASCII)
+_AUTHORITY: Final = re.compile(r"((?:[a-z][a-z0-9+.\-]*:)?//)([^/?#\s]*)", re.ASCII | re.IGNORECASE)
 
 
 def quoted(value: object, *, always: bool = False) -> str:
@@ -89,7 +92,7 @@ def main_value(value: str) -> str:
 
 def parameters_of(value: str) -> dict[str, str]:
     """Return the parameters of a header such as ``form-data; name="image"; filename="a;b.png"``."""
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     charsets: dict[str, str] = {}
     for key, in_quotes, plain in _PARAMETER.findall(value):
         # Browsers escape quotes alone; a backslash before anything else is part of a Windows path.
@@ -100,11 +103,11 @@ def parameters_of(value: str) -> dict[str, str]:
             text, charsets[name] = _extended(text, charsets.get(name, ""))
         else:
             text = text.replace("%22", '"')  # as browsers write a quote in a file's name
-        if mark and mark[1] and int(mark[1]):
-            found[name] = found.get(name, "") + text
+        if mark and mark[1] and mark[1].strip("0"):  # RFC 2231, 3: the parts of a long value, numbered from 0
+            found.setdefault(name, []).append(text)
         elif not (name in charsets and name in found and not (mark and mark[2])):
-            found[name] = text
-    return found
+            found[name] = [text]
+    return {name: "".join(parts) for name, parts in found.items()}
 
 
 def _extended(text: str, charset: str) -> tuple[str, str]:
@@ -113,6 +116,30 @@ def _extended(text: str, charset: str) -> tuple[str, str]:
     if len(parts) == 3:  # noqa: PLR2004  # charset, language, text
         charset, text = parts[0].lower() or charset, parts[2]
     return (unquote(text, encoding=charset) if charset in _CHARSETS else text), charset
+
+
+def uri_of(text: str) -> str:
+    """Return an address with what a URI cannot hold escaped as UTF-8, the name of a host by IDNA. RFC 3987, 3.1."""
+    if _URI.fullmatch(text):
+        return text
+    found = _AUTHORITY.match(text)
+    start, authority = (found[1], found[2]) if found else ("", "")
+    rest = text[len(start) + len(authority) :]
+    return f"{start}{_authority(authority)}{_escaped_uri(rest)}"
+
+
+def _authority(text: str) -> str:
+    """Return user, host and port of an address in the signs of a URI."""
+    user, at, host = text.rpartition("@")
+    try:
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:  # no name of the DNS
+        host = _escaped_uri(host)
+    return f"{_escaped_uri(user)}{at}{host}"
+
+
+def _escaped_uri(text: str) -> str:
+    return quote(text, safe=_KEPT, errors="surrogatepass")
 
 
 def http_date(moment: object = None) -> str:
@@ -129,16 +156,19 @@ def http_date(moment: object = None) -> str:
 
 
 def date_of(value: str | None) -> datetime | None:
-    """Return a header's date; ``None`` where it is none."""
+    """Return a header's date; ``None`` where it is none, or where the calendar of UTC does not reach."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  slow to import, and few need it
 
     if value is None:
         return None
     try:
         moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=timezone.utc)
+        moment.astimezone(timezone.utc)  # as http_date writes it
+    except (TypeError, ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
+    return moment
 
 
 def age_of(value: str) -> timedelta | None:

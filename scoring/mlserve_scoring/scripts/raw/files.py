@@ -150,6 +150,7 @@ def _multipart(body: bytes, boundary: str) -> Form:
 
 
 _CHARSETS: Final = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
+_LONGEST_HEAD: Final = 65_536
 _LINE: Final = rb"(?:\r\n|\n|\r)"
 _BLANK: Final = re.compile(rb"\r\n\r\n|\r\r|\n\n")
 _CONTINUED: Final = re.compile(rb"(?:\r\n|\n|\r)[ \t]+")
@@ -174,6 +175,11 @@ def _parts(body: bytes, boundary: str) -> Iterator[tuple[bytes, Headers]]:
 
 
 def _part(part: bytes) -> tuple[bytes, Headers]:
+    """Return the content and the headers of a part.
+
+    Raises:
+        ValueError: It says not what it is, or says too much.
+    """
     blank = _BLANK.search(part)
     if blank is None:
         if not part.endswith((b"\n", b"\r")):  # the line end before the boundary is cut off already
@@ -181,6 +187,8 @@ def _part(part: bytes) -> tuple[bytes, Headers]:
         head, content = part, b""
     else:
         head, content = part[: blank.start()], part[blank.end() :]
+    if len(head) > _LONGEST_HEAD:
+        raise ValueError("the head of a part is too long")
     headers = Headers()
     for line in _CONTINUED.sub(b" ", head).splitlines():
         name, _, value = line.decode("utf-8").partition(":")

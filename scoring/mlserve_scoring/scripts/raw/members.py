@@ -7,6 +7,7 @@ way that there is instead: an attribute that is stored and never looked at would
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -108,12 +109,29 @@ class Fixed(Generic[Value]):
 
     def __set__(self, message: object, value: object) -> None:
         """Refuse every other value."""
-        if value is not self.value and value != self.value:
-            raise AttributeError(f"{self.place}: is {self.value!r} here and cannot be set, got {value!r}; {self.why}")
+        own = self.__get__(message, type(message))
+        if value is not own and value != own:
+            raise AttributeError(f"{self.place}: is {own!r} here and cannot be set, got {value!r}; {self.why}")
 
     def __delete__(self, message: object) -> None:
         """Refuse."""
         raise AttributeError(f"{self.place}: cannot be removed; {self.why}")
+
+
+class FixedCopy(Fixed[Value]):
+    """A fixed attribute that can be changed within: each message has its own, so that no other sees the change."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Learn the name."""
+        super().__set_name__(owner, name)
+        self.name = name
+
+    def __get__(self, message: object | None, owner: type) -> Value:
+        """Return the message's own."""
+        if message is None:
+            return copy(self.value)
+        own: Value = message.__dict__.setdefault(self.name, copy(self.value))
+        return own
 
 
 class Refused:

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 from mlserve_scoring.errors import SchemaMismatchError, ScoringError, UnsupportedContentError
 from mlserve_scoring.scripts.raw.fields import list_of
 from mlserve_scoring.scripts.raw.files import FileStorage, Form, read_form, url_encoded
-from mlserve_scoring.scripts.raw.members import Fixed, Once, Refused
+from mlserve_scoring.scripts.raw.members import Fixed, FixedCopy, Once, Refused
 from mlserve_scoring.scripts.raw.request_head import RequestHead
 from mlserve_scoring.scripts.raw.values import CombinedMultiDict, ImmutableMultiDict
 
@@ -114,6 +114,8 @@ class AMLRequest(RequestHead):
             value = json.loads(self._request.body)
         except ValueError as error:
             return None if silent else self.on_json_loading_failed(error)
+        except RecursionError:
+            return None if silent else self.on_json_loading_failed(ValueError("it is nested too deep"))
         if cache:
             self._json: object = value
         return value
@@ -209,8 +211,8 @@ class AMLRequest(RequestHead):
 
     endpoint = Fixed("main.handle_score", _NO_ROUTES)  # v1's names
     blueprint = Fixed("main", _NO_ROUTES)
-    blueprints = Fixed(["main"], _NO_ROUTES)
-    view_args = Fixed[dict[str, object]]({}, _NO_ROUTES)
+    blueprints = FixedCopy(["main"], _NO_ROUTES)
+    view_args = FixedCopy[dict[str, object]]({}, _NO_ROUTES)
     routing_exception = Fixed(None, _NO_ROUTES)
     url_rule = Refused(_NO_ROUTES)
     is_multithread = Fixed(True, "it says how the service runs")

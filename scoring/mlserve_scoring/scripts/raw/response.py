@@ -128,12 +128,13 @@ class AMLResponse(ResponseHead):
 
         Raises:
             ValueError: It is no JSON.
+            RecursionError: It is nested too deep.
         """
         if not (force or self.is_json):
             return None
         try:
             return json.loads(self._content())
-        except ValueError:
+        except (ValueError, RecursionError):
             if silent:
                 return None
             raise
