@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from learned_kit import FLOAT, write_onnx
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.routes.open_inference_request import read_request
 from onnx import helper
 from scoring_kit import write_image
 
@@ -74,6 +76,46 @@ def test_what_is_wrong_with_a_tensor_is_said_as_by_v2(sent, message):
         read_inputs({"inputs": sent}, X)
 
     assert str(caught.value).startswith(message)
+
+
+DEEP = json.loads("[" * 900 + "]" * 900)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DEEP,
+        {"inputs": DEEP},
+        {"inputs": {"a": DEEP}},
+        {"inputs": [DEEP]},
+        {"inputs": [tensor(name=DEEP)]},
+        {"inputs": [tensor(datatype={"a": DEEP})]},
+        {"inputs": [tensor(shape=DEEP)]},
+        {"inputs": [tensor(parameters=DEEP)]},
+        {"inputs": [tensor(parameters={"binary_data_size": DEEP})]},
+        {"inputs": [tensor(data=DEEP)]},
+        {"inputs": [tensor()], "id": DEEP},
+        {"inputs": [tensor()], "parameters": DEEP},
+        {"inputs": [tensor()], "parameters": {"binary_data_output": DEEP}},
+        {"inputs": [tensor()], "outputs": {"a": DEEP}},
+        {"inputs": [tensor()], "outputs": [DEEP]},
+        {"inputs": [tensor()], "outputs": [{"name": DEEP}]},
+    ],
+    ids=lambda body: str(list(body))[:20] if isinstance(body, dict) else "list",
+)
+def test_what_is_nested_deeper_than_python_writes_is_a_mistake(body):
+    """Messages show its beginning; with as little room as a server's thread has left."""
+
+    def at(depth, call, *arguments, **options):
+        return at(depth - 1, call, *arguments, **options) if depth else call(*arguments, **options)
+
+    with pytest.raises(InvalidRequestError) as caught:
+        at(100, read_request, SimpleNamespace(body=json.dumps(body).encode(), headers={}), ())
+    assert len(str(caught.value)) < 200
+    if "id" not in body and "outputs" not in body and "parameters" not in body:  # which /score passes over
+        with pytest.raises(InvalidRequestError) as caught:
+            at(100, read_inputs, body, X)
+        assert len(str(caught.value)) < 200
 
 
 def test_an_input_may_be_called_inputs():

@@ -61,6 +61,8 @@ def test_flags_scalars_and_texts_are_read():
         (b"1" * 10, [("a", "FP32", (-1, 2))], "body: expected a multiple of 8 bytes for 'a' FP32 [-1, 2], got 10"),
         (b"", [("a", "FP32", (-1, 2))], "body: expected a multiple of 8 bytes for 'a' FP32 [-1, 2], got 0"),
         (b"1" * 16, [("a", "FP32", (2,))], "body: expected 8 bytes for 'a' FP32 [2], got 16"),
+        (b"1" * 16, [("a", "FP32", (2, 0))], "body: 'a' [2, 0] has no room for any value"),
+        (b"", [("a", "FP32", (-1, 0))], "body: 'a' [-1, 0] has no room for any value"),
         (b"\2", [("a", "BOOL", (-1,))], "a: a BOOL must be a byte of 0 or 1"),
         (b"ab", [("a", "BYTES", (-1, 2))], "'a' holds more than one text, its shape is [-1, 2]; send the JSON"),
         (b"\xff", [("a", "BYTES", (1,))], "a: is no UTF-8"),

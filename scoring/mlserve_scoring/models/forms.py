@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeGuard
 
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.shown import short
 
 Spot = Callable[[Sequence[int]], str]
 
@@ -319,4 +320,4 @@ def _words(names: Mapping[str, Port], most: int = 20) -> str:
 def _got(value: object) -> str:
     if isinstance(value, list):
         return f", got {len(value)}"
-    return "" if isinstance(value, Mapping) else f", got {'null' if value is None else repr(value)[:40]}"
+    return "" if isinstance(value, Mapping) else f", got {short(value, 40)}"

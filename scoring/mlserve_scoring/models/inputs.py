@@ -15,6 +15,7 @@ import numpy as np
 from mlserve_scoring.errors import InvalidRequestError, SchemaMismatchError
 from mlserve_scoring.models.forms import Entry, Spot, entries_of, holds_tensors
 from mlserve_scoring.models.loaded import Port
+from mlserve_scoring.shown import short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +140,7 @@ def _whole(value: object, port: Port, spot: Spot) -> Array:
         # A whole number beyond 64 bits is read as the nearest fraction, which may be the least number of 64 bits.
         is_whole = isinstance(entry, int) or (entry.is_integer() and entry != _LEAST)
         if not is_whole or not limits.min <= entry <= limits.max:
-            raise SchemaMismatchError(spot(at), f"is no {port.dtype}, got {_short(entry)}")
+            raise SchemaMismatchError(spot(at), f"is no {port.dtype}, got {short(entry, 40)}")
         whole[at] = int(entry)
     return whole
 
@@ -169,7 +170,7 @@ def _check_each(value: object, port: Port, spot: Spot, fits: Callable[[object], 
     for at in np.ndindex(entries.shape):
         entry: object = entries[at]
         if not fits(entry) and not (entry is None and port.is_nullable):
-            raise SchemaMismatchError(spot(at), f"expected {_word(port)}, got {_short(entry)}")
+            raise SchemaMismatchError(spot(at), f"expected {_word(port)}, got {short(entry, 40)}")
 
 
 def _is_number(value: object) -> bool:
@@ -196,11 +197,11 @@ def _refuse_shape(value: object, port: Port, spot: Spot) -> None:
         if axis == len(port.shape):
             if port.dtype and isinstance(entry, (list, dict)):
                 raise SchemaMismatchError(
-                    spot(at), f"expected {_word(port)}, got {_short(entry)}; the shape is {_shape(port)}"
+                    spot(at), f"expected {_word(port)}, got {short(entry, 40)}; the shape is {_shape(port)}"
                 )
             return
         if not isinstance(entry, list):
-            raise SchemaMismatchError(spot(at), f"expected an array, got {_short(entry)}; the shape is {_shape(port)}")
+            raise SchemaMismatchError(spot(at), f"expected an array, got {short(entry, 40)}; the shape is {_shape(port)}")
         want = port.shape[axis]
         first, like = lengths.setdefault(axis, (len(entry) if want is None else want, at))
         if len(entry) != first:
@@ -218,10 +219,3 @@ def _word(port: Port) -> str:
 
 def _shape(port: Port) -> str:
     return "[" + ", ".join("any" if length is None else str(length) for length in port.shape) + "]"
-
-
-def _short(value: object, limit: int = 40) -> str:
-    if value is None:
-        return "null"
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

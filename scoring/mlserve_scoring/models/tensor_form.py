@@ -14,6 +14,7 @@ import numpy as np
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.tensors import DTYPES, datatype_of, from_json, widened
+from mlserve_scoring.shown import short
 
 if TYPE_CHECKING:
     from mlserve_scoring.models.loaded import Array
@@ -174,14 +175,6 @@ def parameters_of(entry: Mapping[str, object], place: str) -> Mapping[str, objec
 def lengths_of(port: Port) -> tuple[int, ...]:
     """Return a shape in the protocol's words, where -1 is a free length."""
     return tuple(-1 if length is None else length for length in port.shape)
-
-
-def short(value: object, limit: int = 60) -> str:
-    """Return a value's beginning, for messages."""
-    if value is None:
-        return "null"
-    text = repr(value[:10]) if isinstance(value, Sequence) else repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _fitting(port: Port, tensor: Tensor) -> Array:

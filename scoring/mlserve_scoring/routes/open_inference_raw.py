@@ -38,6 +38,8 @@ def raw_tensor(body: bytes, inputs: Sequence[TensorForm]) -> tuple[TensorForm, A
     if form.shape.count(-1) > 1:
         raise _not_alone(f"several lengths of {form.name!r} {list(form.shape)} are free")
     unit = math.prod(length for length in form.shape if length >= 0) * np.dtype(DTYPES[form.datatype]).itemsize
+    if not unit:
+        raise InvalidRequestError(f"body: {form.name!r} {list(form.shape)} has no room for any value")
     count, left = divmod(len(body), unit)
     if left or not count or (count > 1 and -1 not in form.shape):
         wanted = f"a multiple of {unit}" if -1 in form.shape else str(unit)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from mlserve_scoring.errors import InvalidRequestError
-from mlserve_scoring.models.tensor_form import Sent, Tensor, parameters_of, sent_tensors, short
+from mlserve_scoring.models.tensor_form import Sent, Tensor, parameters_of, sent_tensors
 from mlserve_scoring.models.tensors import from_bytes, from_json
 from mlserve_scoring.routes.open_inference import JSON_SIZE
 from mlserve_scoring.routes.open_inference_raw import raw_tensor
 from mlserve_scoring.scorers.json_body import says_true_or_false
 from mlserve_scoring.scorers.lenient_json import read_for_model
+from mlserve_scoring.shown import short
 
 if TYPE_CHECKING:
     from mlserve_scoring.routes.open_inference_metadata import TensorForm

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from mlserve_scoring.contract import JsonObject
+from mlserve_scoring.shown import short
 
 _MAX_FAULTS = 5
 
@@ -53,7 +54,7 @@ def _check(value: object, schema: JsonObject, place: str, found: list[str]) -> N
     if expected is not None:
         allowed = [expected] if isinstance(expected, str) else list(cast("Sequence[str]", expected))
         if not any(_is(value, kind) for kind in allowed):
-            found.append(f"{place or 'the answer'}: expected {' or '.join(allowed)}, got {_short(value)}")
+            found.append(f"{place or 'the answer'}: expected {' or '.join(allowed)}, got {short(value)}")
             return
     if isinstance(value, list):
         least, most = schema.get("minItems"), schema.get("maxItems")
@@ -106,8 +107,3 @@ def _is(value: object, kind: str) -> bool:
     if kind == "integer":
         return own == "integer" or (isinstance(value, float) and value.is_integer())
     return own == kind or (kind == "number" and own == "integer")
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

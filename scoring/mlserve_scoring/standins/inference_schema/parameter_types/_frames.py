@@ -20,16 +20,17 @@ _MOST_KNOWN = 100
 _LONGEST_KNOWN = 10_000  # characters in all names
 
 
-def read_frame(value: Any, orient: str, texts: Any = frozenset()) -> Any:
+def read_frame(value: Any, orient: str, texts: Any = frozenset(), names: Any = None) -> Any:
     """Return a frame of a JSON value in an orientation, with the types that its values have.
 
     Args:
         value: A list or object.
         orient: As ``pandas.read_json`` knows it.
         texts: Names of columns that stay texts, whatever their names say.
+        names: Those of all columns, where ``names_sent`` told them; pandas need not look for them again.
     """
-    if _is_rows(value, orient):
-        frame = pd.DataFrame(value)
+    if _is_rows(value, orient, names):
+        frame = pd.DataFrame(value, columns=names or None)
         labels, dated = names_read(tuple(frame.columns))
         if labels is not None:
             frame.columns = labels.copy()
@@ -70,10 +71,12 @@ def _ask(names: Any) -> Any:
     return None, tuple(name for name, kind in zip(names, kinds, strict=True) if kind.kind == "M")
 
 
-def _is_rows(value: Any, orient: str) -> bool:
+def _is_rows(value: Any, orient: str, names: Any) -> bool:
     if not isinstance(value, list):
         return False
-    return orient == "values" or (orient == "records" and all(isinstance(row, dict) for row in value))
+    return orient == "values" or (
+        orient == "records" and (names is not None or all(isinstance(row, dict) for row in value))
+    )
 
 
 def _fill(frame: Any) -> None:

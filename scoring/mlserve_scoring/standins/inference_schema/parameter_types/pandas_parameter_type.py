@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from mlserve_scoring.errors import SchemaMismatchError
 
+from ._extents import check_room, names_sent
 from ._frames import read_frame
 from ._nested import _kind_of, kind_schema
 from .abstract_parameter_type import AbstractParameterType
@@ -47,18 +48,19 @@ class PandasParameterType(AbstractParameterType):
             return input_data
         if not isinstance(input_data, (list, dict)):
             raise SchemaMismatchError("", f"expected an array or object, got {_kind_of(input_data)}")
+        names = names_sent(input_data, self.orient)
+        if names is not None and self.enforce_shape:  # before a frame is built of what does not fit anyway
+            self._check_columns(names)
         try:
-            frame = read_frame(input_data, self.orient, self._texts)
+            check_room(input_data, self.orient, names)
+            frame = read_frame(input_data, self.orient, self._texts, names)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SchemaMismatchError("", f"is no data frame with orient {self.orient!r}, {error}") from error
+        if self.apply_column_names or self.enforce_shape:
+            self._check_columns(list(frame.columns))
         if self.apply_column_names:
-            self._check_columns(frame)
             frame.columns = self.sample_input.columns.copy()
-        if self.enforce_column_type:
-            frame = self._cast(frame)
-        if self.enforce_shape:
-            self._check_columns(frame)
-        return frame
+        return self._cast(frame) if self.enforce_column_type else frame
 
     def _cast(self, frame: Any) -> Any:
         types = {name: (kind, self._types.get(name, object)) for name, kind in frame.dtypes.items()}
@@ -72,13 +74,15 @@ class PandasParameterType(AbstractParameterType):
                 raise SchemaMismatchError(_place_of(frame[name], dtype, name), f"is no {dtype}, {error}") from error
         return frame
 
-    def _check_columns(self, frame: Any) -> None:
-        expected, got = list(self.sample_input.columns), list(frame.columns)
+    def _check_columns(self, got: list[Any]) -> None:
+        expected = list(self.sample_input.columns)
         if len(expected) == len(got):
             return
-        missing = [str(name) for name in expected if name not in got]
-        unknown = [str(name) for name in got if name not in expected]
-        details = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
+        details = []
+        for word, names, others in (("missing", expected, got), ("unknown", got, expected)):
+            known = set(map(str, others))
+            if some := [str(name) for name in names if str(name) not in known]:
+                details.append(f"{word} {_listed(some)}")
         raise SchemaMismatchError(
             "", f"expected {len(expected)} columns, got {len(got)}" + (f" ({'; '.join(details)})" if details else "")
         )
@@ -113,6 +117,10 @@ def _column_schemas(schema: Any, orient: str, name: str) -> list[dict[str, Any]]
     else:
         return []
     return [row["properties"][name] for row in rows if name in row.get("properties", {})]
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _place_of(column: Any, dtype: Any, name: str) -> str:
