@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xgboost
-from mlserve_scoring.models.refusals import refusal, told
+from mlserve_scoring.models.refusals import _without_places, refusal, told
 
 ONNX = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Add node. Name:'' Status Message: "
 OPS = "/onnxruntime_src/onnxruntime/core/providers/cpu/math/element_wise_ops.h:563"
@@ -35,6 +35,9 @@ HELPER = "/onnxruntime_src/onnxruntime/core/providers/cpu/tensor/reshape_helper.
         ('Traceback (most recent call last):\n  File "/usr/lib/python3.11/x.py", line 3', "ValueError"),
         ("", "ValueError"),
         ("Input X contains NaN.\nRidge does not accept missing values", "Input X contains NaN."),
+        ("no ../../models/a.onnx, no ./m.onnx, no //host/share/m.pkl", "no …, no ./m.onnx, no …"),
+        ("[12:00:00] /opt/lib/x.so: cannot open", "…: cannot open"),
+        ("a=/opt/lib/x.so b=[/opt/lib/y.so]", "a=… b=[…"),
         ("could not convert string to float: 'a/b/c'", "could not convert string to float: 'a/b/c'"),
         (LINK, LINK),
     ],
@@ -54,6 +57,37 @@ def test_what_xgboost_says_itself_names_no_file():
     assert "/" in str(caught.value)
     assert told(caught.value).startswith("Check failed: n_features_data == n_features_model (2 vs. 3)")
     assert "/" not in told(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/.",
+        "/",
+        ".",
+        "-/a",
+        "-/a.h",
+        "/a:1",
+        "//a ",
+        "../",
+        "C:/a",
+        "x.c:1 ",
+        "x.c:1 b::",
+        "x.c:1 b::(",
+        "x.c:1 b::( [with ",
+        "x.c:1 a ",
+        "::",
+        "a ",
+        "a.h",
+        "[00:00:00] ",
+    ],
+)
+@pytest.mark.parametrize("begin", [" ", " /a", "x.c:1 ", "x.c:1 b::"])
+def test_places_are_looked_for_in_one_pass(begin, text):
+    """Of what a client may repeat: a second look at each sign would take hours here."""
+    found = _without_places(begin + text * 100_000 + "é")
+
+    assert found.endswith(("é", "…", "…)"))
 
 
 @pytest.mark.parametrize("part", ["/", "\\", "a", "a/", "\n", ".", "/a/b:1 ", "x::", "a.h:1 x::(", "a.h:1 b b::("])

@@ -201,7 +201,9 @@ def _refuse_shape(value: object, port: Port, spot: Spot) -> None:
                 )
             return
         if not isinstance(entry, list):
-            raise SchemaMismatchError(spot(at), f"expected an array, got {short(entry, 40)}; the shape is {_shape(port)}")
+            raise SchemaMismatchError(
+                spot(at), f"expected an array, got {short(entry, 40)}; the shape is {_shape(port)}"
+            )
         want = port.shape[axis]
         first, like = lengths.setdefault(axis, (len(entry) if want is None else want, at))
         if len(entry) != first:

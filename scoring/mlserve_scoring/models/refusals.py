@@ -13,12 +13,15 @@ from mlserve_scoring.errors import InvalidRequestError
 
 _LONGEST: Final = 4_000  # a message may quote all that a client sent
 _STACK: Final = re.compile(r"^[ \t]*(?:stack trace|traceback \(|\[bt\])", re.IGNORECASE | re.MULTILINE)
-_PATH: Final = r"(?<![\w:/.\\])(?:[A-Za-z]:)?[./\\]*[/\\][^\s/\\'\"(),:]+(?:[/\\][^\s/\\'\"(),:]+)+"
+# What follows is read in one pass: no two parts in a row take the same character, and what a pattern does not find the
+# end of is limited, since clients choose much of the text.
+_NAME: Final = r"[^\s/\\'\"(),:]+"
+_PATH: Final = rf"(?<![\w:/.\\])(?:[A-Za-z]:)?\.*[/\\]+{_NAME}(?:[/\\]+{_NAME})+"
 _SOURCE: Final = r"(?<![\w./\\+-])[\w./\\+-]+\.(?:h|hpp|hh|c|cc|cpp|cxx|cu|cuh|py|pyx)"
 # The function, which C++ spells with its namespace and parameters, or as one word before the sentence.
-_FUNCTION: Final = r"(?: (?:[^\s():]+ )*[^\s()]*::[^()]*\([^()]*\)(?: const)?(?: \[with [^\]]*\])?| \w+(?= [A-Z]))?"
-_PLACE: Final = re.compile(rf"(?:\[\d\d:\d\d:\d\d\] )?(?:{_PATH}|{_SOURCE}):\d+(?::|{_FUNCTION})")
-_BARE_PATH: Final = re.compile(_PATH)
+_SIGNATURE: Final = r"(?:[^\s():]+ )*[^\s():]*::[^()]{0,400}\([^()]{0,400}\)(?: const)?(?: \[with [^\]]{0,400}\])?"
+_LINE: Final = rf":\d+(?::| {_SIGNATURE}| \w+(?= [A-Z]))?"
+_PLACE: Final = re.compile(rf"(?:\[\d\d:\d\d:\d\d\] )?(?:(?P<path>{_PATH})(?P<line>{_LINE})?|{_SOURCE}{_LINE})")
 
 
 def refusal(error: Exception) -> InvalidRequestError:
@@ -31,4 +34,8 @@ def told(error: Exception) -> str:
     text = str(error)[:_LONGEST].strip()
     stack = _STACK.search(text)
     line = (text[: stack.start()] if stack else text).strip().partition("\n")[0]
-    return " ".join(_BARE_PATH.sub("…", _PLACE.sub("", line)).split()) or type(error).__name__
+    return " ".join(_without_places(line).split()) or type(error).__name__
+
+
+def _without_places(line: str) -> str:
+    return _PLACE.sub(lambda found: "…" if found["path"] and not found["line"] else "", line)
