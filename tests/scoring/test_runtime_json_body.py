@@ -66,6 +66,17 @@ def given(entry, body, *, size=0):
     return arguments_for(entry, Request("POST", "/score", headers=JSON, body=body))
 
 
+@pytest.mark.parametrize("depth", [300, 600, 900])
+@pytest.mark.parametrize("before", ["[", '{"k":'])
+def test_deep_values_beside_large_numbers_are_read(entry, before, depth):
+    """Wherever the large number is; beside an array each declared value is looked over in any case."""
+    deep = before * depth + "1" + ("]" if before == "[" else "}") * depth
+    found = given(entry, f'{{"opt": {{"k": {deep}}}, "loose": {2**70}, "x": {2**70}}}')
+
+    assert {"k": orjson.loads(deep)} == found["opt"]
+    assert 2**70 == found["loose"]
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "value",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 _U, _L = b"ul"
 _BEYOND: Final = 2.0**63
-_LOOKED_AT: Final = (float, list, dict)
+_LISTS: Final = {list}
+_HOLDERS: Final = (list, dict)
 _LARGE: Final = b"," + b"0" * 19
 _DIGITS: Final = bytes.maketrans(
     b"123456789[: -\n\r\t", b"000000000,,,,,,,"
@@ -96,13 +98,24 @@ def _read(lenient: Callable[[bytes], object], body: bytes) -> object:
 
 
 def _holds_large(value: Any) -> bool:
+    """Return whether a fraction lies beyond 64 bits: level by level, at every depth that the readers take."""
     if type(value) is float:
         return not -_BEYOND < value < _BEYOND
-    entries: Any = value.values() if type(value) is dict else value if type(value) is list else ()
-    kinds = set(map(type, entries))
-    if kinds == {float}:
-        return bool(max(entries) >= _BEYOND or min(entries) <= -_BEYOND)
-    return not kinds.isdisjoint(_LOOKED_AT) and any(map(_holds_large, entries))
+    level: Any = _entries(value)
+    while level:
+        kinds = set(map(type, level))
+        if float in kinds:
+            numbers = level if len(kinds) == 1 else [entry for entry in level if type(entry) is float]
+            if max(numbers) >= _BEYOND or min(numbers) <= -_BEYOND:
+                return True
+        if kinds.isdisjoint(_HOLDERS):
+            return False
+        level = list(chain.from_iterable(level if kinds == _LISTS else map(_entries, level)))
+    return False
+
+
+def _entries(value: Any) -> Any:
+    return value if type(value) is list else value.values() if type(value) is dict else ()
 
 
 def says_true_or_false(body: bytes) -> bool:
