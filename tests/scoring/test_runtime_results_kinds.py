@@ -310,3 +310,86 @@ def test_whatever_is_returned_becomes_what_the_docs_say(value):
 
     assert expected == read(to_json(value))
     assert [slow(value), 2**70] == read(to_json([value, 2**70]))
+
+
+UTC, ODD_ZONE = dt.timezone.utc, dt.timezone(dt.timedelta(seconds=1))
+MANY = {
+    "short": (np.float32(0.1), 0.1),
+    "half": (np.float16(0.1), 0.099975586),
+    "double": (np.float64(0.1), 0.1),
+    "not a number": (np.float32("nan"), None),
+    "infinite": (np.float64("inf"), None),
+    "long": (np.longdouble(1.5), 1.5),
+    "whole": (np.int64(-(2**63)), -(2**63)),
+    "largest": (np.uint64(2**64 - 1), 2**64 - 1),
+    "yes": (np.bool_(1), True),
+    "text": (np.str_("a"), "a"),
+    "moment": (dt.datetime.fromisoformat("2020-01-02T03:04:05.000060"), "2020-01-02T03:04:05.000060"),
+    "first": (dt.datetime.fromisoformat("0001-01-01"), "0001-01-01T00:00:00"),
+    "of a zone": (dt.datetime(2020, 1, 2, tzinfo=UTC), "2020-01-02T00:00:00+00:00"),
+    "of an odd zone": (dt.datetime(2020, 1, 2, tzinfo=ODD_ZONE), "2020-01-02T00:00:00+00:00:01"),
+    "day": (dt.date(2020, 1, 2), "2020-01-02"),
+    "time": (dt.time(1, 2, 3, 50), "01:02:03.000050"),
+    "stamp": (pd.Timestamp("2020-01-02"), "2020-01-02T00:00:00"),
+    "missing": (np.datetime64("NaT", "ns"), None),
+    "odd unit": (np.datetime64(1, "15m"), "1970-01-01T00:15:00"),
+    "array": (np.array([0.5], dtype=">f4"), [0.5]),
+    "array of dates": (np.array(["NaT"], dtype="M8[ns]"), [None]),
+    "array of objects": (np.array([np.datetime64("NaT", "D")], dtype=object), [None]),
+    "keys": ({1: np.float32(0.1)}, {"1": 0.1}),
+    "empty": ([{}, [], ()], [{}, [], []]),
+}
+"""Values, and what they become."""
+
+
+@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_one_and_many_of_a_kind_are_written_alike(name, count):
+    """In lists, tuples and records, and beside values of every other kind, whichever way the writer goes."""
+    value, expected = MANY[name]
+    rows = [{"id": number, "x": value} for number in range(count)]
+
+    for _ in range(4):
+        assert [expected] * count == read(to_json([value] * count)) == read(to_json((value,) * count))
+        assert [{"id": number, "x": expected} for number in range(count)] == read(to_json(rows))
+        for other, made in MANY.values():
+            assert {"1": [expected, [made]], "2": made} == read(to_json({1: (value, [other]), 2: other}))
+
+
+@pytest.mark.parametrize("beside", [1.5, np.float32(1.5), dt.date(2020, 1, 2)])
+def test_keys_alike_are_refused_beside_every_kind(beside):
+    """In one object; objects of whole numbers and of texts may stand beside each other."""
+    assert [{"1": 1}, {"1": 2}] == read(to_json([{1: 1}, {"1": 2}, beside]))[:2]
+    for keys in ({1: 1, "1": 2}, {True: 1, "true": 2}):
+        for value in (keys, [keys, {1: 1}, beside], {1: [beside, keys]}):
+            for _ in range(4):
+                with pytest.raises(TypeError, match="two keys that become"):
+                    to_json(value)
+
+
+def test_the_first_of_many_keys_alike_is_named():
+    """Among any number of keys, in one pass."""
+    with pytest.raises(TypeError, match="'7'"):
+        to_json({**dict.fromkeys(range(200_000)), "9": 1, "7": 1})
+
+
+def test_what_holds_itself_several_times_is_named():
+    """Which would never be looked over to its end."""
+    endless: list[object] = [np.float32(1)]
+    endless += [endless, endless]
+
+    for value in (endless, {1: endless}):
+        with pytest.raises(TypeError, match="nested too deep, or that holds itself"):
+            to_json(value)
+
+
+def test_the_time_of_a_run_ends_its_writing():
+    """Whichever way the writer goes: what ends a run is no fault of the value."""
+
+    class Late:
+        def isoformat(self):
+            raise KeyboardInterrupt
+
+    for value in ([Late()], {1: Late()}):
+        with pytest.raises(KeyboardInterrupt):
+            to_json(value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -87,3 +89,43 @@ def test_an_output_without_a_form_is_refused():
     """As it is alone."""
     with pytest.raises(TypeError, match="object"):
         written_parts(["y"], [[object(), object()]], [1, 1])
+
+
+DATES = """
+import numpy as np
+from mlserve_scoring.models.written import written, written_parts
+
+for date in ODD:
+    for value in ([date], [{0: date}], np.array([date], dtype=object), np.array([[date]], dtype=object)):
+        for beside in ([], [np.ones(1)]):
+            values = [value, *beside]
+            print(written(["y", "z"][: len(values)], values).decode())
+            print(written_parts(["y", "z"][: len(values)], values, [1])[0].decode())
+    print(written(["y"], [date]).decode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("date", "text"),
+    [
+        ('np.datetime64(1, "15m")', '"1970-01-01T00:15:00"'),
+        ('np.datetime64("2020-01-01", "W")', '"2019-12-26T00:00:00"'),
+        *((f'np.datetime64("NaT", "{unit}")', "null") for unit in ("D", "s", "ns", "15m")),
+    ],
+)
+def test_a_date_among_a_models_objects_is_written_as_a_scripts(date, text):
+    """In lists, in maps, in arrays of objects and alone; no unit ends the process."""
+    script = DATES.replace("ODD", f"[{date}]")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    date, beside = json.loads(text), {"z": [1.0]}
+    answers = [{"y": value} for value in ([date], [{"0": date}], [date], [[date]])]
+    expected = [found for answer in answers for found in (answer, answer, answer | beside, answer | beside)]
+    assert [*expected, {"y": date}] == [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_date_that_has_no_text_is_refused_among_a_models_objects():
+    """As alone."""
+    with pytest.raises(TypeError, match="years 1 to 9999"):
+        written(["y"], [np.array([np.datetime64(2**62, "D")], dtype=object)])

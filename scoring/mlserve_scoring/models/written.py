@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import orjson
 
-from mlserve_scoring.scorers.results import outputs_to_json, to_json
+from mlserve_scoring.scorers.results import numbers_to_json, outputs_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NUMBERS: Final = "fiub"  # kinds of arrays in whose JSON brackets and commas stand between entries only
-_SAFE: Final = "fiubO"  # and those that the writer may be given as they are
 
 
 def written(names: Sequence[str], values: Sequence[object]) -> bytes:
@@ -23,11 +22,13 @@ def written(names: Sequence[str], values: Sequence[object]) -> bytes:
     Raises:
         TypeError: An output has no JSON form.
     """
-    named = dict(zip(names, values, strict=True))
     for value in values:
-        if type(value) is np.ndarray and value.dtype.kind not in _SAFE:  # dates
-            return to_json(named)
-    return outputs_to_json(named)
+        if type(value) is not np.ndarray or value.dtype.kind not in _NUMBERS:
+            break
+    else:
+        return numbers_to_json(dict(zip(names, values, strict=True)))
+    texts = [b"%b:%b" % (orjson.dumps(name), _text(value)) for name, value in zip(names, values, strict=True)]
+    return b"{%b}" % b",".join(texts)
 
 
 def written_parts(names: Sequence[str], values: Sequence[object], counts: Sequence[int]) -> list[bytes]:
@@ -48,15 +49,20 @@ def written_parts(names: Sequence[str], values: Sequence[object], counts: Sequen
     return [b"{%b}" % b",".join(texts) for texts in zip(*columns, strict=True)]
 
 
+def _text(value: object) -> bytes:
+    if type(value) is np.ndarray and value.dtype.kind in _NUMBERS:
+        return numbers_to_json(value)
+    return outputs_to_json(value)
+
+
 def _texts(value: object, counts: Sequence[int]) -> list[bytes]:
     """Return the JSON of consecutive groups of rows."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in _NUMBERS or not value.size:
         ends = list(accumulate(counts))
-        write = to_json if isinstance(value, np.ndarray) and value.dtype.kind not in _SAFE else outputs_to_json
-        return [write(value[end - count : end]) for end, count in zip(ends, counts, strict=True)]  # type: ignore[index]  # arrays or lists, see rows
+        return [outputs_to_json(value[end - count : end]) for end, count in zip(ends, counts, strict=True)]  # type: ignore[index]  # arrays or lists, see rows
     axes = value.ndim
     begin, end, between = b"[" * axes, b"]" * axes, b"]" * (axes - 1) + b"," + b"[" * (axes - 1)
-    rows = outputs_to_json(value)[axes:-axes].split(between)
+    rows = numbers_to_json(value)[axes:-axes].split(between)
     if len(rows) == len(counts):  # one row each
         return [b"%b%b%b" % (begin, row, end) for row in rows]
     texts, start = [], 0

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 import dataclasses
 import datetime as dt
 import decimal
@@ -67,11 +68,11 @@ def plain(value: Any) -> Any:  # noqa: PLR0911  # one line per kind
         return plain(value.value)
     if isinstance(value, dict):  # ``map`` and no comprehension: one frame less for each level
         entries = value.values()
-        is_plain = _known().issuperset(map(type, entries))
+        is_plain = known().issuperset(map(type, entries))
         return dict(zip(_names(value), entries if is_plain else map(plain, entries), strict=True))
     if isinstance(value, (list, tuple)):
-        return list(value if _known().issuperset(map(type, value)) else map(plain, value))
-    if kind in _known():
+        return list(value if known().issuperset(map(type, value)) else map(plain, value))
+    if kind in known():
         return value
     if isinstance(value, (str, int, float)) and not _is_scalar(value):
         return next(own(value) for base, own in _EXTENDED.items() if isinstance(value, base))
@@ -122,6 +123,11 @@ def from_tensor(value: Any) -> Any:
     return value if hasattr(value, "tolist") else array.tolist()
 
 
+def known() -> frozenset[type]:
+    """Return the types of single values that the writer takes and writes rightly."""
+    return _KINDS if sys.modules.get("numpy") is None else _with_numpy()
+
+
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 _EXTENDED: Final[dict[type, Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
 
@@ -163,7 +169,7 @@ def _spelled(made: Any) -> object:
 
 def _told_apart(texts: list[str], what: str) -> list[str]:
     if len(set(texts)) < len(texts):
-        twice = next(text for number, text in enumerate(texts) if text in texts[:number])
+        twice = next(text for text, number in collections.Counter(texts).items() if number > 1)
         raise TypeError(f"run() returned {what} {twice!r}")
     return texts
 
@@ -174,11 +180,6 @@ def _records(frame: Any) -> list[dict[str, object]]:
         orient="records"
     )
     return found
-
-
-def _known() -> frozenset[type]:
-    """Return the types of single values that the writer takes and writes rightly."""
-    return _KINDS if sys.modules.get("numpy") is None else _with_numpy()
 
 
 @functools.cache

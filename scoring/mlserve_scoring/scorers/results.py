@@ -2,11 +2,14 @@
 
 v1's forms stay: a text becomes a JSON string (so ``return json.dumps(x)`` is encoded twice), ``None`` becomes ``{}``.
 Beyond v1: numpy, pandas, dates, sets and bytes (base64) are written too; NaN and the infinities, for which JSON has no
-words, become ``null``.
+words, become ``null``. Not guarded: for tuples in tuples the writer (orjson 3.13.0) has no bound, and a thousand deep and
+more may end the process; a look at every result would cost as much as its writing.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 import json
 import math
 import sys
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from mlserve_scoring.scorers.natively import is_array_of_numbers, is_written_natively
 from mlserve_scoring.scorers.plain_values import plain, simpler
 
 if TYPE_CHECKING:
@@ -22,7 +26,13 @@ if TYPE_CHECKING:
 _ARRAYS: Final = orjson.OPT_SERIALIZE_NUMPY
 _MOMENTS: Final = orjson.OPT_PASSTHROUGH_DATETIME
 """To be asked for dates and times: of a time's fraction the writer (3.13.0) leaves out the zeros in front."""
+_COMMON: Final = frozenset({dict, list, str})
+_DATES: Final = frozenset({dt.datetime, dt.date})
 _NUMBERS: Final = "biuf"
+_AS_PYTHON: Final = "biu"
+_DOUBLE: Final = 8
+_STEPS: Final = itertools.count(1)
+_SOME: Final = 3
 _KEYS: Final = orjson.OPT_NON_STR_KEYS
 
 
@@ -35,51 +45,106 @@ def to_json(value: object) -> bytes:
     if value is None:
         return b"{}"
     try:
+        if type(value) not in _COMMON and is_array_of_numbers(value):
+            return orjson.dumps(value, default=_quickly, option=_ARRAYS)
         return orjson.dumps(value, default=_quickly, option=_MOMENTS)
     except TypeError as error:
-        return _exactly(value, error)
+        return _otherwise(value, error)
 
 
 def outputs_to_json(value: object) -> bytes:
-    """Return a model's outputs as JSON: arrays, and lists of what is no date, with whole numbers or texts as keys.
+    """Return a model's outputs as JSON: with whole numbers or texts as keys.
 
     Raises:
         TypeError: As ``to_json``.
     """
     try:
-        return orjson.dumps(value, default=_quickly, option=_ARRAYS | _KEYS | _MOMENTS)
+        return orjson.dumps(value, default=_quickly, option=_KEYS | _MOMENTS)
     except TypeError as error:
-        return _exactly(value, error)
+        return _otherwise(value, error)
+
+
+def numbers_to_json(value: object) -> bytes:
+    """Return arrays of numbers, or what holds nothing else by name, as JSON.
+
+    Raises:
+        TypeError: As ``to_json``.
+    """
+    try:
+        return orjson.dumps(value, default=_quickly, option=_ARRAYS)
+    except TypeError as error:
+        return _otherwise(value, error)
 
 
 def _quickly(value: Any) -> object:
-    """Take one step for the quick writer; what is better done for all values at once is left to the exact one."""
+    """Take one step for the quick writer; what is better done for all values at once is left to the others."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return simpler(value)
     if type(value) is numpy.ndarray:
-        kind = value.dtype.kind
-        if kind == "O":
-            return value.tolist()
-        if kind not in _NUMBERS:
-            return _fragment(simpler(value))
-        try:
-            return orjson.Fragment(orjson.dumps(value, option=_ARRAYS))
-        except TypeError:  # another order of bytes or of axes, or no axis
-            return _fragment(simpler(value))
+        return _of_array(value)
     if isinstance(value, numpy.generic):
-        raise TypeError("a single number of numpy")
+        return _single(value)
+    if type(value) in _DATES:
+        return _unless_many(value).isoformat()
     return _fragment(simpler(value))
+
+
+def _of_array(array: Any) -> object:
+    kind = array.dtype.kind
+    if kind == "O":
+        return array.tolist()
+    if kind not in _NUMBERS:
+        return _fragment(simpler(array))
+    try:
+        return orjson.Fragment(orjson.dumps(array, option=_ARRAYS))
+    except TypeError:  # another order of bytes or of axes, or no axis
+        return _fragment(simpler(array))
+
+
+def _single(value: Any) -> object:
+    """Return a number of numpy's as Python's, or as it is written; others are left to the exact writer."""
+    kind = _unless_many(value).dtype.kind
+    if kind in _AS_PYTHON or type(value) is sys.modules["numpy"].float64:
+        return value.item()
+    if kind == "f" and value.dtype.itemsize < _DOUBLE:
+        return orjson.Fragment(orjson.dumps(value, option=_ARRAYS))
+    raise TypeError("a single value of numpy")
+
+
+def _unless_many(value: Any) -> Any:
+    """Return a single value; one time in four refuse it instead.
+
+    One is done at once; of many, the writer's own ways are the quicker, and of those only one refusal comes early.
+    """
+    if not next(_STEPS) & _SOME:
+        raise TypeError("one of several single values")
+    return value
 
 
 def _fragment(made: Any) -> object:
     return orjson.Fragment(orjson.dumps(made, option=_ARRAYS)) if hasattr(made, "dtype") else made
 
 
-def _exactly(value: object, refused: TypeError) -> bytes:
-    """Write what the quick writer refuses: other keys, large numbers, half characters, what is deep; or say why not."""
+def _otherwise(value: object, refused: TypeError) -> bytes:
+    """Write what the quick writer refuses: by its own ways where these are right, or else exactly."""
+    _pass_on(refused)
+    if is_written_natively(value):
+        try:
+            return orjson.dumps(value, default=_quickly, option=_ARRAYS | _KEYS)
+        except TypeError as error:
+            _pass_on(error)
+    return _exactly(value)
+
+
+def _pass_on(refused: TypeError) -> None:
+    """Raise what ended the run if the writer was refused by that: its time was over."""
     if refused.__cause__ is not None and not isinstance(refused.__cause__, Exception):
-        raise refused.__cause__  # the run's time is over
+        raise refused.__cause__
+
+
+def _exactly(value: object) -> bytes:
+    """Write other keys, large numbers, half characters, what is deep; or say why not."""
     try:
         made = plain(value)
         try:
