@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.loaded import CPU, Port, Providers
+from mlserve_scoring.models.onnx_failures import Failures
 from mlserve_scoring.models.port_schema import zero_sample
-from mlserve_scoring.models.refusals import refusal, told
+from mlserve_scoring.models.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mlserve_scoring.models.loaded import Array
-
-    _Given = Mapping[str, Array | None]
+    from mlserve_scoring.models.onnx_failures import Given
 
 _log = logging.getLogger("mlserve.model")
 _DTYPES: Final[dict[str, str]] = {
@@ -38,9 +37,6 @@ _DTYPES: Final[dict[str, str]] = {
     "tensor(bool)": "bool",
     "tensor(string)": "object",
 }
-_UNKNOWN: Final = "Unknown Category"  # of an encoder, which tells it as a failure
-_OF_THE_MACHINE: Final = re.compile(r"alloc|out of memory|\bfailure \d|hostname=", re.IGNORECASE)
-_MOST_KEPT: Final = 1 << 24
 _HALVES: Final = "bfloat16"
 _OPTIONAL: Final = "optional("
 PROVIDERS: Final = {
@@ -114,8 +110,8 @@ class OnnxModel:
         self.inputs = inputs
         self.outputs = outputs
         self._session = session
-        self._run: Callable[[Sequence[str], _Given], list[object]] = self._run_until_known
-        self._known: _Given | None = None
+        self._run: Callable[[Sequence[str], Given], list[object]] = self._run_until_known
+        self._failures = Failures(lambda given: self._session.run(self._names, given), self._smallest)
         self._names = [port.name for port in outputs]
         # An input of an optional type must be there, as None; one with a default must not.
         self._absent = dict.fromkeys(port.name for port in inputs if port.is_optional and port.is_nullable)
@@ -139,38 +135,21 @@ class OnnxModel:
             InvalidRequestError: The session refuses the inputs.
         """
         try:
-            given: _Given = {**self._absent, **inputs} if self._absent else inputs
+            given: Given = {**self._absent, **inputs} if self._absent else inputs
             return self._run(self._names, given)
         except Exception as error:
-            if self._is_refusal(error):
+            if self._failures.is_of_inputs(error):
                 raise refusal(error) from error
             raise
 
-    def _run_until_known(self, names: Sequence[str], given: _Given) -> list[object]:
-        """Run, and keep the first inputs that are answered; from then on the session itself is asked."""
+    def _run_until_known(self, names: Sequence[str], given: Given) -> list[object]:
+        """Run until inputs that are answered are small enough to be kept; from then on the session itself is asked."""
         outputs: list[object] = self._session.run(names, given)
-        if sum(array.nbytes for array in given.values() if array is not None) <= _MOST_KEPT:
-            self._known = {name: None if array is None else array.copy() for name, array in given.items()}
+        if self._failures.keep(given):
             self._run = self._session.run
         return outputs
 
-    def _is_refusal(self, error: Exception) -> bool:
-        """Return whether a failure is due to the inputs: other ones, which were answered before, still are.
-
-        Shapes that do not fit each other show only in the middle of a run, and onnxruntime calls that a failure, as it
-        does when memory or a device fails.
-        """
-        if type(error).__name__ == "InvalidArgument" or _UNKNOWN in str(error):
-            return True
-        if _OF_THE_MACHINE.search(told(error)):
-            return False
-        try:
-            self._session.run(self._names, self._known or self._smallest())
-        except Exception:  # noqa: BLE001  # whatever it is, the model does not work, or nobody knows an input that does
-            return False
-        return True
-
-    def _smallest(self) -> _Given:
+    def _smallest(self) -> Given:
         fixed = [replace(port, shape=tuple(length or 1 for length in port.shape)) for port in self.inputs]
         return {**self._absent, **read_inputs(zero_sample(fixed), fixed)}
 
