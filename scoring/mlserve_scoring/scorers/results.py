@@ -2,8 +2,10 @@
 
 v1's forms stay: a text becomes a JSON string (so ``return json.dumps(x)`` is encoded twice), ``None`` becomes ``{}``.
 Beyond v1: numpy, pandas, dates, sets and bytes (base64) are written too; NaN and the infinities, for which JSON has no
-words, become ``null``. Not guarded: for tuples in tuples the writer (orjson 3.13.0) has no bound, and a thousand deep and
-more may end the process; a look at every result would cost as much as its writing.
+words, become ``null``.
+
+Not guarded: tuples in tuples a thousand deep and more may end the process, as the writer (orjson 3.13.0) has no bound
+for them. To look for these in every result would cost as much as its writing.
 """
 
 from __future__ import annotations
