@@ -11,7 +11,6 @@ for them. To look for these in every result would cost as much as its writing.
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
 import math
 import sys
@@ -33,8 +32,8 @@ _DATES: Final = frozenset({dt.datetime, dt.date})
 _NUMBERS: Final = "biuf"
 _AS_PYTHON: Final = "biu"
 _DOUBLE: Final = 8
-_STEPS: Final = itertools.count(1)
-_SOME: Final = 3
+_FEW: Final = 3
+"""Single values that one result has written one by one; of more, the writer's own ways are the quicker."""
 _KEYS: Final = orjson.OPT_NON_STR_KEYS
 
 
@@ -48,8 +47,8 @@ def to_json(value: object) -> bytes:
         return b"{}"
     try:
         if type(value) not in _COMMON and is_array_of_numbers(value):
-            return orjson.dumps(value, default=_quickly, option=_ARRAYS)
-        return orjson.dumps(value, default=_quickly, option=_MOMENTS)
+            return orjson.dumps(value, default=_Steps(), option=_ARRAYS)
+        return orjson.dumps(value, default=_Steps(), option=_MOMENTS)
     except TypeError as error:
         return _otherwise(value, error)
 
@@ -61,7 +60,7 @@ def outputs_to_json(value: object) -> bytes:
         TypeError: As ``to_json``.
     """
     try:
-        return orjson.dumps(value, default=_quickly, option=_KEYS | _MOMENTS)
+        return orjson.dumps(value, default=_Steps(), option=_KEYS | _MOMENTS)
     except TypeError as error:
         return _otherwise(value, error)
 
@@ -73,23 +72,32 @@ def numbers_to_json(value: object) -> bytes:
         TypeError: As ``to_json``.
     """
     try:
-        return orjson.dumps(value, default=_quickly, option=_ARRAYS)
+        return orjson.dumps(value, default=_Steps(), option=_ARRAYS)
     except TypeError as error:
         return _otherwise(value, error)
 
 
-def _quickly(value: Any) -> object:
-    """Take one step for the quick writer; what is better done for all values at once is left to the others."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None:
-        return simpler(value)
-    if type(value) is numpy.ndarray:
-        return _of_array(value)
-    if isinstance(value, numpy.generic):
-        return _single(value)
-    if type(value) in _DATES:
-        return _unless_many(value).isoformat()
-    return _fragment(simpler(value))
+class _Steps:
+    """Takes one step at a time for the quick writer; what is better done for all values at once is left to others."""
+
+    __slots__ = ("_singles",)
+
+    def __init__(self) -> None:
+        self._singles = 0
+
+    def __call__(self, value: Any) -> object:
+        numpy = sys.modules.get("numpy")
+        if numpy is None:
+            return simpler(value)
+        if type(value) is numpy.ndarray:
+            return _of_array(value)
+        is_date = type(value) in _DATES
+        if not is_date and not isinstance(value, numpy.generic):
+            return _fragment(simpler(value))
+        self._singles += 1
+        if self._singles > _FEW:
+            raise TypeError("one of many single values")
+        return value.isoformat() if is_date else _single(value)
 
 
 def _of_array(array: Any) -> object:
@@ -106,22 +114,12 @@ def _of_array(array: Any) -> object:
 
 def _single(value: Any) -> object:
     """Return a number of numpy's as Python's, or as it is written; others are left to the exact writer."""
-    kind = _unless_many(value).dtype.kind
+    kind = value.dtype.kind
     if kind in _AS_PYTHON or type(value) is sys.modules["numpy"].float64:
         return value.item()
     if kind == "f" and value.dtype.itemsize < _DOUBLE:
         return orjson.Fragment(orjson.dumps(value, option=_ARRAYS))
     raise TypeError("a single value of numpy")
-
-
-def _unless_many(value: Any) -> Any:
-    """Return a single value; one time in four refuse it instead.
-
-    One is done at once; of many, the writer's own ways are the quicker, and of those only one refusal comes early.
-    """
-    if not next(_STEPS) & _SOME:
-        raise TypeError("one of several single values")
-    return value
 
 
 def _fragment(made: Any) -> object:
@@ -133,7 +131,7 @@ def _otherwise(value: object, refused: TypeError) -> bytes:
     _pass_on(refused)
     if is_written_natively(value):
         try:
-            return orjson.dumps(value, default=_quickly, option=_ARRAYS | _KEYS)
+            return orjson.dumps(value, default=_Steps(), option=_ARRAYS | _KEYS)
         except TypeError as error:
             _pass_on(error)
     return _exactly(value)
