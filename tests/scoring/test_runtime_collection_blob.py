@@ -120,6 +120,7 @@ def test_an_address_without_account_or_with_an_unknown_option_is_refused(monkeyp
         connected("az://c", {"account_name": "a", "no_such": "x"})
 
     assert "s3://bucket/x" == shown("s3://key:secret@bucket/x?sig=1")
+    assert "s3://bucket/x@1" == shown("s3://key:sec@ret@bucket/x@1")
 
 
 def test_without_the_feature_the_start_says_which_one_is_missing(monkeypatch):

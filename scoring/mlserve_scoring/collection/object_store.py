@@ -137,8 +137,8 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
 
 
 def shown(address: str) -> str:
-    """Return an address without what may be a signature."""
-    return re.sub(r"//[^/@]*@", "//", address.partition("?")[0])
+    """Return an address without what may be a signature, or a password, which may have an @ of its own."""
+    return re.sub(r"//[^/?#]*@", "//", address.partition("?")[0])
 
 
 def without_secrets(error: BaseException) -> str:
