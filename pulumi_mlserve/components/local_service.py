@@ -11,7 +11,13 @@ from typing_extensions import Required, TypedDict, Unpack
 from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
-from pulumi_mlserve.core.declarations import ImageRef, LocalProcessInputs, ServiceRecordInputs, token
+from pulumi_mlserve.core.declarations import (
+    ImageRef,
+    LocalProcessInputs,
+    PulledImageOutputs,
+    ServiceRecordInputs,
+    token,
+)
 from pulumi_mlserve.core.images.reference import has_registry, is_local, pulled_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_address import beside
@@ -128,19 +134,7 @@ class LocalServiceArgs(TypedDict, total=False):
 
 
 _AUTH_BY_DEFAULT: Final = False
-_PARTS: Final = (
-    "name",
-    "digest",
-    "reference",
-    "python",
-    "models",
-    "platform",
-    "features",
-    "device",
-    "entry_script",
-    "variables",
-    "contract",
-)
+_PARTS: Final = tuple(name for name in ImageRef.__annotations__ if name in PulledImageOutputs.__annotations__)
 
 
 def _check(given: Mapping[str, Any]) -> list[Problem]:

@@ -86,8 +86,9 @@ def script_problems(call: Call, environment: Environment | None) -> list[Problem
         standins=call.news.get("standins") is not False,
         rules=rules,
     )
-    local = frozenset(importable_names(Path(source), rules))
-    return problems if environment is None else problems + _library_problems(call, environment, local)
+    if environment is None:
+        return problems
+    return problems + _library_problems(call, environment, frozenset(importable_names(Path(source), rules)))
 
 
 def _importable(call: Call, lock: Lock) -> frozenset[str]:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from pulumi_mlserve.core.declarations import PulledImageOutputs
 from pulumi_mlserve.core.images.reference import is_local, parse_reference, pulled_problem
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
@@ -14,20 +15,8 @@ from pulumi_mlserve.provider.pulled_images import image_parts, look_at, pull_ima
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
-_OUTPUTS = (
-    "name",
-    "digest",
-    "reference",
-    "python",
-    "models",
-    "platform",
-    "features",
-    "device",
-    "entry_script",
-    "variables",
-    "contract",
-    "size",
-)
+_OF_THE_CLAIM = frozenset({"owner", "claimant"})
+_OUTPUTS = tuple(name for name in PulledImageOutputs.__annotations__ if name not in _OF_THE_CLAIM)
 
 
 class PulledImageHandler:
