@@ -20,6 +20,7 @@ from mlserve_scoring.process.owner import Owner
 from mlserve_scoring.process.status import EXIT_FAILED, addresses_of, status
 from mlserve_scoring.scorers.checking import problems_of
 from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
+from mlserve_scoring.scorers.scorer import with_answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,7 +138,7 @@ class Service:
         answering = assemble(
             settings,
             scorer,
-            manifest.contract or contract_from(scorer.contract, replayed),
+            manifest.contract or contract_from(with_answers(scorer.contract, replayed), replayed),
             manifest=manifest,
             app_root=self._app_root,
             state=lambda: "stuck" if self._owner.state == "ready" and scorer.is_stuck else self._owner.state,

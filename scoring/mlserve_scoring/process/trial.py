@@ -10,6 +10,7 @@ from mlserve_scoring.contract import ContractError, samples_from_json
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.scorers.checking import problems_of
 from mlserve_scoring.scorers.loading import Load, contract_from, load_scorer, replay_all, samples_of
+from mlserve_scoring.scorers.scorer import with_answers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +35,10 @@ async def try_image(root: Path, app_root: Path, manifest: Manifest, verdict: Ver
         verdict.reach("run", f"answering sample {number}")
         replayed += await replay_all(scorer, (sample,))
     problems = problems_of(replayed, app_root, manifest.entry_script, scorer.contract, run_line=scorer.run_line)
-    answered = contract_from(scorer.contract, replayed).samples
-    verdict.write(problems, contract_from(scorer.contract, replayed, with_what_came=False), answered)
+    # An image is not to hold what merely came: another processor, or the next second, may have another answer, and an
+    # image of the same recipe would be another one.
+    asked = replace(scorer.contract, samples=tuple(entry.sample for entry in replayed))
+    verdict.write(problems, contract_from(asked, replayed), with_answers(scorer.contract, replayed).samples)
     return not problems
 
 

@@ -15,7 +15,7 @@ from mlserve_scoring.contract import Contract, Sample
 from mlserve_scoring.errors import ScoringError
 from mlserve_scoring.scorers.lanes import Around, Lanes
 from mlserve_scoring.scorers.schemas import schema_from
-from mlserve_scoring.scorers.scorer import Replayed, Scorer, replay, with_answers
+from mlserve_scoring.scorers.scorer import Replayed, Scorer, replay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,20 +115,8 @@ async def replay_all(scorer: Scorer, samples: tuple[Sample, ...]) -> list[Replay
     return [await replay(scorer, sample) for sample in samples]
 
 
-def contract_from(declared: Contract, replayed: list[Replayed], *, with_what_came: bool = True) -> Contract:
-    """Return the contract with its samples; without decorators or a model, schemas come from the samples.
-
-    Args:
-        declared: What the decorators or the model say.
-        replayed: The samples, answered.
-        with_what_came: Whether to tell the answers, too. An image is not to hold them: another processor, or the next
-            second, may have others, and an image of the same recipe would be another one.
-    """
-    contract = (
-        with_answers(declared, replayed)
-        if with_what_came
-        else replace(declared, samples=tuple(entry.sample for entry in replayed))
-    )
+def contract_from(contract: Contract, replayed: list[Replayed]) -> Contract:
+    """Return the contract; where neither decorators nor a model say anything, its schemas come from the samples."""
     if contract.source != "none" or not replayed:
         return contract
     outputs = [entry.value for entry in replayed if entry.answer is not None]
