@@ -16,8 +16,8 @@ from typing import Any, Final
 from mlserve_scoring.scorers.plain_values import known
 
 _HOLDERS: Final[frozenset[type]] = frozenset({dict, list, tuple})
-_DATES: Final[frozenset[type]] = frozenset({dt.datetime, dt.date})
-_NUMBERS: Final = "biuf"
+DATES: Final[frozenset[type]] = frozenset({dt.datetime, dt.date})
+NUMBERS: Final = "biuf"
 _ZONES: Final = frozenset({id(None), id(dt.timezone.utc)})  # of other offsets the writer (3.13.0) drops the seconds
 _DEEPEST: Final = 200
 _MOST: Final = 10_000_000
@@ -50,7 +50,7 @@ def is_written_natively(value: object) -> bool:
 def is_array_of_numbers(value: Any) -> bool:
     """Return whether a value is an array with nothing in it that the writer writes wrongly."""
     numpy = sys.modules.get("numpy")
-    return numpy is not None and type(value) is numpy.ndarray and value.dtype.kind in _NUMBERS
+    return numpy is not None and type(value) is numpy.ndarray and value.dtype.kind in NUMBERS
 
 
 def _taken() -> frozenset[type]:
@@ -81,9 +81,9 @@ def _are_written(level: list[Any], kinds: set[type]) -> bool:
     """Return whether all entries of some kinds are dates without seconds in their offset, or arrays of numbers."""
     numpy = sys.modules.get("numpy")
     arrays = set() if numpy is None else {numpy.ndarray}
-    if not kinds <= _DATES | arrays:
+    if not kinds <= DATES | arrays:
         return False
     zones = map(attrgetter("tzinfo"), _of_kind(level, dt.datetime))
     return _ZONES.issuperset(map(id, zones)) and all(
-        array.dtype.kind in _NUMBERS for kind in arrays for array in _of_kind(level, kind)
+        array.dtype.kind in NUMBERS for kind in arrays for array in _of_kind(level, kind)
     )

@@ -10,7 +10,6 @@ for them. To look for these in every result would cost as much as its writing.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import math
 import sys
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from mlserve_scoring.scorers.natively import is_array_of_numbers, is_written_natively
+from mlserve_scoring.scorers.natively import DATES, NUMBERS, is_array_of_numbers, is_written_natively
 from mlserve_scoring.scorers.plain_values import plain, simpler
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ _ARRAYS: Final = orjson.OPT_SERIALIZE_NUMPY
 _MOMENTS: Final = orjson.OPT_PASSTHROUGH_DATETIME
 """To be asked for dates and times: of a time's fraction the writer (3.13.0) leaves out the zeros in front."""
 _COMMON: Final = frozenset({dict, list, str})
-_DATES: Final = frozenset({dt.datetime, dt.date})
-_NUMBERS: Final = "biuf"
 _AS_PYTHON: Final = "biu"
 _DOUBLE: Final = 8
 _FEW: Final = 3
@@ -45,12 +42,8 @@ def to_json(value: object) -> bytes:
     """
     if value is None:
         return b"{}"
-    try:
-        if type(value) not in _COMMON and is_array_of_numbers(value):
-            return orjson.dumps(value, default=_Steps(), option=_ARRAYS)
-        return orjson.dumps(value, default=_Steps(), option=_MOMENTS)
-    except TypeError as error:
-        return _otherwise(value, error)
+    is_array = type(value) not in _COMMON and is_array_of_numbers(value)
+    return _written(value, _ARRAYS if is_array else _MOMENTS)
 
 
 def outputs_to_json(value: object) -> bytes:
@@ -59,10 +52,7 @@ def outputs_to_json(value: object) -> bytes:
     Raises:
         TypeError: As ``to_json``.
     """
-    try:
-        return orjson.dumps(value, default=_Steps(), option=_KEYS | _MOMENTS)
-    except TypeError as error:
-        return _otherwise(value, error)
+    return _written(value, _KEYS | _MOMENTS)
 
 
 def numbers_to_json(value: object) -> bytes:
@@ -71,8 +61,12 @@ def numbers_to_json(value: object) -> bytes:
     Raises:
         TypeError: As ``to_json``.
     """
+    return _written(value, _ARRAYS)
+
+
+def _written(value: object, option: int) -> bytes:
     try:
-        return orjson.dumps(value, default=_Steps(), option=_ARRAYS)
+        return orjson.dumps(value, default=_Steps(), option=option)
     except TypeError as error:
         return _otherwise(value, error)
 
@@ -91,7 +85,7 @@ class _Steps:
             return simpler(value)
         if type(value) is numpy.ndarray:
             return _of_array(value)
-        is_date = type(value) in _DATES
+        is_date = type(value) in DATES
         if not is_date and not isinstance(value, numpy.generic):
             return _fragment(simpler(value))
         self._singles += 1
@@ -104,7 +98,7 @@ def _of_array(array: Any) -> object:
     kind = array.dtype.kind
     if kind == "O":
         return array.tolist()
-    if kind not in _NUMBERS:
+    if kind not in NUMBERS:
         return _fragment(simpler(array))
     try:
         return orjson.Fragment(orjson.dumps(array, option=_ARRAYS))
