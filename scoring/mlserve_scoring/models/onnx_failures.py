@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     Given = Mapping[str, Array | None]
 
 _UNKNOWN: Final = "Unknown Category"  # of an encoder, which tells it as a failure
-_OF_THE_MACHINE: Final = re.compile(r"alloc|out of memory|\bfailure \d|hostname=", re.IGNORECASE)
-_OF_SHAPES: Final = re.compile(r"\b(?:dimensions?|shapes?|rank|axis|channels|broadcast|reshaped)\b", re.IGNORECASE)
+_OF_THE_MACHINE: Final = r"(?i)alloc|out of memory|\bfailure \d|hostname="
+_OF_SHAPES: Final = r"(?i)\b(?:dimensions?|shapes?|rank|axis|channels|broadcast|reshaped)\b"
 _MOST_KEPT: Final = 1 << 16
 _TRUSTED_S: Final = 5.0
 
@@ -57,10 +57,10 @@ class Failures:
         if type(error).__name__ == "InvalidArgument" or _UNKNOWN in str(error):
             return True
         text = told(error)
-        if _OF_THE_MACHINE.search(text):
+        if re.search(_OF_THE_MACHINE, text):
             return False
         said = text.rpartition("Status Message:")[2]  # before it stands the node, which may be called Shape
-        return _OF_SHAPES.search(said) is not None or self._still_works()
+        return re.search(_OF_SHAPES, said) is not None or self._still_works()
 
     def _still_works(self) -> bool:
         """Return whether the model answers other inputs; for some seconds the last yes holds, as many may ask."""

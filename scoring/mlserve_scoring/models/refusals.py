@@ -12,7 +12,8 @@ from typing import Final
 from mlserve_scoring.errors import InvalidRequestError
 
 _LONGEST: Final = 4_000  # a message may quote all that a client sent
-_STACK: Final = re.compile(r"^[ \t]*(?:stack trace|traceback \(|\[bt\])", re.IGNORECASE | re.MULTILINE)
+# Patterns are texts, compiled when something is refused first: no start waits for them.
+_STACK: Final = r"(?im)^[ \t]*(?:stack trace|traceback \(|\[bt\])"
 # What follows is read in one pass: no two parts in a row take the same character, and what a pattern does not find the
 # end of is limited, since clients choose much of the text.
 _NAME: Final = r"[^\s/\\'\"(),:]+"
@@ -21,7 +22,7 @@ _SOURCE: Final = r"(?<![\w./\\+-])[\w./\\+-]+\.(?:h|hpp|hh|c|cc|cpp|cxx|cu|cuh|p
 # The function, which C++ spells with its namespace and parameters, or as one word before the sentence.
 _SIGNATURE: Final = r"(?:[^\s():]+ )*[^\s():]*::[^()]{0,400}\([^()]{0,400}\)(?: const)?(?: \[with [^\]]{0,400}\])?"
 _LINE: Final = rf":\d+(?::| {_SIGNATURE}| \w+(?= [A-Z]))?"
-_PLACE: Final = re.compile(rf"(?:\[\d\d:\d\d:\d\d\] )?(?:(?P<path>{_PATH})(?P<line>{_LINE})?|{_SOURCE}{_LINE})")
+_PLACE: Final = rf"(?:\[\d\d:\d\d:\d\d\] )?(?:(?P<path>{_PATH})(?P<line>{_LINE})?|{_SOURCE}{_LINE})"
 
 
 def refusal(error: Exception) -> InvalidRequestError:
@@ -32,10 +33,10 @@ def refusal(error: Exception) -> InvalidRequestError:
 def told(error: Exception) -> str:
     """Return the first line of an error without places in source code, paths and stacks."""
     text = str(error)[:_LONGEST].strip()
-    stack = _STACK.search(text)
+    stack = re.search(_STACK, text)
     line = (text[: stack.start()] if stack else text).strip().partition("\n")[0]
     return " ".join(_without_places(line).split()) or type(error).__name__
 
 
 def _without_places(line: str) -> str:
-    return _PLACE.sub(lambda found: "…" if found["path"] and not found["line"] else "", line)
+    return re.sub(_PLACE, lambda found: "…" if found["path"] and not found["line"] else "", line)

@@ -21,8 +21,9 @@ _DEEPEST: Final = 1_024
 _CONSTANTS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _FOR_MODELS: Final = {**_CONSTANTS, "NaN": None}
 _LEAST, _MOST = -(2**63), 2**64
-_HALF: Final = re.compile(r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F]..(?<!\\u[dD][89abAB]..\\u[dD]...))")
-_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
+# Texts, compiled by the first request that needs them: no start waits for them.
+_HALF: Final = r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F]..(?<!\\u[dD][89abAB]..\\u[dD]...))"
+_BRACKETS: Final = r'(?s)"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]'
 _MOST_BRACKETS: Final = 1_000_000
 
 
@@ -52,12 +53,12 @@ def read_for_model(body: bytes) -> object:
     """
     text = body.decode(json.detect_encoding(body))
     value = _read(text, _whole_or_double, _double, _FOR_MODELS)
-    if _HALF.search(text) is None:
+    if re.search(_HALF, text) is None:
         return value
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        found = _HALF.search(text)
+        found = re.search(_HALF, text)
         raise json.JSONDecodeError("Half a character", text, found.start() if found else 0) from error
     return value
 
@@ -121,7 +122,7 @@ def _is_deeper(value: object) -> bool:
 def _too_deep(text: str) -> json.JSONDecodeError:
     """Return the error for a text, with the place of the deepest bracket that was looked at."""
     depth = deepest = place = 0
-    for found in islice(_BRACKETS.finditer(text), _MOST_BRACKETS):
+    for found in islice(re.finditer(_BRACKETS, text), _MOST_BRACKETS):
         bracket = found[0]
         depth += (bracket in "[{") - (bracket in "]}") if len(bracket) == 1 else 0
         if depth > deepest:
