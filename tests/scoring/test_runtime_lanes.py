@@ -60,18 +60,20 @@ def test_every_thread_of_a_script_has_a_loop_of_its_own():
 
     together = threading.Barrier(2)
 
+    async def twice(lanes, work):
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[object]] = [loop.create_future() for _ in range(2)]
+        for future in futures:
+            lanes.submit(work, future.set_result)
+        return await asyncio.wait_for(asyncio.gather(*futures), 60)
+
     async def both():
         loop = asyncio.get_running_loop()
         lanes = Lanes(loop, count=2, max_waiting=10, timeout_s=60, around=own_loop)
-        futures: list[asyncio.Future[object]] = [loop.create_future() for _ in range(2)]
-        threads: list[asyncio.Future[object]] = [loop.create_future() for _ in range(2)]
-        for future, thread in zip(futures, threads, strict=True):
-            lanes.submit(run, future.set_result)
-            lanes.submit(lambda: together.wait(30) < 2 and threading.current_thread(), thread.set_result)
-        answers = await asyncio.wait_for(asyncio.gather(*futures), 30)
-        ending = await asyncio.wait_for(asyncio.gather(*threads), 30)
+        answers = await twice(lanes, run)
+        threads = await twice(lanes, lambda: together.wait(30) < 2 and threading.current_thread())
         lanes.close()
-        for thread in ending:
+        for thread in threads:
             await loop.run_in_executor(None, thread.join, 30)
         return answers
 
