@@ -244,6 +244,26 @@ def test_a_broken_change_leaves_the_old_one_alone(develop, folder, broken, said)
     assert "second" == server.score({}).json
 
 
+def test_nothing_is_said_to_serve_while_the_one_before_may_answer(develop, folder):
+    """Who asks once the change is said to serve gets it, however late the process before hears that it must leave."""
+    (folder / "score.py").write_text("import os\ndef init(): pass\ndef run(data): return os.getpid()\n")
+    server = develop(folder)
+    before = server.score({}).json
+    os.kill(before, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        write(folder / "score.py", PLAIN.format(answer="second"))
+        server.says("ready on", times=2)
+        time.sleep(0.3)
+        said = "anew" in server.log
+        assert not said or time.monotonic() - begun > 5  # nobody waits longer for a process that hears nothing
+    finally:
+        os.kill(before, signal.SIGCONT)
+    server.says("anew")
+
+    assert ["second"] * 20 == [server.score({}).json for _ in range(20)]
+
+
 def test_a_newer_change_takes_the_place_of_one_that_still_loads(develop, folder):
     """Nobody waits for an init() whose script is not the newest any more."""
     (folder / "score.py").write_text(PLAIN.format(answer="first"))

@@ -348,7 +348,8 @@ def test_a_listener_that_has_given_up_listens_again():
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         reply = await asyncio.wait_for(reader.read(), 20)
         writer.close()
-        await server.drain(1, take_rest=True)
+        await server.stop_listening(take_rest=True)
+        await server.drain(1)
         return reply
 
     loop = uvloop.new_event_loop()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _HEALTHY_S: Final = 5.0  # a process that served so long is started again when it dies
 _SIGNAL_S: Final = 0.3  # a terminal's Ctrl-C reaches all processes, in any order
 _END_S: Final = 2.0
+_LEAVE_S: Final = 5.0  # what was loaded is not said to serve while the one before may still accept
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -155,6 +156,8 @@ class DevelopmentServer:
         if before is not None:
             before.process.end(take_rest=False)
             self._retire(before)
+            with contextlib.suppress(asyncio.TimeoutError):  # a script that holds the interpreter cannot be asked
+                await asyncio.wait_for(before.process.left(), _LEAVE_S)
         if self._is_announced:
             voice.say(f"serving {voice.served(candidate.plan)} anew")
         else:

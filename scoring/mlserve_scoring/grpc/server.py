@@ -21,8 +21,9 @@ class GrpcServer(Server):
     def _made(self, answering: Answering, limits: Limits) -> Served:
         return GrpcConnection(answering, self, limits=limits)
 
-    async def _stop_listening(self, *, take_rest: bool) -> None:
-        await super()._stop_listening(take_rest=take_rest)
+    async def stop_listening(self, *, take_rest: bool) -> None:
+        """Accept nobody any more, and tell the clients whose calls end."""
+        await super().stop_listening(take_rest=take_rest)
         for connection in tuple(self._open):
             # Where nobody comes after us, those accepted just now may still send one call.
             if isinstance(connection, GrpcConnection) and (connection.has_asked or not take_rest):

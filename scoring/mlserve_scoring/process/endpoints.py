@@ -111,9 +111,13 @@ class Endpoints:
         if self._grpc is not None and answering.grpc is not None:
             await self._grpc.start(answering.grpc)
 
-    async def drain(self, seconds: float, *, take_rest: bool) -> None:
-        """Stop accepting and answer what is there; see ``Server.drain``."""
-        await asyncio.gather(*(server.drain(seconds, take_rest=take_rest) for server in self._all))
+    async def stop_listening(self, *, take_rest: bool) -> None:
+        """Accept nobody any more; see ``Server.stop_listening``."""
+        await asyncio.gather(*(server.stop_listening(take_rest=take_rest) for server in self._all))
+
+    async def drain(self, seconds: float) -> None:
+        """Answer what is there; see ``Server.drain``."""
+        await asyncio.gather(*(server.drain(seconds) for server in self._all))
 
     def load(self) -> tuple[int, int]:
         """Return how many connections are open, and on how many of them a request is read or answered."""

@@ -89,7 +89,9 @@ class Service:
                 await asyncio.sleep(self._settings.drain_delay_seconds)
             _log.info("draining")
             self._drain_ends = loop.time() + self._settings.drain_seconds
-            await endpoints.drain(self._settings.drain_seconds, take_rest=owner.take_rest)
+            await endpoints.stop_listening(take_rest=owner.take_rest)
+            self._say()  # who comes from now on is answered by others
+            await endpoints.drain(self._settings.drain_seconds)
             return 0
         finally:
             await self._end()

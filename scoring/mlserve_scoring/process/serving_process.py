@@ -84,6 +84,7 @@ class ServingProcess:
         self.status: Mapping[str, object] = {"state": "starting"}
         self.error: Mapping[str, object] | None = None
         self._settled = asyncio.Event()
+        self._left = asyncio.Event()
         self._hung_up = asyncio.Event()
         self._channel = Channel(line, heard=self._heard, ended=self._hung_up.set)
         self._ending = asyncio.ensure_future(self._end_of_life())
@@ -141,6 +142,10 @@ class ServingProcess:
         await self._settled.wait()
         return self.error is None
 
+    async def left(self) -> None:
+        """Wait until it accepts nobody any more; it may still answer whom it accepted."""
+        await self._left.wait()
+
     async def gone(self) -> int:
         """Wait until it has ended; return the status."""
         return await asyncio.shield(self._ending)
@@ -163,6 +168,7 @@ class ServingProcess:
             await asyncio.wait_for(self._hung_up.wait(), _LAST_WORDS_S)
         self._channel.close()
         self.status = {"state": "ended"}
+        self._left.set()
         if not self._settled.is_set():
             self.error = {
                 "message": f"a worker ended with {ending(code)} before it was ready",
@@ -182,6 +188,8 @@ class ServingProcess:
             self.error = error if isinstance(error, dict) else {"message": "a worker cannot start"}
         if message.get("state") in {"ready", "failed"}:
             self._settled.set()
+        if message.get("state") == "draining":
+            self._left.set()
 
 
 def ending(code: int) -> str:

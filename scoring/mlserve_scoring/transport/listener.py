@@ -156,16 +156,30 @@ class Server:
         # What a script forks must not keep the port.
         os.register_at_fork(after_in_child=self._sock.close)
 
-    async def drain(self, seconds: float, *, take_rest: bool) -> None:
-        """Stop accepting and answer what is there; every connection gets at most one more reply.
+    async def stop_listening(self, *, take_rest: bool) -> None:
+        """Accept nobody any more; every connection gets at most one more reply.
 
         Args:
-            seconds: Longest time; what is open then is cut.
-            take_rest: Also answer connections that wait in the queue; otherwise they are left to the process
+            take_rest: Also take the connections that wait in the queue; otherwise they are left to the process
                 that shares the socket.
         """
         self.draining = True
-        await self._stop_listening(take_rest=take_rest)
+        if self._server is not None:
+            self._server.close()
+        if self._taking and self._certificates is None:  # taken from the queue, and not yet among the open ones
+            await asyncio.wait(self._taking)
+        if take_rest and self._answering is not None:
+            await self._accept_rest()
+        self._sock.close()
+        if self._refresher is not None:
+            self._refresher.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Answer what is there, once nobody is accepted any more.
+
+        Args:
+            seconds: Longest time; what is open then is cut.
+        """
         loop = asyncio.get_running_loop()
         begun = loop.time()
         grace = min(_GRACE_S, seconds / 2)
@@ -265,17 +279,6 @@ class Server:
             "ssl_handshake_timeout": self._limits.read_s,
             "ssl_shutdown_timeout": _TLS_CLOSE_S,
         }
-
-    async def _stop_listening(self, *, take_rest: bool) -> None:
-        if self._server is not None:
-            self._server.close()
-        if self._taking and self._certificates is None:  # taken from the queue, and not yet among the open ones
-            await asyncio.wait(self._taking)
-        if take_rest and self._answering is not None:
-            await self._accept_rest()
-        self._sock.close()
-        if self._refresher is not None:
-            self._refresher.cancel()
 
     async def _accept_rest(self) -> None:
         loop = asyncio.get_running_loop()
