@@ -46,6 +46,8 @@ def show_dockerfile(options: Namespace) -> int:
         end_progress()
     folders = folders_of(root, copied=copied)
     base = options.base or _base(store, image)
+    if (made := store.words(image.name, image.digest).builder_steps) and not options.base:
+        base, steps = str(made["stands_on"]), [*made["steps"], *steps]
     config = json.loads(store.config(image.digest))["config"]
     if options.base:  # it may call its Python otherwise than the image's own base
         config = {**config, "Entrypoint": ["python3", *config["Entrypoint"][1:]]}

@@ -68,7 +68,8 @@ def base_of(resource_name: str, given: Mapping[str, Any], name: Any, parent: pul
         return {}
     base = built_base(given, Path(given[STEPS]).read_text(encoding="utf-8").splitlines())
     repository, opts = given.get("repository", name), pulumi.ResourceOptions(parent=parent)
-    return {"base_image": make(_Asked(resource_name, base, _registry(given), repository, given, opts))}
+    made = make(_Asked(resource_name, base, _registry(given), repository, given, opts))
+    return {"base_image": made, "base_image_steps": {"stands_on": base.stands_on, "steps": list(base.steps)}}
 
 
 def _by_docker(asked: _Asked) -> pulumi.Output[Any]:

@@ -91,6 +91,15 @@ class RegistryAccess(TypedDict, total=False):
     """The user's password or token; needed with ``username``."""
 
 
+class BuilderSteps(TypedDict, total=False):
+    """How a builder made a base image."""
+
+    stands_on: Required[str]
+    """The reference of the image that the steps ran on."""
+    steps: Required[Sequence[str]]
+    """The lines of the Dockerfile that ran there as root."""
+
+
 class ModelInputs(TypedDict, total=False):
     """A named set of files in the model store."""
 
@@ -214,6 +223,8 @@ class ImageInputs(TypedDict, total=False):
     """What the image stands on: a reference, ``runs:/RUN_ID`` for a training run's image, or ``scratch``."""
     base_image_registry: RegistryAccess
     """The base image's registry, where its reference does not name one, and a login for it."""
+    base_image_steps: BuilderSteps
+    """How a builder made the base image; told by ``mlserve dockerfile``, and no part of the image."""
     enable_gpu: bool
     """Whether the image is for NVIDIA GPUs; by default as the base image is."""
     cuda_version: str

@@ -15,7 +15,7 @@ from wheelhouse import make_wheel
 
 from pulumi_mlserve.cli.main import main
 from pulumi_mlserve.clients.environments.resolver import Resolver
-from pulumi_mlserve.clients.images.image_store import ImageStore
+from pulumi_mlserve.clients.images.image_store import ImageStore, ImageWords
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.core.environments.environment import environment_from, runtime_requirements, with_runtime
 
@@ -164,6 +164,24 @@ def test_without_a_base_it_stands_on_the_default(store, capsys):
     assert main(["dockerfile", "words"]) == 0
 
     assert f"python:{PYTHON}-slim" in capsys.readouterr().out
+
+
+def test_the_steps_of_a_builder_are_shown_as_they_ran(shop, tmp_path, monkeypatch, capsys):
+    """On what they ran on, before steps of this command; with another base they are of no use."""
+    words = ImageWords(
+        builder_steps={"stands_on": "docker.io/library/python:3.11", "steps": ["RUN touch /a", "ENV B=1"]}
+    )
+    shop.build(name="stepped", content={"words": words, "lock": "# none\n"})
+    monkeypatch.setenv("MLSERVE_IMAGES", str(shop.folder / "images"))
+    (tmp_path / "steps").write_text("RUN touch /c\n")
+
+    assert main(["dockerfile", "stepped", "--steps", str(tmp_path / "steps")]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert ["FROM docker.io/library/python:3.11 AS base", "USER 0", "RUN touch /a", "ENV B=1", "RUN touch /c"] == lines[
+        :5
+    ]
+    assert main(["dockerfile", "stepped", "--base", BASE]) == 0
+    assert "touch" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ def test_docker_makes_the_base_and_the_rest_is_written_without_it(where, docker,
     replaced(folder / "steps", "/tool", "/other")
     stack.up().ok()
     assert stack.outputs()["reference"] not in {first, second}
+    shown = workspace.run("mlserve", "dockerfile", "tooled").ok().output
+    assert "\nRUN touch /other\n" in shown
 
     declared = workspace.folder / "yaml"
     declared.mkdir()
@@ -126,6 +128,8 @@ def test_a_task_of_acr_makes_the_base(where, docker, workspaces):
 
     assert run("run", "--rm", "--network", "none", "--entrypoint", "cat", first, "/tool").startswith('a "b" ')
     assert stack.preview().changes == {}
+    shown = workspace.run("mlserve", "dockerfile", "tasked").ok().output.splitlines()
+    assert [f"FROM {base} AS base", "USER 0", "RUN echo 'a \"b\" $HOME' > /tool"] == shown[2:5]
     (task,) = Cloud(workspace.folder / "azure").all().values()
     assert task["inputs"]["runRequest"]["platform"] == {"architecture": "amd64", "os": "Linux"}
 

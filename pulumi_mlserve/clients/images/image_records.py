@@ -26,11 +26,13 @@ class ImageWords:
         tags: Words to find the image by.
         properties: Facts about it.
         description: What it is.
+        builder_steps: How a builder made its base: ``stands_on``, a reference, and ``steps``, the lines that ran there.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    builder_steps: Mapping[str, Any] = field(default_factory=dict)
 
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -119,6 +121,7 @@ class ImageRecords:
             {key: value for document in said for key, value in document.get("tags", {}).items()},
             {key: value for document in said for key, value in document.get("properties", {}).items()},
             next((document["description"] for document in reversed(said) if document.get("description")), ""),
+            next((document["builder_steps"] for document in reversed(said) if document.get("builder_steps")), {}),
         )
 
     def is_of_another(self, name: str, digest: str, claimant: str, owner: str | None) -> bool:

@@ -41,12 +41,22 @@ class BuiltBase:
     """A base that a builder makes.
 
     Attributes:
-        text: The Dockerfile.
-        tag: What it is called in its repository; follows from the text.
+        stands_on: The reference of what the steps run on.
+        steps: The program's own lines, which run as root.
     """
 
-    text: str
-    tag: str
+    stands_on: str
+    steps: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The Dockerfile."""
+        return "\n".join([f"FROM {self.stands_on}", "USER 0", *self.steps]) + "\n"
+
+    @property
+    def tag(self) -> str:
+        """What it is called in its repository; follows from the text."""
+        return f"base-{hashlib.sha256(self.text.encode()).hexdigest()[:_DIGITS]}"
 
 
 def builder_problems(given: Mapping[str, Any], registry: object) -> list[Problem]:
@@ -111,8 +121,7 @@ def acr_task(base: BuiltBase, repository: str) -> str:
 
 def built_base(given: Mapping[str, Any], steps: Sequence[str]) -> BuiltBase:
     """Return the base that the builder makes for arguments without problems."""
-    text = "\n".join([f"FROM {_below(given)}", "USER 0", *steps]) + "\n"
-    return BuiltBase(text, f"base-{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}")
+    return BuiltBase(_below(given), tuple(steps))
 
 
 def _acr_problems(given: Mapping[str, Any], registry: object) -> list[Problem]:

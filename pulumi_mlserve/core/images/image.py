@@ -284,6 +284,18 @@ class RegistryAccess(_Strict):
     password: str | None = None
 
 
+class BuilderSteps(_Strict):
+    """How a builder made a base image.
+
+    Attributes:
+        stands_on: The reference of what the steps ran on.
+        steps: The lines of the Dockerfile that ran there as root.
+    """
+
+    stands_on: str
+    steps: tuple[str, ...] = Field(strict=False)
+
+
 class ImageSpec(_Strict):
     """An image as the program asks for it; names and rules are those of Azure ML v1."""
 
@@ -309,6 +321,7 @@ class ImageSpec(_Strict):
     registry_tag: str | None = None
     base_image: str | None = None
     base_image_registry: RegistryAccess | None = None
+    base_image_steps: BuilderSteps | None = None
     enable_gpu: bool | None = None
     cuda_version: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)

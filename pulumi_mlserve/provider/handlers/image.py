@@ -74,6 +74,7 @@ class ImageHandler:
         "tags",
         "properties",
         "description",
+        "base_image_steps",
         "registry",
         "repository",
         "registry_tag",
@@ -231,7 +232,12 @@ def _as_it_was(call: Call, unsettled: Problem | None) -> dict[str, Any]:
 
 
 def _words(news: Mapping[str, Any]) -> ImageWords:
-    return ImageWords(dict(news.get("tags") or {}), dict(news.get("properties") or {}), news.get("description") or "")
+    return ImageWords(
+        dict(news.get("tags") or {}),
+        dict(news.get("properties") or {}),
+        news.get("description") or "",
+        dict(news.get("base_image_steps") or {}),
+    )
 
 
 def _environment(
