@@ -45,7 +45,7 @@ CHANGES = {
 }
 ELSEWHERE = {
     *("keys", "cpu_cores", "memory_gb", "start_seconds", "port", "grpc_port", "owner", "holder", "server_name"),
-    "decided",
+    *("decided", "start_limit"),
 }
 """Fields that are no settings of the runtime, or lie in a file of their own."""
 

@@ -102,6 +102,23 @@ def deleted(call: Call, **changes) -> None:
     HANDLER.delete(dataclasses.replace(call, news={}, **changes))
 
 
+@pytest.mark.parametrize(
+    ("given", "timeout", "counts"),
+    [
+        ({}, 0, (310, "start_seconds")),
+        ({"start_seconds": 20}, 0, (20, "start_seconds")),
+        ({}, 600, (600, "customTimeouts")),
+        ({"start_seconds": 20}, 600, (20, "start_seconds")),
+        ({"start_seconds": 900}, 600, (600, "customTimeouts")),
+    ],
+)
+def test_the_shorter_of_two_limits_of_a_start_counts(services, given, timeout, counts):
+    """And is named when it is reached."""
+    spec = HANDLER._spec(dataclasses.replace(asked(**given), timeout=timeout))
+
+    assert counts == (spec.start_seconds, spec.start_limit)
+
+
 def test_replaced_resource_keeps_its_process(services):
     """The old half of a replacement goes after the new half has taken the process over, and leaves it alone."""
     old = created(asked())

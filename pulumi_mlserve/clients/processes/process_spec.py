@@ -37,7 +37,9 @@ _PASSED_ON = (
     "TZ",
     "USER",
 )
-_NO_RESTART = frozenset({"decided", "grpc_port", "holder", "keys", "owner", "port", "service_id", "start_seconds"})
+_NO_RESTART = frozenset(
+    {"decided", "grpc_port", "holder", "keys", "owner", "port", "service_id", "start_limit", "start_seconds"}
+)
 _ALWAYS = frozenset({"schema", "root"})
 _THREAD_COUNTS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -64,6 +66,7 @@ class ProcessSpec:
         max_queue: How many requests may wait.
         drain_seconds: How long requests in flight may take to end when the process is replaced or stopped.
         start_seconds: How long it may take to become ready.
+        start_limit: What a program calls the setting that says so.
         path_prefix: What comes before `/score` in the URL.
         server_name: The name in the URL; empty for the loopback address.
         certificate, certificate_key: PEM files, with which it speaks HTTPS; both or none.
@@ -103,6 +106,7 @@ class ProcessSpec:
     max_queue: int = 1_000
     drain_seconds: float = 30.0
     start_seconds: float = 310.0
+    start_limit: str = "start_seconds"
     path_prefix: str = ""
     server_name: str = ""
     certificate: Path | None = None

@@ -109,7 +109,7 @@ def wait_until_ready(
         passed = time.monotonic() - begin
         if passed > spec.start_seconds:
             still = f"not ready after {spec.start_seconds:g} s, still {_activity(status)}"
-            reason = f"{still}; make it faster or raise start_seconds"
+            reason = f"{still}; make it faster or raise {spec.start_limit}"
             raise OperationError(_failure(spec, files, reason))
         stop_if(cancelled, f"service {spec.service} was {_activity(status)}")
         if int(passed) > said:

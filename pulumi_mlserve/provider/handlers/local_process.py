@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import platform
 import secrets
 from collections.abc import Callable, Mapping
@@ -148,8 +149,8 @@ class LocalProcessHandler:
         given = with_variables(given, in_image(root))
         given = runtime_form(given, collected=str(collected_folder(_service_id(call))))
         given |= {name: Path(given[name]).expanduser().absolute() for name in _FILES if name in given}
-        if call.timeout:
-            given["start_seconds"] = call.timeout
+        if call.timeout and call.timeout < given.get("start_seconds", math.inf):
+            given |= {"start_seconds": call.timeout, "start_limit": "customTimeouts"}
         keys = call.news.get("keys")
         return ProcessSpec(
             service_id=_service_id(call),
