@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
+import re
 import shutil
 import socket
 import textwrap
 from pathlib import Path
 
 _PORTS = range(10_000, 20_000)  # neither those we choose for services nor those of outgoing connections
-_taken: set[int] = set()
+_claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Returns a port nobody listens at, and that no other test of this run is given."""
-    worker = int("0" + os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    """Returns a port nobody listens at, and that no other test of this machine is given while this process lives.
+
+    The claim is a name among Linux's abstract sockets: all workers of all runs see it, and it goes with the process.
+    """
     while True:
-        port = random.choice(_PORTS[worker::workers])
-        if port in _taken:
-            continue
-        _taken.add(port)
-        with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
+        port, claim = random.choice(_PORTS), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError), contextlib.closing(socket.socket()) as probe:
+            claim.bind(f"\0mlserve-tests-port-{port}")
             probe.bind(("127.0.0.1", port))
+            _claims.append(claim)
             return port
+        claim.close()
 
 
 def quickstart(stacks: Path, folder: Path, ports: tuple[int, int], sample: str = "quickstart") -> Path:
@@ -35,7 +36,8 @@ def quickstart(stacks: Path, folder: Path, ports: tuple[int, int], sample: str =
             shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("Pulumi.*.yaml", "__pycache__"))
     for file in [*folder.glob("*/__main__.py"), *folder.glob("*/Pulumi.yaml")]:
         text = file.read_text(encoding="utf-8")
-        file.write_text(text.replace("8890", str(ports[0])).replace("8891", str(ports[1])), encoding="utf-8")
+        # In one go: a port may have the other's digits in it.
+        file.write_text(re.sub("889([01])", lambda last: str(ports[int(last[1])]), text), encoding="utf-8")
     return folder / sample
 
 
