@@ -39,7 +39,7 @@ def program() -> list[str]:
             with tempfile.TemporaryDirectory(prefix=".making-", dir=final.parent) as temporary:
                 command = ["npm", "install", "--prefix", temporary, "--no-save", "--no-package-lock"]
                 command += ["--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", f"azurite@{VERSION}"]
-                subprocess.run(command, check=True, capture_output=True, timeout=280, cwd=temporary)
+                subprocess.run(command, check=True, capture_output=True, timeout=800, cwd=temporary)
                 shutil.rmtree(final, ignore_errors=True)
                 Path(temporary).rename(final)
                 Path(temporary).mkdir()

@@ -52,7 +52,7 @@ def base_image():
             with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as making:
                 root = Path(making) / "root"
                 command = ["debootstrap", "--variant=minbase", _WANTED, RELEASE, str(root)]
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=280)
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=800)
                 made = Path(making) / "made"
                 made.mkdir()
                 _write_base(root, made)

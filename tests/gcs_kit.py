@@ -33,7 +33,7 @@ def program() -> Path:
             with tempfile.TemporaryDirectory(prefix=".making-", dir=final.parent) as temporary:
                 made = Path(temporary) / "server"
                 command = [go, "build", "-ldflags", "-s -w", "-o", made, "."]
-                subprocess.run(command, check=True, capture_output=True, timeout=280, cwd=SOURCE)
+                subprocess.run(command, check=True, capture_output=True, timeout=800, cwd=SOURCE)
                 made.rename(final)
     return final
 

@@ -37,6 +37,6 @@ def server_venv(name: str, *requirements: str) -> Path:
                     ["venv", "-q", "--python", sys.executable, str(final)],
                     ["pip", "install", "-q", "--python", str(final / "bin" / "python"), *requirements],
                 ):
-                    subprocess.run([find_uv_bin(), *command], check=True, timeout=500, env=environment)
+                    subprocess.run([find_uv_bin(), *command], check=True, timeout=800, env=environment)
             mark.write_text(wanted, encoding="utf-8")
     return final / "bin"
