@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 VENDORS = "pulumi-language-"
@@ -11,7 +12,7 @@ VENDORS = "pulumi-language-"
 
 def processes_of(folder: Path) -> dict[int, str]:
     """Returns the living processes that a workspace started, by command line, environment or folder."""
-    mark = str(folder).encode()
+    mark = re.compile(re.escape(os.fsencode(folder)) + rb"(?![\w-])")  # w1 is not w10
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -20,7 +21,7 @@ def processes_of(folder: Path) -> dict[int, str]:
             state = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         except OSError:
             continue
-        if mark in where and state not in "ZX" and int(process.name) != os.getpid():
+        if mark.search(where) and state not in "ZX" and int(process.name) != os.getpid():
             found[int(process.name)] = words.replace(b"\0", b" ").decode(errors="replace")
     return found
 
