@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from engine import Stack, Workspace, settled_processes
-from programs import free_port, tiny, weights
+from programs import free_port, replaced, tiny, weights
 from scoring_client import Load, prediction
 
 CREATING = (
@@ -27,6 +30,10 @@ UPDATING = (
     "mlserve:index:Image tiny updating",
     "mlserve:index:LocalProcess first updating",
 )
+WAITING = """def init():
+    while os.path.exists(os.environ.get("HOLD", "")):
+        time.sleep(0.01)
+"""
 KILLS = 20
 SOAKED = 1
 
@@ -35,6 +42,36 @@ def fresh(workspace: Workspace) -> tuple[Stack, tuple[int, int]]:
     """A program that was never deployed, and its ports."""
     ports = free_port(), free_port()
     return workspace.stack(tiny(workspace.folder / "program", ports)), ports
+
+
+def held_back(workspace: Workspace) -> tuple[Stack, tuple[int, int]]:
+    """The same; its trial waits where the image says so, its second service as long as a file is there."""
+    stack, ports = fresh(workspace)
+    script = stack.program / "src" / "score.py"
+    replaced(script, "import json\n", "import json\nimport os\nimport time\n")
+    replaced(script, "def init():\n", WAITING)
+    service = f"port={ports[1]}"
+    hold = f'{service}, environment_variables={{"HOLD": {str(gate(stack))!r}}}'
+    replaced(stack.program / "__main__.py", service, hold)
+    return stack, ports
+
+
+@contextmanager
+def held(stack: Stack, moment: str) -> Iterator[None]:
+    """Lets no update get past a moment, however late it hears of a signal, and whoever else has the processor."""
+    main = stack.program / "__main__.py"
+    text = main.read_text(encoding="utf-8")
+    gate(stack).touch()
+    if "LocalProcess" not in moment:
+        replaced(main, 'source_directory="src",', 'source_directory="src", environment_variables={"HOLD": "/"},')
+    yield
+    main.write_text(text, encoding="utf-8")
+    gate(stack).unlink()
+
+
+def gate(stack: Stack) -> Path:
+    """The file that the second service waits for to go."""
+    return stack.workspace.folder / "held"
 
 
 def answers(ports: tuple[int, int]) -> bool:
@@ -57,13 +94,14 @@ def resumed(stack: Stack) -> None:
 
 def test_first_update_interrupted_is_continued(workspace):
     """SIGINT at any moment of a first update ends it; the next one goes on, to be interrupted later or to finish."""
-    stack, ports = fresh(workspace)
+    stack, ports = held_back(workspace)
     for moment in CREATING:
-        started = stack.start_up().wait_for(moment)
-        started.signal(signal.SIGINT)
-        outcome = started.finish()
-        assert "mistake in pulumi-mlserve" not in outcome.output
-        only_services_run(stack)
+        with held(stack, moment):
+            started = stack.start_up().wait_for(moment)
+            started.signal(signal.SIGINT)
+            outcome = started.finish()
+            assert "mistake in pulumi-mlserve" not in outcome.output
+            only_services_run(stack)
 
     stack.up().ok()
     assert answers(ports)
@@ -83,15 +121,16 @@ def test_interrupted_and_destroyed_leaves_nothing(workspace):
 
 def test_first_update_killed_is_cancelled_and_continued(workspace):
     """After SIGKILL the state is locked and says so; `pulumi cancel`, and the next update goes on from there."""
-    stack, ports = fresh(workspace)
+    stack, ports = held_back(workspace)
     for moment in CREATING[1:]:
-        started = stack.start_up().wait_for(moment)
-        started.signal(signal.SIGKILL)
-        started.finish()
-        stack.mend_checkpoint()
-        only_services_run(stack)
-        assert "pulumi cancel" in stack.up().failed().output
-        stack.cancel().ok()
+        with held(stack, moment):
+            started = stack.start_up().wait_for(moment)
+            started.signal(signal.SIGKILL)
+            started.finish()
+            stack.mend_checkpoint()
+            only_services_run(stack)
+            assert "pulumi cancel" in stack.up().failed().output
+            stack.cancel().ok()
 
     stack.up().ok()
     assert answers(ports)
@@ -104,9 +143,9 @@ def test_update_broken_off_loses_no_request(workspace, number):
     stack, ports = fresh(workspace)
     stack.up().ok()
     first = prediction(f"http://127.0.0.1:{ports[0]}/score")
-    weights(stack.program, 3)
     with Load(f"http://127.0.0.1:{ports[0]}/score") as load:
-        for moment in UPDATING:
+        for factor, moment in enumerate(UPDATING, start=3):
+            weights(stack.program, factor)  # another one each time: the update before may have got to its end
             started = stack.start_up().wait_for(moment)
             started.signal(number)
             started.finish()
