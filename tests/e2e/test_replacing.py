@@ -137,6 +137,20 @@ def test_renamed_service_resource_without_an_alias_is_refused(serving, text):
     text.write_text(kept, encoding="utf-8")
 
 
+WAITING = """
+import asyncio
+import pathlib
+
+
+async def waiting(_):
+    while pathlib.Path({gate!r}).exists():
+        await asyncio.sleep(0.01)
+
+
+first.scoring_uri.apply(waiting)  # the engine deletes what was replaced once the program has ended
+"""
+
+
 def test_renamed_service_is_another_one(serving, text):
     """At the port of the old one it waits for that to go; at another port it serves before the old one ends."""
     stack, ports = serving
@@ -146,12 +160,15 @@ def test_renamed_service_is_another_one(serving, text):
     stack.up().ok()
     whole(stack, ports, ("renamed", "second"))
 
-    text.write_text(kept.replace(str(ports[0]), str(other)), encoding="utf-8")
+    gate = stack.workspace.folder / "gate"
+    gate.touch()
+    text.write_text(kept.replace(str(ports[0]), str(other)) + WAITING.format(gate=str(gate)), encoding="utf-8")
     with Load(f"http://127.0.0.1:{ports[0]}/score", 4) as load:
         started = stack.start_up()
         started.wait_for("mlserve:index:LocalProcess first created replacement")
         assert 200 == ask(f"http://127.0.0.1:{other}/score").status
     assert [] == load.failures
+    gate.unlink()
     started.finish().ok()
     assert not listens(ports[0])
     whole(stack, (other, ports[1]))
