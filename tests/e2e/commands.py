@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SECONDS = 180
+SECONDS = 600  # a command that hangs; one that waits for a processor does not
 _numbers = itertools.count(1)
 
 
@@ -67,11 +67,13 @@ class Started:
     def wait_for(self, text: str, seconds: float = SECONDS) -> Started:
         """Waits until a text is printed."""
         until = time.monotonic() + seconds
-        while text not in self.output:
-            assert self.process.poll() is None, f"it ended before it printed {text!r}:\n{self.output}"
+        while True:
+            ended = self.process.poll() is not None  # before a look at what it printed: that may be its last
+            if text in self.output:
+                return self
+            assert not ended, f"it ended before it printed {text!r}:\n{self.output}"
             assert time.monotonic() < until, f"no {text!r} after {seconds} s:\n{self.output}"
             time.sleep(0.01)
-        return self
 
     def signal(self, number: signal.Signals) -> Started:
         """Sends a signal the way a terminal does: to the whole group."""

@@ -28,7 +28,8 @@ from pathlib import Path
 
 from pulumi_mlserve import RegisteredModel, ScoringImage
 
-DEFAULTS = {"entry_script": "score.py", "python_version": "PYTHON"}
+# All are tried at once: on a busy machine that takes each of them longer than one alone.
+DEFAULTS = {"entry_script": "score.py", "python_version": "PYTHON", "trial_seconds": 600}
 for case in json.loads(Path("cases.json").read_text()):
     models = [
         RegisteredModel(f"{case['name']}-{n}", **{**given, "path": f"{case['name']}/{given['path']}"})

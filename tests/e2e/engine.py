@@ -211,8 +211,11 @@ class Stack:
         return ("--stack", self.name, "--non-interactive", "--color", "never")
 
 
-def settled_processes(folder: Path, expected: str | None = None, seconds: float = 8.0) -> dict[int, str]:
-    """Returns the processes of a workspace that do not end by themselves soon; expected and vendors' ones aside."""
+def settled_processes(folder: Path, expected: str | None = None, seconds: float = 60.0) -> dict[int, str]:
+    """Returns the processes of a workspace that do not end by themselves soon; expected and vendors' ones aside.
+
+    A plugin whose engine was killed gives its work five seconds to end, and all of it waits for a processor.
+    """
     until = time.monotonic() + seconds
     while True:
         found = processes_of(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from engine import settled_processes
 from leftovers import processes_of
 from programs import free_port, program, replaced, tiny
 from scoring_client import Load, ask
@@ -51,6 +52,7 @@ def test_keys_are_secret_everywhere(guarded):
         "services": stack.workspace.run("mlserve", "services", "list", "--json").output,
         "logs": stack.workspace.run("mlserve", "logs", "first").output,
     }
+    assert {} == settled_processes(stack.workspace.folder, "mlserve_scoring serve")
     for pid, command in processes_of(stack.workspace.folder).items():
         shown[f"process {pid}"] = command + (Path("/proc") / str(pid) / "environ").read_text(errors="replace")
     for file in [*stack.workspace.backend.rglob("*"), *home.rglob("*")]:

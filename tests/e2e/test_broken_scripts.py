@@ -10,7 +10,7 @@ from engine import Stack
 from programs import free_port, quickstart, replaced
 from scoring_client import prediction
 
-SECONDS = 30  # a promise of seconds, with room for a machine that does other things too
+SECONDS = 120  # v1 told it after twenty minutes; here it takes two seconds, with room for a machine that is busy
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +98,15 @@ def test_up_is_refused_like_the_preview(serving, script):
 def test_a_script_that_takes_too_long_is_told_where_it_hangs(serving, script):
     """As long as the program allows, which leaves alone what is built."""
     stack = serving[0]
-    replaced(stack.program / "__main__.py", 'conda_file="env.yml")', 'conda_file="env.yml", trial_seconds=1.5)')
+    replaced(stack.program / "__main__.py", 'conda_file="env.yml")', 'conda_file="env.yml", trial_seconds=4)')
     assert {} == stack.preview().ok().changes
-    replaced(script, "    global session\n", "    global session\n    import time; time.sleep(60)\n")
+    # Without libraries, whose imports count too and may be all that a busy machine has time for.
+    script.write_text("def init():\n    import time; time.sleep(600)\ndef run(data): return data\n", encoding="utf-8")
 
     text = stack.preview().failed().text
-    assert "init and the samples took more than 1.5 s" in text
-    assert "in init at score.py:15; make them faster, raise trial_seconds" in text
-    replaced(stack.program / "__main__.py", ", trial_seconds=1.5", "")
+    assert "init and the samples took more than 4 s" in text
+    assert "in init at score.py:2; make them faster, raise trial_seconds" in text
+    replaced(stack.program / "__main__.py", ", trial_seconds=4", "")
 
 
 def test_a_mended_script_is_deployed(serving):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import Outcome
-from engine import Stack
+from engine import Stack, settled_processes
 from leftovers import files_left, processes_of
 from programs import free_port, quickstart, tiny
 from scoring_client import ROW, ask, prediction
@@ -154,6 +154,7 @@ def test_refresh_finds_no_drift(deployed):
 
 def test_one_process_for_each_service_stays(deployed):
     """After an update nothing runs but the services: no plugin, no language host, no builder."""
+    settled_processes(deployed.stack.workspace.folder, "mlserve_scoring")
     running = processes_of(deployed.stack.workspace.folder)
 
     assert 2 == len(running), running
@@ -176,6 +177,7 @@ def test_files_of_services_are_for_their_user_alone(deployed):
 def test_nothing_runs_what_is_not_in_the_image_store(deployed):
     """A service's process has no file of the program open or in its arguments."""
     program = str(deployed.stack.program)
+    assert {} == settled_processes(deployed.stack.workspace.folder, "mlserve_scoring")
     for pid in processes_of(deployed.stack.workspace.folder):
         process = Path("/proc") / str(pid)
         mapped = (process / "maps").read_text(encoding="utf-8") + (process / "cmdline").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engine import settled_processes
 from programs import free_port, program, tiny
 from scoring_client import prediction
 
@@ -73,3 +74,4 @@ def test_service_serves_on_while_the_image_store_is_full(small_disk, workspaces)
     assert answer == prediction(url)
     assert {} == stack.preview().ok().changes
     stack.destroy().ok()
+    assert {} == settled_processes(workspace.folder)  # the disk is taken away next

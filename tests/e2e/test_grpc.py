@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
@@ -10,6 +11,7 @@ import grpc
 from mlserve_scoring.grpc.messages import MESSAGES
 from programs import free_port, program, replaced
 
+SECONDS = 60
 SCRIPT = """
 import numpy as np
 from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
@@ -37,7 +39,14 @@ def caller(address, key):
     )
     message = MESSAGES["ModelInferRequest"](model_name="called")
     message.inputs.add(name="rows", datatype="FP64", shape=[1, 2]).contents.fp64_contents.extend([1.0, 2.0])
-    return channel, lambda: method.future(message, timeout=20, metadata=[("authorization", f"Bearer {key}")])
+    return channel, lambda: method.future(message, timeout=SECONDS, metadata=[("authorization", f"Bearer {key}")])
+
+
+def until(reached):
+    """Waits, for as long as a call may take, until clients have been answered so."""
+    end = time.monotonic() + SECONDS
+    while not reached() and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def test_a_service_speaks_grpc_with_its_keys_and_is_updated_without_a_lost_call(workspace):
@@ -76,8 +85,10 @@ def test_a_service_speaks_grpc_with_its_keys_and_is_updated_without_a_lost_call(
         for _ in range(4):
             pool.submit(ask_on)
         try:
+            until(lambda: answers or failures)
             replaced(folder / "src" / "score.py", "1 * rows", "2 * rows")
             stack.up().ok()
+            until(lambda: 6.0 in answers or failures)
         finally:
             done.set()
 

@@ -42,7 +42,7 @@ def killed_at(stack, proxy, moment, *, plugin_goes_on=False):
 
     def hold():
         reached.set()
-        released.wait(60)
+        released.wait(300)
 
     proxy.fault(method, path, after=after, before=hold, cut=0)
     started = stack.start_up()

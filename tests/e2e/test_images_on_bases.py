@@ -40,7 +40,7 @@ def run(data):
 ASK = """
 import urllib.request
 request = urllib.request.Request("http://127.0.0.1:5001/score", b'{"data": 1}', {"Content-Type": "application/json"})
-print(urllib.request.urlopen(request, timeout=10).read().decode())
+print(urllib.request.urlopen(request, timeout=60).read().decode())
 """
 
 
@@ -71,7 +71,7 @@ def document(host, repository, what, accept=MANIFEST_TYPE):
 
 def answer(docker, container):
     """Return the answer of a container that may still be starting."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
         with contextlib.suppress(subprocess.CalledProcessError):
             return json.loads(docker("exec", container, "python3", "-c", ASK))

@@ -49,7 +49,7 @@ def texts(*folders: Path) -> str:
     return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
 
 
-def until(found, seconds: float = 20.0):
+def until(found, seconds: float = 60.0):
     """Waits until something is found, and returns it."""
     end = time.monotonic() + seconds
     while not (value := found()):

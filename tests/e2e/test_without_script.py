@@ -83,7 +83,7 @@ def test_a_joblib_model_is_served_without_a_script_and_sends_what_its_image_can(
     assert 8 == pytest.approx(answer.body[0] if isinstance(answer.body, list) else next(iter(answer.body.values()))[0])
     awaited = {"/v1/traces", "/v2.1/track"}
     while awaited:
-        awaited.discard(collector.seen.get(timeout=20))
+        awaited.discard(collector.seen.get(timeout=60))
     assert ["telemetry"] == stack.outputs()["ref"]["features"]
     found = json.loads(workspace.run("mlserve", "images", "list", "--tag", "area=plain", "--json").ok().output)
     assert [stack.outputs()["ref"]["digest"]] == [image["digest"] for image in found]
