@@ -313,6 +313,7 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
     """Serve until the engine ends the process; the port is the first line of standard output."""
 
     async def run() -> None:
+        engine = os.getppid()  # looked at before the port is told, which an engine that is gone cannot be
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
@@ -325,7 +326,7 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
         await server.start()
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
-        await _told_or_orphaned(ended)
+        await _told_or_orphaned(ended, engine)
         work = servicer.cancel_all()
         await server.stop(None)
         # Handlers that were told to stop tidy up after themselves; one that cannot must not hold the process: what it
@@ -338,9 +339,8 @@ def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable
     asyncio.run(run())
 
 
-async def _told_or_orphaned(ended: asyncio.Event) -> None:
+async def _told_or_orphaned(ended: asyncio.Event, engine: int) -> None:
     """Wait until told to end, or until the engine was killed: then nobody hears of what is done here."""
-    engine = os.getppid()
     while not ended.is_set() and os.getppid() == engine:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(ended.wait(), _LOOK_SECONDS)
