@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from registry_kit import served
 
 PIECE = 65_536
+QUIET_SECONDS = 60
 
 
 @dataclass
@@ -61,11 +62,30 @@ class Proxy:
         self.headers = []
         self.lock = threading.Lock()
         self.host = ""
+        self._under_way = 0
+        self._quiet = threading.Condition()
 
     def fault(self, *arguments, **words):
         """Let something go wrong."""
         self.faults.append(Fault(*arguments, **words))
         return self
+
+    @contextlib.contextmanager
+    def passing(self):
+        """Count a request as under way until the block ends."""
+        with self._quiet:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._quiet:
+                self._under_way -= 1
+                self._quiet.notify_all()
+
+    def until_quiet(self):
+        """Wait until nothing is under way: who has given up has sent what the registry may get later."""
+        with self._quiet:
+            assert self._quiet.wait_for(lambda: not self._under_way, QUIET_SECONDS), "the registry does not answer"
 
     def fault_for(self, method, path):
         """Return what goes wrong with a request, if something does."""
@@ -98,6 +118,11 @@ class _Passes(BaseHTTPRequestHandler):
             super().handle_one_request()
 
     def do(self):
+        with self.proxy.passing():
+            self.pass_on()
+
+    def pass_on(self):
+        """Pass one request on, unless it goes wrong."""
         self.proxy.headers.append((self.command, self.path, dict(self.headers.items())))
         fault = self.proxy.fault_for(self.command, self.path)
         if fault.before:

@@ -136,6 +136,7 @@ def test_a_push_that_is_stopped_ends_at_once_and_the_next_sends_the_rest(bench, 
         proxy.fault("PUT", "digest=", after=2, before=call.stop.set)
         with pytest.raises(PartialFailure, match="cancelled") as stopped:
             HANDLER.create(call)
+        proxy.until_quiet()
         there = real.blobs()
         proxy.seen.clear()
         after = bench.up(before=bench.after(bench.call(registry=proxy.host), stopped.value.state), registry=proxy.host)
@@ -201,11 +202,11 @@ def test_a_push_that_was_killed_is_completed_by_the_next(tmp_path, real, monkeyp
     with proxied(real) as proxy:
         proxy.fault(method, path, after=after, before=lambda: (process.kill(), killed.put(process.wait())))
         process = once(tmp_path / "one", proxy)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
-        assert -9 == killed.get(timeout=20)  # the proxy's thread may hear of it later than this one
+        assert -9 == killed.get(timeout=60)  # the proxy's thread may hear of it later than this one
         again = once(tmp_path / "one", proxy)
-        said, _ = again.communicate(timeout=60)
+        said, _ = again.communicate(timeout=240)
     state = json.loads(said)
 
     assert 0 == again.returncode
