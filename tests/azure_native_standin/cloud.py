@@ -51,7 +51,10 @@ class Cloud:
     def put(self, token, resource_id, inputs):
         """Write a resource and return it."""
         resource = {"id": resource_id, "type": token, "inputs": inputs}
-        self._file(resource_id).write_text(json.dumps(resource, indent=1), encoding="utf-8")
+        file = self._file(resource_id)
+        whole = file.with_suffix(".new")  # others read while this is written
+        whole.write_text(json.dumps(resource, indent=1), encoding="utf-8")
+        whole.replace(file)
         return resource
 
     def delete(self, resource_id):

@@ -38,12 +38,12 @@ class Service(BaseHTTPRequestHandler):
 
     def do_POST(self):
         """Answers a request."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.elsewhere:
             self.send_response(303)
             self.send_header("Location", self.server.elsewhere)
             self.send_header("Content-Length", "0")
             return self.end_headers()
-        body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.seen.append((self.headers["Content-Type"], self.headers["Authorization"]))
         if self.headers["Content-Type"] != "application/json":
             return self.answer(400, b"not JSON")

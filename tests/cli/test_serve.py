@@ -39,11 +39,11 @@ def test_a_folder_is_served_until_ctrl_c(tmp_path):
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.02)
         url = next(word for word in log.read_text().split() if word.endswith("/score"))
-        with urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST"), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST"), timeout=60) as answer:
             assert b'"served"' == answer.read()
         process.send_signal(signal.SIGINT)
 
-        assert 0 == process.wait(20)
+        assert 0 == process.wait(60)
     finally:
         process.kill()
         process.wait()

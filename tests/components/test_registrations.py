@@ -92,6 +92,7 @@ def run():
         try:
             whole()
         finally:
+            loop.run_until_complete(loop.shutdown_default_executor())  # their loops go with them, here and not later
             loop.close()
             asyncio.set_event_loop(None)
             gc.collect()
