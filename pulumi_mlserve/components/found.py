@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 import pulumi
 
 from pulumi_mlserve.components.arguments import wire_inputs
-from pulumi_mlserve.core.declarations import ModelRef, token
+from pulumi_mlserve.core.declarations import token
 from pulumi_mlserve.core.function_declarations import FUNCTIONS
+from pulumi_mlserve.core.model_declarations import ModelRef
 from pulumi_mlserve.core.shapes import from_wire, shape_of
 
 _BY_NAME = {declaration.name: declaration for declaration in FUNCTIONS}

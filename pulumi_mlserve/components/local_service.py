@@ -11,17 +11,18 @@ from typing_extensions import Required, TypedDict, Unpack
 from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.scoring_image import ScoringImage
-from pulumi_mlserve.core.declarations import (
-    ImageRef,
-    LocalProcessInputs,
-    PulledImageOutputs,
-    ServiceRecordInputs,
-    token,
-)
+from pulumi_mlserve.core.declarations import token
+from pulumi_mlserve.core.image_declarations import ImageRef, PulledImageOutputs
 from pulumi_mlserve.core.images.reference import has_registry, is_local, pulled_problem
+from pulumi_mlserve.core.local_process_declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service_address import beside
-from pulumi_mlserve.core.service_declarations import DataCollection, EntraSettings, TelemetrySettings
+from pulumi_mlserve.core.service_declarations import (
+    DataCollection,
+    EntraSettings,
+    ServiceRecordInputs,
+    TelemetrySettings,
+)
 from pulumi_mlserve.core.service_keys import check_auth
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.shapes import PLAIN, SECRET, shape_of

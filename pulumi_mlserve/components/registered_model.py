@@ -11,7 +11,8 @@ from typing_extensions import Required, TypedDict, Unpack
 from pulumi_mlserve.components.arguments import Rules, arguments
 from pulumi_mlserve.components.found import FoundModel, asked, asked_later
 from pulumi_mlserve.components.own_resource import OwnResource
-from pulumi_mlserve.core.declarations import ModelRef, ResourceConfiguration, token
+from pulumi_mlserve.core.declarations import token
+from pulumi_mlserve.core.model_declarations import ModelRef, ResourceConfiguration
 from pulumi_mlserve.core.model_refusals import why_not_model
 from pulumi_mlserve.core.shapes import PATH, shape_of
 

@@ -13,9 +13,11 @@ from pulumi_mlserve.components.built_base import base_of, built_base_problems
 from pulumi_mlserve.components.found import FoundModel
 from pulumi_mlserve.components.own_resource import OwnResource
 from pulumi_mlserve.components.registered_model import RegisteredModel
-from pulumi_mlserve.core.declarations import ImageRef, ModelRef, RegistryAccess, token
+from pulumi_mlserve.core.declarations import token
+from pulumi_mlserve.core.image_declarations import ImageRef, RegistryAccess
 from pulumi_mlserve.core.images.base_image import runtime_problem
 from pulumi_mlserve.core.images.refusals import why_not_image
+from pulumi_mlserve.core.model_declarations import ModelRef
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import PATH, shape_of
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import Required, TypedDict
 
-from pulumi_mlserve.core.declarations import ModelRef, VersionOutputs
+from pulumi_mlserve.core.model_declarations import ModelRef, VersionOutputs
 
 
 class GetModelInputs(TypedDict, total=False):

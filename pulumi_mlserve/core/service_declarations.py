@@ -1,4 +1,4 @@
-"""The settings that every target's service has, under the names of Azure ML v1 where it had them."""
+"""What every target's service has: its settings, under Azure ML v1's names where it had them, two keys and a record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 from typing_extensions import Required, TypedDict
 
-from pulumi_mlserve.core.shapes import SECRET
+from pulumi_mlserve.core.image_declarations import ImageRef
+from pulumi_mlserve.core.shapes import COMPUTED, SECRET
 
 
 class EntraSettings(TypedDict, total=False):
@@ -135,3 +136,63 @@ class ServiceSettings(TypedDict, total=False):
     """The HTTP address of an OpenTelemetry collector that gets the same; needs the image's feature ``telemetry``."""
     telemetry: TelemetrySettings
     """How much of it is sent."""
+
+
+class ServiceKeysInputs(TypedDict, total=False):
+    """The two keys of a service."""
+
+    service: Required[str]
+    """The service's name."""
+    primary_key: Annotated[str, SECRET]
+    """The first key; made by us if left out."""
+    secondary_key: Annotated[str, SECRET]
+    """The second key; made by us if left out."""
+    primary_generation: int
+    """Raise it to replace the first key; 1 by default."""
+    secondary_generation: int
+    """Raise it to replace the second key; 1 by default."""
+
+
+class ServiceKeysOutputs(TypedDict, total=False):
+    """Both keys; either is accepted."""
+
+    primary_key: Required[Annotated[str, SECRET]]
+    """The first key."""
+    secondary_key: Required[Annotated[str, SECRET]]
+    """The second key."""
+
+
+class ServiceRecordInputs(TypedDict, total=False):
+    """The store's entry saying what a service runs."""
+
+    service: Required[str]
+    """The service's name."""
+    target: Required[str]
+    """Where it runs: ``local``."""
+    image: Required[ImageRef]
+    """What it runs."""
+    scoring_uri: str
+    """Where requests go."""
+    revision: str
+    """Names the image and settings that serve."""
+    tags: Mapping[str, str]
+    """Words to find the service by."""
+    properties: Mapping[str, str]
+    """Facts about the service."""
+    description: str
+    """What the service is."""
+    store: Annotated[str, COMPUTED]
+    """The id of the model store; ``new`` for one that has none yet."""
+
+
+class ServiceRecordOutputs(TypedDict, total=False):
+    """The entry as stored."""
+
+    key: Required[str]
+    """Where the entry lies, relative to the store."""
+    since: Required[str]
+    """When the present revision was recorded."""
+    store: str
+    """The id of the model store that has the entry."""
+    owner: str
+    """Tells this resource's entry from that of one that replaces it."""

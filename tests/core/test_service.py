@@ -10,10 +10,12 @@ from mlserve_scoring.settings import Collection, Settings
 
 from pulumi_mlserve.components.local_service import LocalServiceArgs
 from pulumi_mlserve.core import service
-from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs, ServiceRecordInputs
+from pulumi_mlserve.core.image_declarations import ImageInputs
 from pulumi_mlserve.core.images import image
+from pulumi_mlserve.core.local_process_declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.service import LocalServiceSpec, check_local_service
+from pulumi_mlserve.core.service_declarations import ServiceRecordInputs
 from pulumi_mlserve.core.service_refusals import why_not_local
 from pulumi_mlserve.core.service_runtime import runtime_form
 from pulumi_mlserve.core.service_together import features_needed

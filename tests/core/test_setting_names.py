@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from mlserve_scoring.settings import Collection, Entra, Settings, Telemetry
 
-from pulumi_mlserve.core.declarations import LocalProcessInputs
+from pulumi_mlserve.core.local_process_declarations import LocalProcessInputs
 from pulumi_mlserve.core.setting_names import in_program_names, logged_in_program_names
 from pulumi_mlserve.core.shapes import shape_of
 

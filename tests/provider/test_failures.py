@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_mlserve.core.declarations import ImageInputs, LocalProcessInputs, ModelInputs
+from pulumi_mlserve.core.image_declarations import ImageInputs
+from pulumi_mlserve.core.local_process_declarations import LocalProcessInputs
+from pulumi_mlserve.core.model_declarations import ModelInputs
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.core.shapes import secret_parts, shape_of
 from pulumi_mlserve.provider import handlers

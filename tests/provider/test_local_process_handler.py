@@ -27,7 +27,7 @@ from pulumi_mlserve.clients.processes.process_identity import identify, wait_gon
 from pulumi_mlserve.clients.processes.process_spec import fingerprint
 from pulumi_mlserve.clients.processes.service_lock import locked
 from pulumi_mlserve.components.local_service import LocalServiceArgs
-from pulumi_mlserve.core.declarations import LocalProcessInputs
+from pulumi_mlserve.core.local_process_declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import LocalServiceSpec
 from pulumi_mlserve.core.shapes import shape_of

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from pulumi_mlserve.clients.models.records import RecordKey, UsedModel
-from pulumi_mlserve.core.declarations import ServiceRecordInputs
 from pulumi_mlserve.core.problems import OperationError
+from pulumi_mlserve.core.service_declarations import ServiceRecordInputs
 from pulumi_mlserve.core.shapes import camel, shape_of, to_wire
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.differences import differences

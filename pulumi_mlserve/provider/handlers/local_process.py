@@ -15,8 +15,8 @@ from pulumi_mlserve.clients.places import cache_folder, collected_folder
 from pulumi_mlserve.clients.processes.local_process import ProcessSpec, ProcessStatus, Running
 from pulumi_mlserve.clients.processes.process_spec import taken_name
 from pulumi_mlserve.clients.processes.service_keys import Keys
-from pulumi_mlserve.core.declarations import LocalProcessInputs
 from pulumi_mlserve.core.images.reference import has_registry
+from pulumi_mlserve.core.local_process_declarations import LocalProcessInputs
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.service import check_local_service
 from pulumi_mlserve.core.service_identity import is_service_id, plain_service_id, service_id

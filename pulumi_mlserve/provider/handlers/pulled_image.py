@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi_mlserve.core.declarations import PulledImageOutputs
+from pulumi_mlserve.core.image_declarations import PulledImageOutputs
 from pulumi_mlserve.core.images.reference import is_local, parse_reference, pulled_problem
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.provider.call import Call, Checked, Found
