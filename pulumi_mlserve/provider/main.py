@@ -44,7 +44,7 @@ def main() -> None:
         SCHEMA_FILE.write_text(package_schema(), encoding="utf-8")
         return
     from pulumi_mlserve.provider.construct import ComponentHost  # noqa: PLC0415  imports the SDK
-    from pulumi_mlserve.provider.server import serve  # noqa: PLC0415
+    from pulumi_mlserve.provider.serving import serve  # noqa: PLC0415
 
     serve(ComponentHost(plugin_version(), SCHEMA_FILE.read_text(encoding="utf-8")), handlers())
 

@@ -1,17 +1,13 @@
 """Serves the engine's resource protocol: our own resources by handlers, components by construction.
 
-Decides how requests reach handlers, on which threads, and how outcomes are told to the engine. What the values mean
-is ``values``; what a resource does is its handler. The protocol is ``proto/pulumi/provider.proto`` of pulumi/pulumi.
+Decides how requests reach handlers, and on which threads. What the values mean is ``values``, how outcomes are told is
+``outcomes``; what a resource does is its handler. The protocol is ``proto/pulumi/provider.proto`` of pulumi/pulumi.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import os
-import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -19,26 +15,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import grpc
-import grpc.aio
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.provider import Provider
 from pulumi.provider.server import ProviderServicer
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
+from pulumi.runtime.proto import provider_pb2
 
 from pulumi_mlserve.clients.models.object_json import StoreUnreachableError
 from pulumi_mlserve.core.declarations import RESOURCES, Declaration
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.core.shapes import from_wire, hides, secret_parts, shape_of, to_wire
-from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure, Say
+from pulumi_mlserve.provider.call import Call, Checked, Found, Handler, PartialFailure
 from pulumi_mlserve.provider.differences import shown_differences
+from pulumi_mlserve.provider.engine import Engine
 from pulumi_mlserve.provider.failures import check_failures, masked, wire_path
+from pulumi_mlserve.provider.outcomes import outputs_of, partial_status
 from pulumi_mlserve.provider.stack_settings import SETTINGS, settings_problems, signed_settings
 from pulumi_mlserve.provider.values import Values, decode, encode, has_unknown, is_unknown
 
-_MESSAGE_OPTIONS: Final = [("grpc.max_receive_message_length", 400 << 20)]  # what the engine itself allows
-_THREADS: Final = 32
-_LOOK_SECONDS: Final = 0.5
-_END_SECONDS: Final = 5.0
+THREADS: Final = 32
 T = TypeVar("T")
 
 
@@ -46,34 +40,27 @@ class Servicer(ProviderServicer):
     """One plugin process: components by the SDK's servicer, our resources by a table of handlers."""
 
     def __init__(
-        self, provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable[[], Handler]]], engine: str
+        self, provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable[[], Handler]]], address: str
     ) -> None:
-        super().__init__(provider, [], engine)
+        super().__init__(provider, [], address)
         self._handlers = handlers
         self._made: dict[str, Handler] = {}
         self._making = threading.Lock()
-        self._stop = threading.Event()
         # The SDK blocks asyncio's default pool while components register their children: handlers need their own.
-        self._pool = ThreadPoolExecutor(_THREADS, "handler")
+        self._pool = ThreadPoolExecutor(THREADS, "handler")
         self._settings: dict[str, str] = {}
-        self._engine_process = os.getppid()
-        self._ending = False
-        self._connect(engine)
+        self._engine = Engine(address)
 
     def cancel_all(self) -> asyncio.Future[None]:
         """Ask all work in progress to stop, of which nobody hears any more, and return what is done when it has."""
-        self._ending = True
-        self._stop.set()
+        self._engine.leave()
         return asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
-
-    def _connect(self, address: str) -> None:
-        self.engine_address = address
-        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, _MESSAGE_OPTIONS)) if address else None
 
     # The provider as a whole
 
     async def Attach(self, request: Any, context: Any) -> Any:
-        self._connect(request.address)
+        self.engine_address = request.address
+        self._engine.connect(request.address)
         return empty_pb2.Empty()
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
@@ -103,7 +90,7 @@ class Servicer(ProviderServicer):
         )
 
     async def Cancel(self, request: Any, context: Any) -> Any:
-        self._stop.set()
+        self._engine.stop.set()
         return empty_pb2.Empty()
 
     # Our functions
@@ -127,7 +114,8 @@ class Servicer(ProviderServicer):
             return provider_pb2.InvokeResponse(failures=check_failures(refused.problems, given, inputs))
         except StoreUnreachableError as failure:
             if request.preview:
-                self._say("", [])(f"{declaration.name} of {asked['name']} is not known now: {failure}", "warning")
+                say = self._engine.voice_of("", [])
+                say(f"{declaration.name} of {asked['name']} is not known now: {failure}", "warning")
                 return provider_pb2.InvokeResponse()
             await context.abort(grpc.StatusCode.UNKNOWN, str(failure))
         except OperationError as failure:
@@ -192,7 +180,7 @@ class Servicer(ProviderServicer):
         call = self._asked(request, news=decode(request.properties), of=declaration)
         resource_id, state = await self._run(context, handler.create, call, declaration)
         return provider_pb2.CreateResponse(
-            id="" if request.preview else resource_id, properties=_outputs(state, declaration, call)
+            id="" if request.preview else resource_id, properties=outputs_of(state, declaration, call)
         )
 
     async def Update(self, request: Any, context: Any) -> Any:
@@ -201,7 +189,7 @@ class Servicer(ProviderServicer):
             request, news=decode(request.news), olds=decode(request.old_inputs), state=request.olds, of=declaration
         )
         state = await self._run(context, handler.update, call, declaration)
-        return provider_pb2.UpdateResponse(properties=_outputs(state, declaration, call))
+        return provider_pb2.UpdateResponse(properties=outputs_of(state, declaration, call))
 
     async def Read(self, request: Any, context: Any) -> Any:
         declaration, handler = self._handler(request.urn)
@@ -214,7 +202,7 @@ class Servicer(ProviderServicer):
         secrets = decode(request.inputs).secrets
         inputs = encode(to_wire(found.inputs, shape_of(declaration.inputs)), secrets)
         return provider_pb2.ReadResponse(
-            id=found.id, properties=_outputs(found.state, declaration, call), inputs=inputs
+            id=found.id, properties=outputs_of(found.state, declaration, call), inputs=inputs
         )
 
     async def Delete(self, request: Any, context: Any) -> Any:
@@ -223,7 +211,7 @@ class Servicer(ProviderServicer):
         await self._run(context, handler.delete, call)
         return empty_pb2.Empty()
 
-    # Below: how a request becomes a call, and an outcome an answer
+    # Below: how a request becomes a call, and reaches its handler
 
     def _handler(self, urn: str) -> tuple[Declaration, Handler]:
         # A parented resource's type is written Parent$Child.
@@ -259,34 +247,10 @@ class Servicer(ProviderServicer):
             secrets=secrets,
             hidden=tuple(hidden),
             settings=self._settings,
-            stop=self._stop,
-            heard=self._is_heard,
-            say=self._say(request.urn, hidden),
+            stop=self._engine.stop,
+            heard=self._engine.is_heard,
+            say=self._engine.voice_of(request.urn, hidden),
         )
-
-    def _is_heard(self) -> bool:
-        return not self._ending and os.getppid() == self._engine_process
-
-    def _say(self, urn: str, hidden: list[Any]) -> Say:
-        severities = {"status": engine_pb2.INFO, "info": engine_pb2.INFO, "warning": engine_pb2.WARNING}
-
-        def say(text: str, kind: str) -> None:
-            if self._engine is None:
-                return
-            try:
-                self._engine.Log(
-                    engine_pb2.LogRequest(
-                        severity=severities[kind],
-                        message=masked(text, hidden) if hidden else text,
-                        urn=urn,
-                        ephemeral=kind == "status",
-                    )
-                )
-            except grpc.RpcError:
-                # The engine has gone; the work goes on to a consistent end and finds out by Cancel.
-                self._stop.set()
-
-        return say
 
     async def _run(
         self, context: Any, work: Callable[[Call], T], call: Call, declaration: Declaration | None = None
@@ -296,54 +260,17 @@ class Servicer(ProviderServicer):
         except PartialFailure as failure:
             if declaration is None:
                 raise
-            await context.abort_with_status(_partial(failure, declaration, call))
+            await context.abort_with_status(partial_status(failure, declaration, call))
         except InvalidInputError as failure:
             shape = shape_of(self._handler(call.urn)[0].inputs)
             lines = [str(Problem(wire_path(p.path, shape), p.message)) for p in failure.problems]
-            await context.abort(grpc.StatusCode.UNKNOWN, _masked("\n".join(lines), call))
+            await context.abort(grpc.StatusCode.UNKNOWN, masked("\n".join(lines), call.hidden))
         except OperationError as failure:
-            await context.abort(grpc.StatusCode.UNKNOWN, _masked(str(failure), call))
+            await context.abort(grpc.StatusCode.UNKNOWN, masked(str(failure), call.hidden))
         except Exception:  # noqa: BLE001  a mistake of ours must not look like one of the user's
             text = f"this is a mistake in pulumi-mlserve, please report it:\n{traceback.format_exc()}"
-            await context.abort(grpc.StatusCode.INTERNAL, _masked(text, call))
+            await context.abort(grpc.StatusCode.INTERNAL, masked(text, call.hidden))
         raise AssertionError("abort raises")
-
-
-def serve(provider: Provider, handlers: Mapping[str, tuple[Declaration, Callable[[], Handler]]]) -> None:
-    """Serve until the engine ends the process; the port is the first line of standard output."""
-
-    async def run() -> None:
-        engine = os.getppid()  # looked at before the port is told, which an engine that is gone cannot be
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
-        loop.set_default_executor(ThreadPoolExecutor(_THREADS, "sdk"))
-        server = grpc.aio.server(options=_MESSAGE_OPTIONS)
-        address = next((a for a in sys.argv[1:] if ":" in a and not a.startswith("-")), "")
-        servicer = Servicer(provider, handlers, address)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        sys.stdout.write(f"{port}\n")
-        sys.stdout.flush()
-        await _told_or_orphaned(ended, engine)
-        work = servicer.cancel_all()
-        await server.stop(None)
-        # Handlers that were told to stop tidy up after themselves; one that cannot must not hold the process: what it
-        # has written, it has written whole.
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(work, _END_SECONDS)
-        sys.stdout.flush()
-        os._exit(0)
-
-    asyncio.run(run())
-
-
-async def _told_or_orphaned(ended: asyncio.Event, engine: int) -> None:
-    """Wait until told to end, or until the engine was killed: then nobody hears of what is done here."""
-    while not ended.is_set() and os.getppid() == engine:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(ended.wait(), _LOOK_SECONDS)
 
 
 def _checker(handler: Handler, problems: list[Problem]) -> Callable[[Call], Checked]:
@@ -387,32 +314,3 @@ def _python(wire: Mapping[str, Any], declaration: type) -> dict[str, Any]:
 def _named(wire: frozenset[str], declaration: type) -> frozenset[str]:
     by_wire = shape_of(declaration).by_wire
     return frozenset(by_wire[name].name for name in wire if name in by_wire)
-
-
-def _outputs(state: Mapping[str, Any], declaration: Declaration, call: Call) -> struct_pb2.Struct:
-    shape = shape_of(declaration.outputs)
-    secret = {field.wire for field in shape.fields if field.secret}
-    inherited = {field.wire for field in shape.fields if field.name in call.secrets}
-    kept = {"claimant": call.claimant} if "claimant" in shape.by_name else {}
-    return encode(to_wire({**kept, **state}, shape), secret | inherited)
-
-
-def _partial(failure: PartialFailure, declaration: Declaration, call: Call) -> Any:
-    reasons = [_masked(reason, call) for reason in failure.reasons]
-    inputs = shape_of(declaration.inputs)
-    detail = provider_pb2.ErrorResourceInitFailed(
-        id=failure.resource_id,
-        properties=_outputs(failure.state, declaration, call),
-        inputs=encode(to_wire(call.news, inputs), {inputs.by_name[name].wire for name in call.secrets}),
-        reasons=reasons,
-    )
-    carried = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message="; ".join(reasons))
-    carried.details.add().Pack(detail)
-    status = grpc.Status()
-    status.code, status.details = grpc.StatusCode.UNKNOWN, carried.message
-    status.trailing_metadata = (("grpc-status-details-bin", carried.SerializeToString()),)
-    return status
-
-
-def _masked(text: str, call: Call) -> str:
-    return masked(text, call.hidden)
