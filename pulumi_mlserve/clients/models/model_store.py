@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -15,10 +14,11 @@ from obstore.store import ObjectStore
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.models.content_cache import ContentCache
 from pulumi_mlserve.clients.models.file_bytes import is_full
-from pulumi_mlserve.clients.models.folder_blobs import FolderBlobs, Source
+from pulumi_mlserve.clients.models.folder_blobs import FolderBlobs
 from pulumi_mlserve.clients.models.model_files import HashedModel
-from pulumi_mlserve.clients.models.model_release import Claims, InUseError, Release, Released, UsersOf, wait_for_sweeps
-from pulumi_mlserve.clients.models.model_versions import ModelVersion, Page, Versions, Wanted, version_uri
+from pulumi_mlserve.clients.models.model_registration import Registered, Registration
+from pulumi_mlserve.clients.models.model_release import Claims, InUseError, Release, Released, UsersOf
+from pulumi_mlserve.clients.models.model_versions import ModelVersion, Page, Versions, Wanted
 from pulumi_mlserve.clients.models.object_blobs import ObjectBlobs
 from pulumi_mlserve.clients.models.object_json import Objects, StoreUnreachableError
 from pulumi_mlserve.clients.models.plain_files import lay_out
@@ -26,7 +26,7 @@ from pulumi_mlserve.clients.models.store_identity import StoreIdentity
 from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.clients.places import cache_folder
 from pulumi_mlserve.core.digest import FileEntry
-from pulumi_mlserve.core.model import ModelMeta, model_name_problem, property_problems
+from pulumi_mlserve.core.model import ModelMeta, model_name_problem
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 
 __all__ = ["InUseError", "ModelStore", "ModelVersion", "Page", "Registered", "Released", "UsersOf", "utc_now"]
@@ -35,25 +35,6 @@ __all__ = ["InUseError", "ModelStore", "ModelVersion", "Page", "Registered", "Re
 def utc_now() -> str:
     """Return the time as the store writes it: ``2026-01-31T12:00:00Z``."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass(frozen=True)
-class Registered:
-    """What registering came to.
-
-    Attributes:
-        name: The model's name.
-        version: The number of the version with this content.
-        digest: What identifies the content, ``sha256:…``.
-        uri: Where the version lies, relative to the store.
-        existed: Whether the version was there before.
-    """
-
-    name: str
-    version: int
-    digest: str
-    uri: str
-    existed: bool
 
 
 class ModelStore:
@@ -141,28 +122,9 @@ class ModelStore:
         """
         if wrong := model_name_problem(name):
             raise InvalidInputError([Problem("name", wrong)])
-        work = Work(f"storing {name}", hashed.size, progress, cancelled)
         self.identity.make()
-        self._blobs.clear_abandoned()
-        while True:
-            work.step()
-            # Numbers first: whoever gives this content a number after this look gives one that is not in it, so the
-            # number wanted below is taken already, and the next round finds the content.
-            given = self._versions.numbers(name)
-            found = self._versions.with_content(name, hashed.digest)
-            said = self._said(name, found, meta) if found else meta
-            self._store_contents(hashed, work)
-            number = found or max(given, default=0) + 1
-            if not found and not self._versions.create(name, number, hashed, created=self._now(), created_by=claimant):
-                continue
-            wait_for_sweeps(self.objects, {entry.sha256 for entry in hashed.files}, work.step, progress)
-            self._store_contents(hashed, work)
-            self._claims.add(name, number, claimant, owner)
-            if not self._versions.is_deleted(name, number):
-                # After the claim: nobody then deletes the version, and with it what is said about it.
-                self._versions.write_meta(name, number, said)
-                return Registered(name, number, hashed.digest, version_uri(name, number), existed=found is not None)
-            self._claims.remove(name, number, claimant)
+        registration = Registration(self.objects, self._versions, self._claims, self._blobs, self._now)
+        return registration(name, hashed, meta, claimant, owner=owner, progress=progress, cancelled=cancelled)
 
     def get(self, name: str, version: int) -> ModelVersion | None:
         """Return a version, a deleted one too, or None if the number was never given.
@@ -249,7 +211,7 @@ class ModelStore:
         """
         if self.get(name, version) is None:
             raise OperationError(f"{name}:{version}: there is no such version in {self.location}")
-        self._versions.write_meta(name, version, self._said(name, version, meta))
+        self._versions.write_meta(name, version, self._versions.with_recorded(name, version, meta))
 
     def claims(self, name: str, version: int) -> tuple[str, ...]:
         """Return who holds on to a version, sorted."""
@@ -390,17 +352,6 @@ class ModelStore:
         numbers = [number for number in reversed(self._versions.live(name)) if before is None or number < before]
         yield from self._versions.matching(name, numbers, wanted)
 
-    def _store_contents(self, hashed: HashedModel, work: Work) -> None:
-        missing = self._blobs.missing(hashed.files)
-        if missing:
-            self._blobs.put([Source(e, hashed.source(e), hashed.stamps.get(e.path)) for e in missing], work)
-
     def _require_files(self, version: ModelVersion) -> None:
         if version.deleted:
             raise OperationError(f"{version.id}: its files were deleted from {self.location}; register the model again")
-
-    def _said(self, name: str, version: int, meta: ModelMeta) -> ModelMeta:
-        recorded = {p: v for found in self._versions.get(name, [version]) for p, v in found.meta.properties.items()}
-        if problems := property_problems(recorded, meta.properties):
-            raise InvalidInputError(problems)
-        return meta.model_copy(update={"properties": {**recorded, **meta.properties}})

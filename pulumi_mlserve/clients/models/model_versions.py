@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from pulumi_mlserve.clients.models.model_files import HashedModel
 from pulumi_mlserve.clients.models.object_json import Objects
 from pulumi_mlserve.core.digest import FileEntry
-from pulumi_mlserve.core.model import ModelMeta
+from pulumi_mlserve.core.model import ModelMeta, property_problems
+from pulumi_mlserve.core.problems import InvalidInputError
 
 _AT_ONCE: Final = 256
 
@@ -171,6 +172,17 @@ class Versions:
         """Return the hashes of all files of these versions."""
         documents = self._objects.read_all([_key(name, "versions", number) for number in numbers])
         return {file["sha256"] for document in documents if document is not None for file in document["files"]}
+
+    def with_recorded(self, name: str, number: int, meta: ModelMeta) -> ModelMeta:
+        """Return what is to be said about a version anew; the properties that it has stay.
+
+        Raises:
+            InvalidInputError: One of them would change.
+        """
+        recorded = {key: value for found in self.get(name, [number]) for key, value in found.meta.properties.items()}
+        if problems := property_problems(recorded, meta.properties):
+            raise InvalidInputError(problems)
+        return meta.model_copy(update={"properties": {**recorded, **meta.properties}})
 
     def write_meta(self, name: str, number: int, meta: ModelMeta) -> None:
         """Replace what is said about a version."""
