@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from mlserve_scoring.scripts.raw.fields import main_value, parameters_of, whole_number
 from mlserve_scoring.scripts.raw.headers import Headers
-from mlserve_scoring.scripts.raw.members import Once
+from mlserve_scoring.scripts.raw.members import Once, mimetype_of, mimetype_params_of
 from mlserve_scoring.scripts.raw.values import ImmutableMultiDict
 
 
@@ -51,15 +51,8 @@ class FileStorage:
         except ValueError:
             return 0
 
-    @Once
-    def mimetype(self) -> str:
-        """Return the type without its parameters."""
-        return main_value(self.content_type or "").lower()
-
-    @Once
-    def mimetype_params(self) -> dict[str, str]:
-        """Return the parameters of the type."""
-        return parameters_of(self.content_type or "")
+    mimetype = Once(mimetype_of)
+    mimetype_params = Once(mimetype_params_of)
 
     def save(self, dst: str | PathLike[str] | IO[bytes], buffer_size: int = 16384) -> None:
         """Write the content, from where it was read to, to a path or a binary stream."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
 
+from mlserve_scoring.scripts.raw.fields import main_value, parameters_of
+
 if TYPE_CHECKING:
     from mlserve_scoring.scripts.raw.headers import Headers
 
@@ -22,6 +24,24 @@ class HasHeaders(Protocol):
     @property
     def headers(self) -> Headers:
         """Return its headers."""
+
+
+class HasType(Protocol):
+    """What says of what type its content is."""
+
+    @property
+    def content_type(self) -> str | None:
+        """Return the type with its parameters; ``None`` where nothing is said."""
+
+
+def mimetype_of(message: HasType) -> str:
+    """Return the content type without its parameters."""
+    return main_value(message.content_type or "").lower()
+
+
+def mimetype_params_of(message: HasType) -> dict[str, str]:
+    """Return the parameters of the content type."""
+    return parameters_of(message.content_type or "")
 
 
 class Once(Generic[Value]):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlserve_scoring.scripts.raw.fields import date_of, main_value, parameters_of, whole_number
+from mlserve_scoring.scripts.raw.fields import date_of, whole_number
 from mlserve_scoring.scripts.raw.headers import RequestHeaders
-from mlserve_scoring.scripts.raw.members import Field, Once
+from mlserve_scoring.scripts.raw.members import Field, Once, mimetype_of, mimetype_params_of
 from mlserve_scoring.scripts.raw.values import ImmutableMultiDict
 from mlserve_scoring.transport.message import Request
 
@@ -38,6 +38,8 @@ class RequestHead:
     date = Field[datetime | None]("Date", date_of, read_only=True)
     max_forwards = Field[int]("Max-Forwards", int, read_only=True)
     access_control_request_method = Field[str]("Access-Control-Request-Method", read_only=True)
+    mimetype = Once(mimetype_of)
+    mimetype_params = Once(mimetype_params_of)
 
     @property
     def content_type(self) -> str | None:
@@ -55,16 +57,6 @@ class RequestHead:
             return max(0, whole_number(said))
         except ValueError:
             return 0
-
-    @Once
-    def mimetype(self) -> str:
-        """Return the content type without its parameters."""
-        return main_value(self.content_type or "").lower()
-
-    @Once
-    def mimetype_params(self) -> dict[str, str]:
-        """Return the parameters of the content type."""
-        return parameters_of(self.content_type or "")
 
     @Once
     def cookies(self) -> ImmutableMultiDict[str]:
