@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from mlserve_scoring.reserved_variables import SET_AS_V1
 from mlserve_scoring.settings import LOG_LEVELS, SettingsError
 
 _WHOLE: Final = re.compile(r"[0-9]{1,12}")
@@ -205,10 +206,9 @@ _SWITCHES: Final = {
     "WORKER_PRELOAD": (False, "each of the service's workers loads for itself; leave it out"),
 }
 """Variables that may only say what is done anyhow, and what to write where they say otherwise."""
-_FOLDER: Final = "the runtime sets it to the folder of the entry script; leave it out"
 _REFUSED: Final = {
+    **SET_AS_V1,
     "AML_APP_INSIGHTS_KEY": f"an instrumentation key is not enough: {_INSIGHTS}",
-    "AML_APP_ROOT": _FOLDER,
     "AML_DBG_MODEL_INFO": "v1's server has dropped it too; leave it out",
     "AML_DBG_RESOURCE_INFO": "v1's server has dropped it too; leave it out",
     "AML_MDC_STORAGE_ENABLED": _COLLECT,
@@ -217,11 +217,8 @@ _REFUSED: Final = {
     "AZUREML_CONFIG_FILE": "no config.json is read: give its settings to the service, and leave it out",
     "AZUREML_CORS_ORIGINS": "nor does it with v1: give the service cors_origins, or write AML_CORS_ORIGINS",
     "AZUREML_DEBUG_PORT": "no debugger is started: use `mlserve serve` while you write the script, and leave it out",
-    "AZUREML_ENTRY_SCRIPT": "the runtime sets it to the image's entry_script; leave it out",
     "AZUREML_MDC_HOST": _COLLECT,
     "AZUREML_MDC_PORT": _COLLECT,
-    "AZUREML_MODEL_DIR": "the runtime sets it to the folder of the image's models; leave it out",
-    "AZUREML_SOURCE_DIRECTORY": _FOLDER,
     "GUNICORN_CMD_ARGS": "there is no gunicorn: give the service workers, scoring_timeout_ms and the like",
     "HEALTH_PORT": _HEALTH,
     "HTTP_X_MS_SERVER_VERSION": "x-ms-server-version names what answers; leave it out",

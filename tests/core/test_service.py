@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mlserve_scoring.settings import Collection, Settings
+from mlserve_scoring.v1_variables import problem_of
 
 from pulumi_mlserve.components.local_service import LocalServiceArgs
 from pulumi_mlserve.core import service
@@ -216,6 +217,7 @@ def test_variables_of_the_runtime_are_refused():
     found = messages(environment_variables={"PYTHONPATH": "/x", "AZUREML_MODEL_DIR": "/y", "A=B": "", "OK": "1"})
 
     assert {f"environment_variables.{name}" for name in ("PYTHONPATH", "AZUREML_MODEL_DIR", "A=B")} == set(found)
+    assert problem_of("AZUREML_MODEL_DIR", "/y") == found["environment_variables.AZUREML_MODEL_DIR"]
 
 
 def test_v1s_variables_are_honoured_or_refused():

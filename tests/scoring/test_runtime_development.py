@@ -364,7 +364,10 @@ def test_wrong_arguments_are_told_together(folder):
         f"--samples: there is no such file, got {folder / 's.json'}",
         "--env: must be NAME=VALUE, got 'A'",
         "--env: must be NAME=VALUE, got ''",
-        "--env: PYTHONPATH is set by the runtime: put modules into source_directory, or packages into the environment",
+        (
+            "--env: PYTHONPATH does nothing here; the runtime sets it; "
+            "put modules into source_directory, or packages into the environment"
+        ),
     ] == str(refused.value).splitlines()
 
 

@@ -130,6 +130,7 @@ def test_what_variables_say(variables, expected):
         ("SERVER_VERSION_LOG_RESPONSE_ENABLED", "false", "x-ms-server-version"),
         ("SEPERATE_HEALTH_ENDPOINT", "true", "health"),
         ("AZUREML_CORS_ORIGINS", "*", "cors_origins"),
+        ("AZUREML_MODEL_DIR", "/m", "the runtime sets it to the folder of the image's models; leave it out"),
     ],
 )
 def test_what_cannot_be_honoured(name, value, part):

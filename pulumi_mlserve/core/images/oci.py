@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from mlserve_scoring.reserved_variables import SET_AS_V1
+
 from pulumi_mlserve.core.images.cuda import CPU, CUDA, VARIABLES, WHEELS
 from pulumi_mlserve.core.images.image import ImageInputs, ImageLayer
 from pulumi_mlserve.core.images.layers import canonical
@@ -33,7 +35,7 @@ MAX_LABEL_BYTES: Final = 32 * 1024
 
 EPOCH: Final = "1970-01-01T00:00:00Z"
 _ANNOTATION: Final = "org.opencontainers.image"
-_NOT_INHERITED: Final = ("AZUREML_ENTRY_SCRIPT", "AZUREML_MODEL_DIR", "AZUREML_SOURCE_DIRECTORY", "MLSERVE_")
+_NOT_INHERITED: Final = (*SET_AS_V1, "MLSERVE_")
 """Variables of a base that would tell the runtime of another image's script and models."""
 _OWN_LABELS: Final = (f"{_ANNOTATION}.", "mlserve.")
 """What a base's labels of these names say does not hold of what stands on it."""

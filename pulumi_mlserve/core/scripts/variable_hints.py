@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from mlserve_scoring.reserved_variables import SET_AS_V1
+
 from pulumi_mlserve.core.suggest import did_you_mean
 
 _PLACE: Final = re.compile(r"(?P<file>[^:]+\.py):(?P<line>\d+): (?P<error>.*)", re.DOTALL)
 _KEY: Final = re.compile(r".*?KeyError: '([A-Za-z_]\w*)'")
 _GOT: Final = re.compile(r"(?:getenv|environ\.get)\(\s*['\"](\w+)['\"]\s*\)")
 _LINES: Final = 3  # a call may be written on several
-_SET: Final = ("AZUREML_MODEL_DIR", "AZUREML_ENTRY_SCRIPT", "AML_APP_ROOT")
-"""What images set themselves, as Azure ML v1 did."""
 
 
 def variable_hint(message: str, text_of: Callable[[str], str | None]) -> str:
@@ -34,9 +34,9 @@ def variable_hint(message: str, text_of: Callable[[str], str | None]) -> str:
         wanted = key[1]
     elif "NoneType" in place["error"] and (got := _GOT.search("\n".join(lines))) is not None:
         wanted = got[1]
-    if wanted is None or wanted in _SET:
+    if wanted is None or wanted in SET_AS_V1:
         return ""
-    if meant := did_you_mean(wanted, _SET):
+    if meant := did_you_mean(wanted, SET_AS_V1):
         return f"; there is no variable {wanted}{meant}"
     return (
         f"; the trial has the image's variables alone: give {wanted} in environment_variables of the image, read"

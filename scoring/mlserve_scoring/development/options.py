@@ -125,7 +125,7 @@ def _problems(given: Namespace) -> Iterable[str]:
         if not mark or not name:
             yield f"--env: must be NAME=VALUE, got {text!r}"
         elif problem := reserved_problem(name):
-            yield f"--env: {problem}"
+            yield f"--env: {name} {problem}"
 
 
 def _option(file: Path) -> str:
