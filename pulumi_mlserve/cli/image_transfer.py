@@ -11,7 +11,6 @@ from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.images.attached_list import attach_list
 from pulumi_mlserve.clients.images.image_pull import told_image
 from pulumi_mlserve.clients.images.image_store import ImageStore
-from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.records import Records
 from pulumi_mlserve.clients.places import image_folder, store_location
@@ -23,8 +22,6 @@ from pulumi_mlserve.core.problems import OperationError, Problem
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from pulumi_mlserve.clients.images.image_blobs import ImageBlobs
 
 BY_HAND = "pulled by hand"
 """The claimant of what no stack pulled: it stays until it is released by that name."""
@@ -41,7 +38,7 @@ def push_image(options: Namespace) -> int:
     try:
         with RegistryClient(progress=progress) as client, store.opened(image.digest, progress=progress) as opened:
             pushed = client.push(target, opened.manifest, opened.media_type, opened.sources(client.source))
-            unattached = _attach(client, pushed.reference, opened)
+            unattached = attach_list(client, pushed.reference, opened)
     finally:
         end_progress()
     if unattached:
@@ -95,17 +92,6 @@ def release_image(options: Namespace) -> int:
     done = "its bytes are deleted" if deleted else f"its bytes stay for {', '.join(others)}"
     show_line(f"{image.name}@{short(image.digest)} released; {done}")
     return 0
-
-
-def _attach(client: RegistryClient, image: Reference, opened: ImageBlobs) -> str:
-    """Attach an image's list to it; returns why that did not go, or nothing."""
-    try:
-        attach_list(client, image, opened)
-    except CancelledError:
-        raise
-    except OperationError as error:
-        return str(error)
-    return ""
 
 
 def _reference(text: str) -> Reference:

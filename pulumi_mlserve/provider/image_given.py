@@ -1,4 +1,4 @@
-"""What a program gives for an image, and what of it the last run knew already."""
+"""What a program gives for an image, and what of it the last run knew already or this machine has."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, is_unknown
+from pulumi_mlserve.provider.workplace import workplace
 
 
 def is_alone(call: Call) -> bool:
@@ -59,6 +61,14 @@ def digests_of(call: Call) -> Sequence[tuple[Any, Any]]:
     """Return name and digest of each model."""
     models = models_of(call)
     return [(m.get("name"), m.get("digest")) if isinstance(m, Mapping) else (UNKNOWN, UNKNOWN) for m in models]
+
+
+def files_of(call: Call, model: Mapping[str, Any]) -> dict[str, Path]:
+    """Return a model's files by their paths in it; none where they are not on this machine."""
+    try:
+        return workplace(call.settings).sources.local_files(str(model["name"]), str(model["digest"]))
+    except OperationError:  # whoever needs the bytes says so
+        return {}
 
 
 def packages_file(call: Call) -> str:

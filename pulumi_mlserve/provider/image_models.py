@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.clients.environments.resolver import Lock
 from pulumi_mlserve.core.environments.builds import build_among
-from pulumi_mlserve.core.problems import OperationError, Problem
+from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.provider.call import Call
-from pulumi_mlserve.provider.workplace import workplace
+from pulumi_mlserve.provider.image_given import files_of
 
 _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     formats.LIGHTGBM: ("lightgbm",),
@@ -85,7 +85,7 @@ def _look(call: Call, models: Sequence[Mapping[str, Any]]) -> tuple[list[_Answer
     found: list[_Answering] = []
     scripted: list[tuple[str, str]] = []
     for index, model in enumerate(models):
-        files = _files(call, model)
+        files = files_of(call, model)
         if not files:
             return None, []
         named = formats.kind_named(model.get("framework"))
@@ -104,10 +104,3 @@ def _look(call: Call, models: Sequence[Mapping[str, Any]]) -> tuple[list[_Answer
             elif framework is not None:
                 scripted.append((path, framework))
     return found, scripted
-
-
-def _files(call: Call, model: Mapping[str, Any]) -> dict[str, Path]:
-    try:
-        return workplace(call.settings).sources.local_files(str(model["name"]), str(model["digest"]))
-    except OperationError:  # whoever needs the bytes says so
-        return {}

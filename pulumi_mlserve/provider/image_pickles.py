@@ -9,9 +9,9 @@ from typing import Any, Final
 from pulumi_mlserve.clients.models.pickle_files import is_pickle_name, read_needs
 from pulumi_mlserve.core.images.code_folder import IgnoreRules
 from pulumi_mlserve.core.pickles.library_fit import Libraries, misfits
-from pulumi_mlserve.core.problems import OperationError, Problem
+from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.provider.call import Call
-from pulumi_mlserve.provider.workplace import workplace
+from pulumi_mlserve.provider.image_given import files_of
 
 _MOST_FILES: Final = 20
 
@@ -31,7 +31,7 @@ def pickle_problems(call: Call, models: Sequence[Mapping[str, Any]], libraries: 
         return []
     problems = []
     for index, model in enumerate(models):
-        files = _files(call, model)
+        files = files_of(call, model)
         pickles = sorted(path for path in files if is_pickle_name(path))
         for path in pickles[:_MOST_FILES]:
             for misfit in misfits(read_needs(files[path]), libraries):
@@ -58,10 +58,3 @@ def _is_checked(call: Call, libraries: Libraries) -> bool:
 
     known = call.olds.get("lock") if isinstance(call.olds.get("recipe"), str) else None
     return known == libraries.lock and content(call.olds) == content(call.news)
-
-
-def _files(call: Call, model: Mapping[str, Any]) -> dict[str, Path]:
-    try:
-        return workplace(call.settings).sources.local_files(str(model["name"]), str(model["digest"]))
-    except OperationError:  # whoever needs the bytes says so
-        return {}

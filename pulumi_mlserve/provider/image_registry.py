@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_mlserve.clients.images.attached_list import attach_list
-from pulumi_mlserve.clients.images.image_blobs import ImageBlobs
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.clients.registries.refusals import RegistryError
 from pulumi_mlserve.core.images.destination import Destination, claim_mark, claim_tag, claims_by, destination_of
 from pulumi_mlserve.core.images.image import BuiltImage
-from pulumi_mlserve.core.images.reference import Reference
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_base import base_logins
@@ -78,7 +76,8 @@ def push_image(call: Call, built: BuiltImage, owner: str) -> dict[str, Any]:
         ):
             sources = opened.sources(client.source)
             pushed = client.push(destination.repository, opened.manifest, opened.media_type, sources, tags=[claim])
-            _attach(call, client, pushed.reference, opened)
+            if unattached := attach_list(client, pushed.reference, opened):
+                call.warn(f"the image is pushed, and the list of what is inside is not attached to it: {unattached}")
             _move_tag(call, client, destination, opened.manifest, opened.media_type)
             if lost:
                 _take_over(call, client, destination, owner, lost)
@@ -160,15 +159,6 @@ def _take_over(call: Call, client: RegistryClient, destination: Destination, own
             client.untag(place.tagged(left))
     except RegistryError as error:  # an image more than needed stays in the registry, which is no failure
         call.warn(f"{place.name}: what an earlier run pushed there stays there: {error}")
-
-
-def _attach(call: Call, client: RegistryClient, image: Reference, opened: ImageBlobs) -> None:
-    try:
-        attach_list(client, image, opened)
-    except CancelledError:
-        raise
-    except OperationError as error:  # the image is there, and serves without its list
-        call.warn(f"the image is pushed, and the list of what is inside is not attached to it: {error}")
 
 
 def _move_tag(call: Call, client: RegistryClient, destination: Destination, manifest: bytes, media_type: str) -> None:

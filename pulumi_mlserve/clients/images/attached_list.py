@@ -5,24 +5,33 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.core.images.sbom import SBOM_TYPE, is_artifact_of
+from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
     from pulumi_mlserve.clients.images.image_blobs import ImageBlobs
-    from pulumi_mlserve.clients.registries.pushes import Pushed
     from pulumi_mlserve.clients.registries.registry_client import RegistryClient
     from pulumi_mlserve.core.images.reference import Reference
 
 
-def attach_list(client: RegistryClient, image: Reference, opened: ImageBlobs) -> Pushed | None:
-    """Attach an image's list to the image that was just pushed; returns what that did, or None without a list.
+def attach_list(client: RegistryClient, image: Reference, opened: ImageBlobs) -> str:
+    """Attach an image's list, if it has one, to the image that was just pushed; return why that did not go, or nothing.
+
+    The image is there, and serves without its list.
 
     Raises:
         CancelledError: Nobody wants it any more.
-        OperationError: The registry refused, or the list is damaged.
     """
-    attachment = opened.attachment()
-    return None if attachment is None else client.referrers(image).add(attachment.manifest, attachment.blobs)
+    try:
+        attachment = opened.attachment()
+        if attachment is not None:
+            client.referrers(image).add(attachment.manifest, attachment.blobs)
+    except CancelledError:
+        raise
+    except OperationError as error:
+        return str(error)
+    return ""
 
 
 def attached_lists(client: RegistryClient, image: Reference) -> list[str]:
