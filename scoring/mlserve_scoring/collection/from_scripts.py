@@ -38,6 +38,14 @@ def say_once(text: str) -> None:
         _log.warning("%s", text)
 
 
+def begin(name: str) -> None:
+    """Note that the script collects by itself, with a class of this name; said once where nothing is kept."""
+    if Running.collector is None:
+        say_once(f"{name}: nothing is collected here, calls are accepted and ignored")
+    else:
+        Running.collector.script_collects = True
+
+
 def is_switched_off() -> bool:
     """Return whether v1's variable switches collection off."""
     return is_false(os.environ.get("AML_MODEL_DC_STORAGE_ENABLED", ""))

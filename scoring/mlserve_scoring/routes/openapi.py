@@ -10,7 +10,7 @@ import orjson
 
 from mlserve_scoring import __version__
 from mlserve_scoring.routes.openapi_inference import inference_paths, inference_schemas
-from mlserve_scoring.routes.openapi_parts import answers, content, given, query
+from mlserve_scoring.routes.openapi_parts import answers, content, given, query, refusal_schema
 from mlserve_scoring.routes.schema_dialects import bounded, with_null
 
 if TYPE_CHECKING:
@@ -169,11 +169,7 @@ def _schemas(contract: Contract, described: Described) -> JsonObject:
     return {
         "ServiceInput": asked,
         "ServiceOutput": _answered(contract),
-        "ErrorResponse": {
-            "type": "object",
-            "properties": {"message": {"type": "string"}},
-            "required": ["message"],
-        },
+        "ErrorResponse": refusal_schema(),
         **inference_schemas(described.model),
     }
 

@@ -38,6 +38,11 @@ def answers(
     }
 
 
+def refusal_schema() -> JsonObject:
+    """Return the schema of a refusal's body, as every version of the documents has it."""
+    return {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
+
+
 def given(name: str) -> JsonObject:
     """Return the parameter of an id that a client may give."""
     schema = {"type": "string", "maxLength": 100, "pattern": "^[A-Za-z0-9._-]+$"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.errors import InvalidRequestError
+from mlserve_scoring.routes.openapi_parts import refusal_schema
 from mlserve_scoring.routes.schema_dialects import for_version
 
 if TYPE_CHECKING:
@@ -54,11 +55,7 @@ def _definitions(contract: Contract, version: str) -> dict[str, JsonObject]:
     return {
         "ServiceInput": given,
         "ServiceOutput": answered,
-        "ErrorResponse": {
-            "type": "object",
-            "properties": {"message": {"type": "string"}},
-            "required": ["message"],
-        },
+        "ErrorResponse": refusal_schema(),
     }
 
 

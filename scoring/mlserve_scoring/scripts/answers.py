@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlserve.script")
 _PLAIN: Final = frozenset({dict, list, str, int, float, bool, type(None)})
 END: Final = object()
-SCRIPT_FAILED: Final = "An unexpected error occurred in scoring script. Check the logs for more info."
 LINES: Final = b"application/x-ndjson"
 _TEXT: Final = b"text/plain; charset=utf-8"
 _BYTES: Final = b"application/octet-stream"
@@ -96,8 +95,7 @@ def whole(result: object, milliseconds: float, write: Write = to_json) -> Answer
     except InterruptedRun:
         raise
     except Exception as error:
-        _log.exception("the result of run() cannot be sent")
-        raise ResultError("An unexpected internal error occurred. Check the logs for more info.") from error
+        raise _not_sent(error) from error
 
 
 def streamed(result: object, first: object, milliseconds: float, make: Callable[[bytes], PartStream]) -> Answer:
@@ -126,21 +124,32 @@ def streamed(result: object, first: object, milliseconds: float, make: Callable[
     except InterruptedRun:
         raise
     except Exception as error:
-        _log.exception("the result of run() cannot be sent")
-        raise ResultError("An unexpected internal error occurred. Check the logs for more info.") from error
+        raise _not_sent(error) from error
 
 
 def failure(error: BaseException) -> BaseException:
     """Return what to raise for an exception of ``run()``."""
     if isinstance(error, (ScoringError, InterruptedRun)):
         return error
-    if is_mismatch(error):
-        refused: ScoringError = InvalidRequestError(f"The input does not fit the declared sample: {error}")
-    else:
-        _log.error("run() raised", exc_info=error)
-        refused = ScriptFailedError(SCRIPT_FAILED)
+    if not is_mismatch(error):
+        return script_failed(error)
+    refused = InvalidRequestError(f"The input does not fit the declared sample: {error}")
     refused.__cause__ = error
     return refused
+
+
+def script_failed(error: BaseException) -> ScriptFailedError:
+    """Return what a client is told of an exception of ``run()``; the log has the exception itself."""
+    _log.error("run() raised", exc_info=error)
+    refused = ScriptFailedError("An unexpected error occurred in scoring script. Check the logs for more info.")
+    refused.__cause__ = error
+    return refused
+
+
+def _not_sent(error: Exception) -> ResultError:
+    """Return what a client is told of a result that cannot be sent; the log has the exception itself."""
+    _log.error("the result of run() cannot be sent", exc_info=error)
+    return ResultError("An unexpected internal error occurred. Check the logs for more info.")
 
 
 def _awaited(result: object) -> object:

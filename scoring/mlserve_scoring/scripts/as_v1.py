@@ -6,14 +6,11 @@ The rules are those of azureml-inference-server-http 1.5.1, ``server/routes.py``
 from __future__ import annotations
 
 import json
-import logging
 from typing import Final
 
-from mlserve_scoring.errors import ResultError, ScriptFailedError
+from mlserve_scoring.errors import ResultError
 from mlserve_scoring.scorers.lanes import InterruptedRun
-from mlserve_scoring.scripts.answers import SCRIPT_FAILED, Manner
-
-_log = logging.getLogger("mlserve.script")
+from mlserve_scoring.scripts.answers import Manner, script_failed
 
 
 def written(result: object) -> bytes:
@@ -29,10 +26,7 @@ def failure(error: BaseException) -> BaseException:
     """Return what to raise for an exception of ``run()``: whatever it was, the script failed, its decorators too."""
     if isinstance(error, (InterruptedRun, ResultError)):
         return error
-    _log.error("run() raised", exc_info=error)
-    refused = ScriptFailedError(SCRIPT_FAILED)
-    refused.__cause__ = error
-    return refused
+    return script_failed(error)
 
 
 V1: Final = Manner(written, failure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from mlserve_scoring.collection.from_scripts import correlated, correlations_for, keep, say_once
+from mlserve_scoring.collection.from_scripts import begin, correlated, correlations_for, keep, say_once
 from mlserve_scoring.collection.records import Subject
 from mlserve_scoring.collection.running import Running
 
@@ -40,10 +40,7 @@ class ModelDataCollector:
         self.webservice_name = webservice_name
         self.model_version = model_version
         self.collection_name = collection_name
-        if Running.collector is None:
-            say_once("ModelDataCollector: nothing is collected here, calls are accepted and ignored")
-        else:
-            Running.collector.script_collects = True
+        begin("ModelDataCollector")
 
     def collect(self, input_data: Any, user_correlation_id: str = "") -> dict[str, str]:
         """Keep data; return the correlation columns that ``add_correlations`` takes."""

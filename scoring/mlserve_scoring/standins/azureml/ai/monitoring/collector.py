@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from mlserve_scoring.collection.from_scripts import correlations_for, keep, request_id, say_once
+from mlserve_scoring.collection.from_scripts import begin, correlations_for, keep, request_id, say_once
 from mlserve_scoring.collection.records import Subject
 from mlserve_scoring.collection.running import Running
 
@@ -23,10 +23,7 @@ class Collector:
     def __init__(self, *, name: str, on_error: Any = None) -> None:
         self.name = name
         self.on_error = on_error
-        if Running.collector is None:
-            say_once("Collector: nothing is collected here, calls are accepted and ignored")
-        else:
-            Running.collector.script_collects = True
+        begin("Collector")
 
     def collect(self, data: Any, correlation_context: Any = None) -> Any:
         """Keep data; return the context that ties what is collected later to it."""
