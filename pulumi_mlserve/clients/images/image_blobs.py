@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulumi_mlserve.clients.images.image_sbom import sbom_blobs
-from pulumi_mlserve.clients.images.rootfs import model_folder
 from pulumi_mlserve.clients.registries.transfer import BlobSource
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, TAR_TYPE, digest_of
 from pulumi_mlserve.core.images.reference import Reference, parse_reference
@@ -107,7 +106,7 @@ def _attachment(places: ImagePlaces, image: BuiltImage) -> Attachment | None:
 
 
 def _model(layers: LayerStore, layer: Any) -> Any:
-    return lambda: layers.stream(layer, model_folder(layer))
+    return lambda: layers.stream(layer, layer.model_folder)
 
 
 def _bytes(places: ImagePlaces, image: BuiltImage, digest: str) -> bytes:

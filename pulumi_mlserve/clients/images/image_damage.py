@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pulumi_mlserve.clients.images.image_sbom import sbom_blobs
-from pulumi_mlserve.clients.images.rootfs import Unpacker, model_folder
+from pulumi_mlserve.clients.images.rootfs import Unpacker
 from pulumi_mlserve.core.images.oci import TAR_TYPE, digest_of
 from pulumi_mlserve.core.problems import OperationError
 
@@ -32,7 +32,7 @@ def image_damage(image: BuiltImage, places: ImagePlaces, layers: LayerStore, unp
 def _damage(layer: ImageLayer, layers: LayerStore) -> str | None:
     found = hashlib.sha256()
     try:
-        for piece in layers.stream(layer, model_folder(layer) if layer.media_type == TAR_TYPE else None):
+        for piece in layers.stream(layer, layer.model_folder if layer.media_type == TAR_TYPE else None):
             found.update(piece)
     except (OSError, OperationError) as error:
         return f"{layer.name}: {error}"

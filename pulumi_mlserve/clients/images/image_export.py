@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any
 from pulumi_mlserve.clients.images.export_place import Form, put, refuse_others, unfinished
 from pulumi_mlserve.clients.images.image_places import ImagePlaces
 from pulumi_mlserve.clients.images.layer_writer import CHUNK
-from pulumi_mlserve.clients.images.rootfs import model_folder
 from pulumi_mlserve.clients.models.file_bytes import is_full
 from pulumi_mlserve.clients.models.work import Work
 from pulumi_mlserve.core.images.layer_files import END, LayerEntry, complete, padding, tar_header
@@ -95,7 +94,7 @@ class ImageExport:
     def _blob(self, image: BuiltImage, digest: str, size: int) -> _Part:
         ours = next((layer for layer in image.layers if layer.digest == digest and layer.media_type == TAR_TYPE), None)
         if ours is not None:
-            return _Part(blob_path(digest), size, lambda: self.layers.stream(ours, model_folder(ours)), digest)
+            return _Part(blob_path(digest), size, lambda: self.layers.stream(ours, ours.model_folder), digest)
         path = self.places.blob(digest)
         if not path.is_file():
             raise OperationError(

@@ -18,7 +18,6 @@ from mlserve_scoring.manifest import MANIFEST_PATH, Manifest
 from pulumi_mlserve.clients.images.image_places import read_json
 from pulumi_mlserve.clients.images.layer_store import layer_of
 from pulumi_mlserve.clients.images.layer_writer import CHUNK, finish
-from pulumi_mlserve.clients.images.rootfs import model_folder
 from pulumi_mlserve.clients.interruption import Cancelled, Progress, heard, stop_if
 from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.core.digest import FileEntry
@@ -156,7 +155,7 @@ class ImagePull:
 
     def _files(self, layer: ImageLayer, blob: Path) -> tuple[FileEntry, ...]:
         """Take the files out of a model's layer, each under its hash."""
-        folder, found = model_folder(layer) + "/", []
+        folder, found = layer.model_folder + "/", []
         try:
             with blob.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as tar:
                 for member in tar:

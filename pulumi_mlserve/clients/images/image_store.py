@@ -23,7 +23,7 @@ from pulumi_mlserve.clients.images.image_pull import ImagePull, ToldImage, packe
 from pulumi_mlserve.clients.images.image_records import ImageRecords, ImageWords
 from pulumi_mlserve.clients.images.image_sbom import sbom_of
 from pulumi_mlserve.clients.images.layer_store import LayerStore, ModelFiles
-from pulumi_mlserve.clients.images.rootfs import Unpacker, model_folder
+from pulumi_mlserve.clients.images.rootfs import Unpacker
 from pulumi_mlserve.clients.images.unused_bytes import collect
 from pulumi_mlserve.core.images.oci import TAR_TYPE
 from pulumi_mlserve.core.images.our_image import NotOursError
@@ -322,7 +322,7 @@ class ImageStore:
             OperationError: There is no such image, or a file of a model is not what it was.
         """
         self._image(digest)
-        folder = model_folder(layer) if layer.media_type == TAR_TYPE else None
+        folder = layer.model_folder if layer.media_type == TAR_TYPE else None
         yield from self._layers.stream(layer, folder)
 
     @contextlib.contextmanager

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.images.image_places import ImagePlaces, read_json
 from pulumi_mlserve.clients.images.layer_writer import CHUNK, ahead, tar_stream, unpacked_stream, write_packed
-from pulumi_mlserve.clients.images.rootfs import model_folder
 from pulumi_mlserve.clients.images.source_files import file_hash
 from pulumi_mlserve.clients.interruption import Cancelled, CancelledError, Progress, stop_if
 from pulumi_mlserve.clients.models.work import Work
@@ -127,7 +126,7 @@ class LayerStore:
             OperationError: They cannot, as with a layer of another form than ours.
         """
         work = Work(f"checking {layer.name}", sum(file.size for file in files), progress, cancelled)
-        digest, size = _measure(self._model_tar(model_folder(layer), files), work.step)
+        digest, size = _measure(self._model_tar(layer.model_folder, files), work.step)
         if (digest, size) != (layer.digest, layer.size):
             raise OperationError(
                 f"layer {layer.name}: has another form than this version writes; build the image again with this one"

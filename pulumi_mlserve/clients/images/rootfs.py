@@ -18,7 +18,6 @@ from pulumi_mlserve.clients.images.source_files import file_hash
 from pulumi_mlserve.clients.images.stream_file import StreamFile
 from pulumi_mlserve.core.images.image import BuiltImage, ImageLayer
 from pulumi_mlserve.core.images.oci import TAR_TYPE
-from pulumi_mlserve.core.images.paths import MODELS
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Unpacker:
                 temporary.mkdir()
                 for layer in image.layers:
                     if layer.media_type == TAR_TYPE:
-                        self._link_model(layer, model_folder(layer), temporary)
+                        self._link_model(layer, layer.model_folder, temporary)
                     else:
                         say(f"{layer.name}: unpacking")
                         _link_tree(self._unpacked(layer), temporary)
@@ -75,7 +74,7 @@ class Unpacker:
         expected: dict[str, tuple[int, str] | None] = {}
         for layer in image.layers:
             if layer.media_type == TAR_TYPE:
-                folder = model_folder(layer)
+                folder = layer.model_folder
                 expected |= {f"{folder}/{file.path}": (file.size, file.sha256) for file in self._layers.files(layer)}
             else:
                 expected |= dict(_contents(self._layers.tar(layer)))
@@ -115,11 +114,6 @@ class Unpacker:
             target = root / folder / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(self._places.model_file(file.sha256), target)
-
-
-def model_folder(layer: ImageLayer) -> str:
-    """Return where the files of a model's layer lie in an image."""
-    return f"{MODELS}/{layer.name.partition(':')[2].partition('/')[0]}"
 
 
 def _shown(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> Iterator[bytes]:

@@ -144,6 +144,11 @@ class ImageLayer:
     size: int
     media_type: str
 
+    @property
+    def model_folder(self) -> str:
+        """Where the files of a model's layer lie in an image, as ``ImageModel.folder`` says."""
+        return f"{MODELS}/{self.name.partition(':')[2].partition('/')[0]}"
+
 
 @dataclass(frozen=True)
 class BuiltImage:

@@ -15,7 +15,7 @@ from mlserve_scoring.grpc.framing import CONTENT_TYPE
 from mlserve_scoring.grpc.inference import Translated, response, translated
 from mlserve_scoring.grpc.messages import HEALTH, INFERENCE, MESSAGES
 from mlserve_scoring.routes.failures import failed
-from mlserve_scoring.routes.open_inference import JSON_SIZE
+from mlserve_scoring.routes.open_inference_request import JSON_SIZE
 from mlserve_scoring.routes.route import Handler, Route, Routes, Send
 from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
 from mlserve_scoring.transport.message import Reply, Request, message_reply

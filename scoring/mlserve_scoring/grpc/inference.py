@@ -12,7 +12,7 @@ import orjson
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.grpc.contents import check_raw, fill, has_field, to_raw
 from mlserve_scoring.grpc.messages import MESSAGES, PARAMETER_CHOICE
-from mlserve_scoring.routes.open_inference import JSON_SIZE
+from mlserve_scoring.routes.open_inference_request import JSON_SIZE
 from mlserve_scoring.transport.message import Reply
 
 _AS_BYTES: Final = "binary_data_output"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mlserve_scoring.scorers.scorer import Scorer
 
 EXTENSIONS: Final = ("binary_tensor_data",)
-JSON_SIZE: Final = b"inference-header-content-length"
 _MODEL: Final = "mlserve_model"
 _SCRIPT: Final = "mlserve_script"
 _NO_PARAMETERS: Final = (

@@ -12,8 +12,7 @@ import orjson
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.models.tensors import datatype_of, to_bytes, to_values
 from mlserve_scoring.routes.failures import failed
-from mlserve_scoring.routes.open_inference import JSON_SIZE
-from mlserve_scoring.routes.open_inference_request import Asked, Wanted, read_request
+from mlserve_scoring.routes.open_inference_request import JSON_SIZE, Asked, Wanted, read_request
 from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScript
 from mlserve_scoring.routes.score import run_time
 from mlserve_scoring.scorers.results import to_json

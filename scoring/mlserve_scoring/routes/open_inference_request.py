@@ -14,7 +14,6 @@ import orjson
 from mlserve_scoring.errors import InvalidRequestError
 from mlserve_scoring.models.tensor_form import Sent, Tensor, parameters_of, sent_tensors
 from mlserve_scoring.models.tensors import from_bytes, from_json
-from mlserve_scoring.routes.open_inference import JSON_SIZE
 from mlserve_scoring.routes.open_inference_raw import raw_tensor
 from mlserve_scoring.scorers.json_body import says_true_or_false
 from mlserve_scoring.scorers.lenient_json import read_for_model
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from mlserve_scoring.routes.open_inference_metadata import TensorForm
     from mlserve_scoring.transport.message import Request
 
+JSON_SIZE: Final = b"inference-header-content-length"
+"""The header that says how many bytes of a body are its JSON; the others are those of tensors."""
 _MOST_KNOWN: Final = 2048  # bytes of JSON that are remembered
 
 
