@@ -75,10 +75,11 @@ def test_no_file_names_a_place_outside(tracked, what, pattern):
 
 
 def test_modules_stay_small(tracked):
-    """No module that is shipped or run by make is longer than 500 lines."""
+    """No module that is run by make is longer than 500 lines, and none that is shipped than 400."""
     modules = {name: text.count("\n") for name, text in tracked.items() if re.match(r"(?!tests/).*\.py$", name)}
+    most = {name: 400 if name.startswith(("pulumi_mlserve/", "scoring/mlserve_scoring/")) else 500 for name in modules}
 
-    assert {} == {name: lines for name, lines in modules.items() if lines > 500}
+    assert {} == {name: lines for name, lines in modules.items() if lines > most[name]}
 
 
 def test_readme_blocks_are_valid(tracked):
