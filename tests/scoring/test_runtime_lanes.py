@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
+import pytest
 from mlserve_scoring.errors import ScoringTimeoutError
-from mlserve_scoring.scorers.lanes import Lanes
+from mlserve_scoring.scorers import tasks
+from mlserve_scoring.scorers.lanes import InterruptedRun, Lanes, _Job
 from mlserve_scoring.scripts.own_loop import own_loop
 
 
@@ -45,6 +48,127 @@ def test_calls_given_before_the_end_of_a_turn_survive_the_close():
         return await asyncio.wait_for(asyncio.gather(*futures), 10)
 
     assert [0, 1, 2, 3, 4] == asyncio.run(run())
+
+
+def test_the_last_answer_before_a_close_is_told_though_one_was_told_just_now():
+    """Else a thread leaves that to the loop, which looks every few milliseconds, but not after the close."""
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        lanes = Lanes(loop, count=1, max_waiting=1, timeout_s=60)
+        future: asyncio.Future[object] = loop.create_future()
+        lanes.submit(lambda: "answer", future.set_result)
+        lanes._told = time.monotonic() + 600
+        lanes.close()
+        return await asyncio.wait_for(future, 60)
+
+    assert "answer" == asyncio.run(run())
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The calls of asynchronous scripts, as they are made."""
+    made = []
+
+    class Call(tasks._Call):
+        def __init__(self, work, done):
+            super().__init__(work, done)
+            made.append(self)
+
+    monkeypatch.setattr(tasks, "_Call", Call)
+    return made
+
+
+def stalled_until(fact):
+    """Keep the loop from going on until something holds."""
+    end = time.monotonic() + 60
+    while not fact():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.001)
+
+
+def test_a_call_that_ended_during_a_stall_is_not_late():
+    """The loop may look at the times before it hears of what ended meanwhile."""
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        lanes = Lanes(loop, count=1, max_waiting=1, timeout_s=60)
+        future: asyncio.Future[object] = loop.create_future()
+        lanes.submit(lambda: "answer", future.set_result)
+        (job,) = lanes._open
+        lanes._hand_out()
+        stalled_until(lambda: lanes._ended)
+        job.started -= 61
+        lanes._check_times()
+        lanes.close()
+        return await asyncio.wait_for(future, 60)
+
+    assert "answer" == asyncio.run(run())
+
+
+def test_an_awaited_call_that_ended_during_a_stall_is_not_late(calls):
+    """As on threads; nor is what is awaited beside it interrupted in its place."""
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        awaiting = tasks.Tasks(loop, count=1, max_waiting=1, timeout_s=60)
+        awaiting.start()
+        future: asyncio.Future[object] = loop.create_future()
+
+        async def work():
+            return "answer"
+
+        awaiting.submit(work, future.set_result)
+        (call,) = calls
+        stalled_until(lambda: call.ended)
+        awaiting._too_late(call)
+        awaiting._abandon(call)
+        answer = await asyncio.wait_for(future, 60)
+        awaiting.close()
+        await loop.run_in_executor(None, awaiting._thread.join, 60)
+        awaiting._own.close()
+        return answer, awaiting.is_stuck
+
+    assert ("answer", False) == asyncio.run(run())
+
+
+def test_a_call_that_has_begun_is_not_taken_back():
+    """It is held to its own time then: answered as one that never began, it could run for ever."""
+    begun, release = threading.Event(), threading.Event()
+    running, waiting = (_Job(lambda: begun.set() or release.wait(60), lambda _: None) for _ in range(2))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    begun.wait(60)
+    told = (running.cancel(), waiting.cancel())
+    release.set()
+    thread.join()
+
+    assert (False, True) == told
+
+
+def test_an_interruption_before_the_first_step_of_a_call_ends_the_call_alone():
+    """A thread that waited for the processor so long that its call was late must not die of it."""
+
+    class Late:
+        def __init__(self):
+            self.lock = threading.Lock()
+            self.left = 0
+
+        def __enter__(self):
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+            self.left += 1
+            if self.left == 1:
+                raise InterruptedRun
+
+    job = _Job(lambda: "answer", lambda _: None)
+    job._lock = Late()
+    result = job.run()
+
+    assert isinstance(result, InterruptedRun)
+    assert not job.is_running
 
 
 def test_every_thread_of_a_script_has_a_loop_of_its_own():

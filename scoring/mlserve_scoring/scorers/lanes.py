@@ -154,13 +154,20 @@ class Lanes:
             now = time.monotonic()
             if now - self._told > _TELL_S or self._jobs.qsize() < self._count:  # soon a thread has nothing to do
                 self._told = now
-                try:
-                    self._loop.call_soon_threadsafe(self._finish)
-                except RuntimeError:  # the loop is gone, and with it whoever waited
+                if not self._tell():
                     return False
             if lost or interrupted:
                 return not lost
+        self._tell()  # who closes looks no more
         return False
+
+    def _tell(self) -> bool:
+        """Let the loop answer calls that have ended; return whether it still runs."""
+        try:
+            self._loop.call_soon_threadsafe(self._finish)
+        except RuntimeError:  # the loop is gone, and with it whoever waited
+            return False
+        return True
 
     def _finish(self) -> None:
         ended = self._ended
@@ -173,6 +180,7 @@ class Lanes:
             job.answer(result)
 
     def _check_times(self) -> None:
+        self._finish()  # after a stall the loop looks at the times first: what ended meanwhile is not late
         now = time.monotonic()
         milliseconds = round(self._timeout_s * 1000)
         still = deque[_Job]()
@@ -180,8 +188,7 @@ class Lanes:
         for job in looked_at:
             if job.answered:
                 continue
-            if job.started is None and now - job.submitted > self._timeout_s:
-                job.cancel()
+            if job.started is None and now - job.submitted > self._timeout_s and job.cancel():
                 job.answer(QueueFullError(f"The request waited {milliseconds} ms for its turn. Try again later."))
             elif job.started is not None and now - job.started > self._timeout_s:
                 job.interrupt()
@@ -256,9 +263,11 @@ class _Job:
         if done is not None:
             done(result)
 
-    def cancel(self) -> None:
+    def cancel(self) -> bool:
+        """Return whether the call had not begun; then it never does."""
         with self._lock:
             self._work = None
+            return self.started is None
 
     def interrupt(self) -> None:
         with self._lock:
@@ -267,20 +276,20 @@ class _Job:
                 _raise_in(self._thread, InterruptedRun)
 
     def run(self) -> object:
-        with self._lock:
-            work, self._work = self._work, None  # a body must not be kept until the next look at the times
-            if work is None:
-                return None
-            self._thread = threading.get_ident()
-            self.started = time.monotonic()
         result: object = None
         try:
+            with self._lock:
+                work, self._work = self._work, None  # a body must not be kept until the next look at the times
+                if work is None:
+                    return None
+                self._thread = threading.get_ident()
+                self.started = time.monotonic()
             try:
                 result = work()
             except BaseException as error:  # noqa: BLE001  # given to whoever waits
                 result = error
             self._settle()
-        except InterruptedRun as error:  # it came between the end of the call and the line above
+        except InterruptedRun as error:  # it came before the call had begun, or between its end and the line above
             result = error
             self._settle()
         return result

@@ -96,7 +96,6 @@ class Tasks:
             self._own.call_soon_threadsafe(self._start, call)
 
     def _finish(self, call: _Call, result: object) -> None:
-        call.ended = True
         if call.timer is not None:
             call.timer.cancel()
         if call.is_blocking:
@@ -107,6 +106,8 @@ class Tasks:
         self._begin()
 
     def _too_late(self, call: _Call) -> None:
+        if call.ended:  # after a stall the loop looks at the times before it hears of what ended meanwhile
+            return
         milliseconds = round(self._timeout_s * 1000)
         if not call.started:
             call.answer(QueueFullError(f"The request waited {milliseconds} ms for its turn. Try again later."))
@@ -153,6 +154,7 @@ class Tasks:
         call.task.add_done_callback(lambda task: self._ended(call, task))
 
     def _ended(self, call: _Call, task: asyncio.Task[object]) -> None:
+        call.ended = True
         result: object = asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
         try:
             self._loop.call_soon_threadsafe(self._finish, call, result)
