@@ -48,11 +48,16 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
+def lines_of(service):
+    """The log's lines, as far as they are complete."""
+    return service.log.rpartition("\n")[0].splitlines()
+
+
 def lines_with(service, text, count=1):
     """Wait until the log has lines with a text; return them."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
-        found = [line for line in service.log.splitlines() if text in line]
+        found = [line for line in lines_of(service) if text in line]
         if len(found) >= count:
             return found
         time.sleep(0.01)
@@ -61,7 +66,7 @@ def lines_with(service, text, count=1):
 
 def objects(service):
     """The log's lines as objects; every one must be."""
-    return [json.loads(line) for line in service.log.splitlines()]
+    return [json.loads(line) for line in lines_of(service)]
 
 
 def test_json_logs_are_one_object_a_line(start, image):
@@ -247,6 +252,10 @@ def test_a_blocked_log_never_blocks_scoring(piped, tmp_path):
 
     reader = threading.Thread(target=drain)
     reader.start()
+    end = time.monotonic() + 60
+    while read.count(b"mlserve.access") < 200:  # at its end the process waits for its reader, but not for long
+        assert time.monotonic() < end, read
+        time.sleep(0.01)
 
     assert statuses == {200}
     assert service.stop() == 0
@@ -270,13 +279,54 @@ def test_lost_lines_are_counted():
 
     reader = threading.Thread(target=drain)
     reader.start()
-    writer.finish(10)
+    writer.finish(60)
     os.close(writing)
     reader.join()
     os.close(reading)
 
     assert 300 == data.count(b"\n") + sum(lost)
     assert sum(lost) > 100
+
+
+def test_lines_keep_their_order():
+    """One that could be written at once waits for those that the thread has taken."""
+
+    class Contended:
+        """A lock that the thread gets late."""
+
+        def __init__(self):
+            self.lock = threading.Lock()
+            self.wanted, self.free = threading.Event(), threading.Event()
+
+        def acquire(self, **how):
+            return self.lock.acquire(**how)
+
+        def release(self):
+            self.lock.release()
+
+        def __enter__(self):
+            self.wanted.set()
+            self.free.wait(60)
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+
+    reading, writing = os.pipe()
+    writer = LineWriter(writing)
+    writer._io = lock = Contended()
+    writer.later(lambda: b"one\n")
+    lock.wanted.wait(60)
+    other = threading.Thread(target=writer.write, args=(b"two\n",))  # only another thread than the main one may
+    other.start()
+    other.join()
+    lock.free.set()
+    writer.finish(60)
+    written = os.read(reading, 100)
+    os.close(writing)
+    os.close(reading)
+
+    assert b"one\ntwo\n" == written
 
 
 def test_a_closed_log_harms_nobody():
@@ -287,7 +337,7 @@ def test_a_closed_log_harms_nobody():
     writer = LineWriter(writing, lost.append)
     writer.write(b"one\n")
     writer.later(lambda: b"two\n")
-    writer.finish(10)
+    writer.finish(60)
     os.close(writing)
 
     assert 2 == sum(lost)

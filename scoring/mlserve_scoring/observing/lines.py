@@ -53,7 +53,8 @@ class LineWriter:
             return
         if (self._is_file or self._is_pipe) and self._io.acquire(blocking=False):
             try:
-                if not self._waiting and self._writable(line):
+                # Lines that the thread has taken and not written yet come first, too.
+                if not self._waiting and not self._busy and self._writable(line):
                     self._put(line)
                     return
             finally:
