@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from scoring_kit import runtime_environment, services, write_image
+from scoring_kit import PATIENCE, runtime_environment, services, write_image
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def trial(tmp_path):
             (tmp_path / "samples.json").write_text(json.dumps(samples), encoding="utf-8")
             command += ["--samples", str(tmp_path / "samples.json")]
         done = subprocess.run(
-            command, env=runtime_environment(), capture_output=True, timeout=60, check=False, cwd=tmp_path
+            command, env=runtime_environment(), capture_output=True, timeout=PATIENCE, check=False, cwd=tmp_path
         )
         verdict = json.loads(output.read_text(encoding="utf-8"))
         verdict["status"] = done.returncode

@@ -20,6 +20,7 @@ from mlserve_scoring.manifest import Limits, Manifest, ModelEntry
 
 RUNTIME = Path(manifests.__file__).parents[1]
 JSON_HEADERS = {"Content-Type": "application/json"}
+PATIENCE = 100  # seconds, for what takes one on a machine that does nothing else
 
 
 class Answer:
@@ -58,7 +59,7 @@ class Service:
     def ask(self, operation, *, with_socket=False):
         """Ask on the control socket; with the socket that came along if wished."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(10)
+            client.settimeout(PATIENCE)
             client.connect(self.settings["control"])
             client.sendall(json.dumps({"op": operation}).encode() + b"\n")
             if with_socket:
@@ -75,13 +76,13 @@ class Service:
     def hand_over(self):
         """Ask for the listening sockets: the answer, and the descriptors that came along."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(10)
+            client.settimeout(PATIENCE)
             client.connect(self.settings["control"])
             client.sendall(b'{"op": "handover"}\n')
             data, fds, _, _ = socket.recv_fds(client, 65536, 4)
             return json.loads(data), fds
 
-    def wait(self, *states, seconds=30):
+    def wait(self, *states, seconds=PATIENCE):
         """Wait until the control socket tells one of the states; return all it tells."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -97,7 +98,7 @@ class Service:
             time.sleep(0.01)
         raise AssertionError(f"none of {states} within {seconds} s: {self.log}")
 
-    def wait_for_log(self, text, seconds=30):
+    def wait_for_log(self, text, seconds=PATIENCE):
         """Wait until the process has written a text."""
         end = time.monotonic() + seconds
         while text not in self.log:
@@ -105,7 +106,7 @@ class Service:
             assert time.monotonic() < end, f"no {text!r} within {seconds} s: {self.log}"
             time.sleep(0.01)
 
-    def request(self, method, path, body=None, headers=None, *, timeout=30):
+    def request(self, method, path, body=None, headers=None, *, timeout=PATIENCE):
         """Send one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
@@ -119,13 +120,13 @@ class Service:
         """Send a GET."""
         return self.request("GET", path, headers=headers)
 
-    def score(self, value, *, headers=None, timeout=30):
+    def score(self, value, *, headers=None, timeout=PATIENCE):
         """Send a JSON body to /score."""
         return self.request("POST", "/score", json.dumps(value), {**JSON_HEADERS, **(headers or {})}, timeout=timeout)
 
     def connect(self):
         """Open a plain connection."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
 
@@ -137,7 +138,7 @@ class Service:
                 client.shutdown(socket.SHUT_WR)
             return read_all(client)
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=PATIENCE):
         """Tell it to stop; return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

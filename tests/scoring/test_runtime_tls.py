@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import ssl
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from scoring_kit import read_all, read_reply, write_image
+from mlserve_scoring.transport import tls
+from mlserve_scoring.transport.tls import Certificates
+from scoring_kit import PATIENCE, read_all, read_reply, write_image
 
+READ_S = PATIENCE * 2  # what is to happen at once happens long before
 SCRIPT = """
     import time
 
@@ -48,7 +50,7 @@ def secure(start_shared, tmp_path_factory, pairs):
     """A service that speaks TLS."""
     root = write_image(tmp_path_factory.mktemp("secure") / "root", {"score.py": SCRIPT})
     certificate, key = pairs["one"]
-    return start_shared(root, tls_certificate=str(certificate), tls_key=str(key), read_timeout_s=2)
+    return start_shared(root, tls_certificate=str(certificate), tls_key=str(key), read_timeout_s=READ_S)
 
 
 def connected(service, trusted, **changes):
@@ -57,7 +59,7 @@ def connected(service, trusted, **changes):
     context.set_alpn_protocols(["h2", "http/1.1"])
     for name, value in changes.items():
         setattr(context, name, value)
-    plain = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    plain = service.connect()
     try:
         return context.wrap_socket(plain, server_hostname="localhost")
     except BaseException:
@@ -69,10 +71,7 @@ def shown(service):
     """The name in the certificate that a service shows, as DER holds it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection(("127.0.0.1", service.port), timeout=20) as plain,
-        context.wrap_socket(plain) as client,
-    ):
+    with service.connect() as plain, context.wrap_socket(plain) as client:
         return client.getpeercert(binary_form=True)
 
 
@@ -110,7 +109,7 @@ def test_older_versions_are_refused(secure):
     context.options &= ~ssl.OP_NO_TLSv1_1
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with socket.create_connection(("127.0.0.1", secure.port), timeout=20) as plain, pytest.raises(OSError):
+    with secure.connect() as plain, pytest.raises(OSError):
         context.wrap_socket(plain)
 
 
@@ -118,12 +117,9 @@ def test_a_last_reply_is_complete_and_the_end_is_announced(secure, pairs):
     """The client sees a proper end of TLS, at once."""
     with connected(secure, pairs["one"][0]) as client:
         client.sendall(post(b"300000", "Connection: close"))
-        begun = time.monotonic()
         data = read_all(client)
-        seconds = time.monotonic() - begun
 
     assert data.endswith(b"x" * 300_000 + b'"')
-    assert seconds < 10
 
 
 def test_a_client_that_ends_tls_before_its_answer_writes_nothing_into_the_log(secure, pairs):
@@ -148,7 +144,7 @@ class HalfClosing:
         context.minimum_version = context.maximum_version = version
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
-        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+        self.socket = service.connect()
         self._go_on(self.tls.do_handshake)
 
     def ask(self, data):
@@ -186,23 +182,17 @@ def test_a_client_may_end_its_half_of_tls_first(secure, pairs, version, answers)
     """It gets all its answers with TLS 1.3. Version 1.2 asks to throw them away and to close at once."""
     client = HalfClosing(secure, pairs["one"][0], version)
     with client.socket:
-        begun = time.monotonic()
         data = client.ask(post(b"slow") + post(b"200000"))
-        took = time.monotonic() - begun
 
     assert answers == data.count(b"HTTP/1.1 200 ")
     assert not answers or data.endswith(b"x" * 200_000 + b'"')
-    assert took < 5
 
 
 def test_a_client_that_ends_its_half_and_asked_nothing_is_closed(secure, pairs):
     """At once, whatever the version."""
     client = HalfClosing(secure, pairs["one"][0], ssl.TLSVersion.TLSv1_3)
     with client.socket:
-        begun = time.monotonic()
-
         assert b"" == client.ask(b"")
-        assert time.monotonic() - begun < 1.5
 
 
 def test_a_refused_body_is_answered_over_tls(secure, pairs):
@@ -223,9 +213,12 @@ def test_plain_http_to_a_tls_port_is_closed(secure):
     assert shown(secure)
 
 
-def test_a_client_that_does_not_finish_the_handshake_is_closed(secure):
+def test_a_client_that_does_not_finish_the_handshake_is_closed(start, image, pairs):
     """Within the time for a request."""
-    with secure.connect() as client, contextlib.suppress(ConnectionResetError):
+    certificate, key = pairs["one"]
+    settings = {"tls_certificate": str(certificate), "tls_key": str(key), "read_timeout_s": 1}
+    service = start(image({"score.py": SCRIPT}), **settings)
+    with service.connect() as client, contextlib.suppress(ConnectionResetError):
         client.sendall(b"\x16\x03\x01")
 
         assert read_all(client) == b""
@@ -236,9 +229,9 @@ def certificate_of(pair):
     return ssl.PEM_cert_to_DER_cert(pair[0].read_text())
 
 
-def until(fact, seconds=20):
+def until(fact):
     """Wait until something holds."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not fact():
         assert time.monotonic() < end, "it did not come to pass"
         time.sleep(0.02)
@@ -280,6 +273,31 @@ def test_a_swapped_mount_is_read_again_and_no_connection_is_lost(start, image, p
     assert "the certificate before stays in use" in service.log
 
 
+def test_a_mount_that_is_swapped_between_two_looks_is_wrong_once(pairs, tmp_path, monkeypatch, caplog):
+    """Of the files before one was seen, and of those after it the other; the next look sees both as they are."""
+    for name, (certificate, key) in (("right", pairs["one"]), ("wrong", (pairs["one"][0], pairs["two"][1]))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tls.crt").write_bytes(certificate.read_bytes())
+        (tmp_path / name / "tls.key").write_bytes(key.read_bytes())
+    (tmp_path / "now").symlink_to("right")
+    certificates = Certificates(str(tmp_path / "now/tls.crt"), str(tmp_path / "now/tls.key"))
+    look = tls._signature
+
+    def look_and_swap(path):
+        seen = look(path)
+        if path.name == "tls.crt" and not (tmp_path / "next").exists():
+            (tmp_path / "next").symlink_to("wrong")
+            (tmp_path / "next").rename(tmp_path / "now")
+            (tmp_path / "next").touch()
+        return seen
+
+    monkeypatch.setattr(tls, "_signature", look_and_swap)
+    for _ in range(3):
+        certificates.refresh()
+
+    assert ["does not belong" in message for message in caplog.messages] == [True]
+
+
 @pytest.mark.parametrize(
     ("certificate", "key", "said"),
     [
@@ -310,19 +328,19 @@ def test_a_pair_that_cannot_work_stops_the_start(start, image, pairs, tmp_path, 
 
     with pytest.raises(AssertionError, match=said):
         service.wait("ready")
-    assert service.process.wait(20) == 3
+    assert service.process.wait(PATIENCE) == 3
 
 
 def test_the_socket_is_handed_over_under_tls(start, image, pairs):
     """The next process answers on the same port; what the first was asked is answered by it."""
     certificate, key = pairs["one"]
     root = image({"score.py": SCRIPT})
-    tls = {"tls_certificate": str(certificate), "tls_key": str(key)}
-    first = start(root, **tls)
+    pair = {"tls_certificate": str(certificate), "tls_key": str(key)}
+    first = start(root, drain_seconds=PATIENCE, **pair)
     with connected(first, certificate) as client:
         client.sendall(post(b"slow", "Connection: close"))
         _, inherited = first.ask("handover", with_socket=True)
-        second = start(root, fds=(inherited,), fd=inherited, **tls)
+        second = start(root, fds=(inherited,), fd=inherited, **pair)
         os.close(inherited)
         first.ask("drain")
         old = read_all(client)
@@ -332,7 +350,7 @@ def test_the_socket_is_handed_over_under_tls(start, image, pairs):
 
     assert (first.port, True) == (second.port, old.endswith(b'"slow"'))
     assert new.endswith(b'"new"')
-    assert first.process.wait(20) == 0
+    assert first.process.wait(PATIENCE) == 0
 
 
 def test_a_large_refused_body_is_answered_while_it_is_sent(secure, pairs):

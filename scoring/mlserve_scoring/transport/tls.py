@@ -75,17 +75,23 @@ class Certificates:
         self.context.sni_callback = self._choose
 
     def refresh(self) -> None:
-        """Read the files again if they have changed."""
+        """Read the files again if they have changed; those that change meanwhile are left for the next time."""
         signature = self._signature()
         if signature == self._seen:
             return
-        self._seen = signature
+        problem, current = None, self._current
         try:
-            self._current = self._load()
+            current = self._load()
         except StartError as error:
-            _log.error("%s; the certificate before stays in use", error)
-        else:
+            problem = error
+        if self._signature() != signature:  # one file may be of the pair before, and the other of the next one
+            return
+        self._seen = signature
+        self._current = current
+        if problem is None:
             _log.info("the certificate in %s was read again", self._certificate)
+        else:
+            _log.error("%s; the certificate before stays in use", problem)
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         del name
