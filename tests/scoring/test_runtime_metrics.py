@@ -7,8 +7,8 @@ import http.client
 import json
 import os
 import signal
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mlserve_scoring.observing.metrics import Metrics, attached, shared_memory
@@ -18,22 +18,24 @@ from mlserve_scoring.scorers.results import Answer
 from mlserve_scoring.transport.message import Reply, Request
 from onnx import TensorProto, helper, save
 from prometheus_client.parser import text_string_to_metric_families
-from scoring_kit import JSON_HEADERS, read_reply
+from scoring_kit import JSON_HEADERS, PATIENCE, read_reply
 
 SCRIPT = """
-    import time
-
     def init():
         pass
 
     def run(data):
         if data == "fail":
             raise ValueError(data)
-        if data == "wait":
-            time.sleep(0.4)
-        while data == "loop":
-            pass
         return data
+"""
+READS = """
+    def init():
+        pass
+
+    def run(data):
+        with open(data, "rb", 0) as pipe:  # which nothing interrupts before its other end is opened
+            return pipe.read(1).decode()
 """
 KEYS = {"primary": "first-key", "secondary": "second-key"}
 
@@ -83,7 +85,7 @@ def test_requests_are_counted_by_route_method_and_status(start, image):
         (("method", "GET"), ("route", "other"), ("status", "404")): 3,
         (("method", "other"), ("route", "other"), ("status", "400")): 1,
     }
-    assert value(samples, "mlserve_request_duration_seconds_sum", route="other") < 30
+    assert value(samples, "mlserve_request_duration_seconds_sum", route="other") < PATIENCE
     assert value(samples, "mlserve_request_duration_seconds_count", route="/score") == 3
     assert value(samples, "mlserve_run_duration_seconds_count") == 2
     assert value(samples, "mlserve_request_bytes_total") == 10
@@ -104,34 +106,44 @@ def test_the_process_tells_what_it_uses(start, image):
     assert value(samples, "mlserve_connections_open") == value(samples, "mlserve_requests_in_flight") == 1
 
 
-def test_refusals_of_the_queue_and_timeouts_are_counted(start, image):
-    """And who waits is seen while they wait; an error of the script's own is neither."""
-    service = start(image({"score.py": SCRIPT}), metrics="open", max_queue=1, scoring_timeout_ms=1500)
-    threads = [threading.Thread(target=service.request, args=("POST", "/score", "wait")) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    seen = []
-    while any(thread.is_alive() for thread in threads):
-        seen.append(scrape(service))
-    service.request("POST", "/score", "loop")
+@pytest.fixture
+def pipe(tmp_path):
+    """A named pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def test_refusals_of_the_queue_are_counted(start, image, pipe):
+    """And who waits is seen while they wait; an error of the script's own is no refusal."""
+    service = start(image({"score.py": READS}), metrics="open", max_queue=1)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(service.request, "POST", "/score", str(pipe)) for _ in range(4)]
+        seen = awaited(service, lambda samples: value(samples, "mlserve_queue_refusals_total") == 2)
+        with pipe.open("wb", 0) as end:
+            end.write(b"xy")
+            statuses = sorted(future.result().status for future in asked)
+    failed = service.request("POST", "/score", "/absent").status
     samples = scrape(service)
 
-    assert max(value(one, "mlserve_requests_waiting") for one in seen) == 1
-    assert max(value(one, "mlserve_requests_in_flight") for one in seen) >= 2
+    assert [200, 200, 503, 503, 500] == [*statuses, failed]
+    assert value(seen, "mlserve_requests_waiting") == 1
+    assert value(seen, "mlserve_requests_in_flight") >= 2
     assert value(samples, "mlserve_queue_refusals_total") == 2
-    assert value(samples, "mlserve_scoring_timeouts_total") == 1
+    assert value(samples, "mlserve_scoring_timeouts_total") == 0
     assert value(samples, "mlserve_requests_waiting") == 0
 
 
-def test_threads_that_never_end_are_counted(start, image):
-    """Until they do: another one answers in the meantime."""
-    script = "import time\ndef init(): pass\ndef run(data): time.sleep(float(data))"
-    service = start(image({"score.py": script}), metrics="open", scoring_timeout_ms=100)
-    status = service.request("POST", "/score", "1.5").status
-    awaited(service, lambda samples: value(samples, "mlserve_threads_lost") == 1)
+def test_timeouts_are_counted_and_so_are_threads_that_never_end(start, image, pipe):
+    """The threads until they do: another one answers in the meantime."""
+    service = start(image({"score.py": READS}), metrics="open", scoring_timeout_ms=100)
+    status = service.request("POST", "/score", str(pipe)).status
+    seen = awaited(service, lambda samples: value(samples, "mlserve_threads_lost") == 1)
+    pipe.open("wb").close()
     awaited(service, lambda samples: value(samples, "mlserve_threads_lost") == 0)
 
     assert status == 504
+    assert value(seen, "mlserve_scoring_timeouts_total") == 1
+    assert value(seen, "mlserve_queue_refusals_total") == 0
 
 
 @pytest.mark.parametrize(
@@ -279,7 +291,7 @@ def scored(samples):
 
 def awaited(service, wanted):
     """Scrape until something holds; other workers' numbers come within a second or so."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         with contextlib.suppress(OSError, http.client.HTTPException):
             samples = scrape(service)

@@ -22,7 +22,7 @@ from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringT
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
-draw = np.random.default_rng(7)
+draw = np.random.default_rng(7)  # for what is made here and not in a test: tests come in any order
 X, Y = numbers()
 WIDE = [{"data": [row]} for row in draw.normal(size=(40, 3)).round(4).tolist()]
 SEVERAL = [{"data": draw.normal(size=(1 + number % 5, 3)).round(4).tolist()} for number in range(40)]
@@ -30,8 +30,9 @@ PATIENTS = [[record] for record in json.loads(table(40)[0].to_json(orient="recor
 
 
 def weights(*shapes):
-    """Random weights by name, w0, w1 and so on."""
-    return {f"w{number}": draw.normal(size=shape).astype(np.float32) for number, shape in enumerate(shapes)}
+    """Random weights by name, w0, w1 and so on; each time the same."""
+    chance = np.random.default_rng(11)
+    return {f"w{number}": chance.normal(size=shape).astype(np.float32) for number, shape in enumerate(shapes)}
 
 
 def linear(path):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
+import os
+import re
 import time
 import urllib.parse
 from pathlib import Path
 
 import pytest
-from scoring_kit import JSON_HEADERS, write_image
+from scoring_kit import JSON_HEADERS, PATIENCE, write_image
 
 BAD = """
     import json, os, signal, sys, threading, time, resource
@@ -21,16 +24,20 @@ BAD = """
     def run(data):
         asked = json.loads(data)
         kind = asked if isinstance(asked, str) else asked["kind"]
-        if kind == "sleep":
-            time.sleep(asked["seconds"])
+        if kind == "read":
+            open(asked["place"], "rb").close()  # a pipe, which returns to Python once somebody opens its other end
         if kind == "loop":
-            while True:
-                pass
+            try:
+                while True:
+                    pass
+            finally:
+                open(asked["place"], "wb").close()
         if kind == "swallow":
-            end = time.monotonic() + asked["seconds"]
-            while time.monotonic() < end:
+            while True:
                 try:
-                    time.sleep(0.01)
+                    while not os.path.exists(asked["place"]):
+                        time.sleep(0.01)
+                    return kind
                 except BaseException:
                     pass
         if kind == "allocate":
@@ -82,8 +89,36 @@ BAD = """
 @pytest.fixture(scope="module")
 def bad(start_shared, tmp_path_factory):
     """A service whose script does everything that it should not."""
-    root = write_image(tmp_path_factory.mktemp("bad") / "root", {"score.py": BAD})
-    return start_shared(root, scoring_timeout_ms=700, metrics="open")
+    return start_shared(write_image(tmp_path_factory.mktemp("bad") / "root", {"score.py": BAD}))
+
+
+@pytest.fixture(scope="module")
+def hasty(start_shared, tmp_path_factory):
+    """The same with little time for each run; on a busy machine any run may take longer."""
+    root = write_image(tmp_path_factory.mktemp("hasty") / "root", {"score.py": BAD})
+    return start_shared(root, scoring_timeout_ms=500, metrics="open")
+
+
+def until(condition):
+    """Wait until a condition holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
+
+
+def answers(service):
+    """Whether a run is in time."""
+    answer = service.score("fine")
+    assert answer.status in {200, 503, 504}
+    assert service.get("/").status == 200
+    return answer.status == 200
+
+
+def lost_threads(service):
+    """How many threads a service has lost and not got back."""
+    found = re.search(r"^mlserve_threads_lost (\d+)", service.get("/metrics").body.decode(), re.MULTILINE)
+    return int(found[1])
 
 
 @pytest.mark.parametrize("kind", ["exit", "interrupt", "base", "generator exit", "recursion"])
@@ -95,44 +130,49 @@ def test_whatever_run_raises_is_500(bad, kind):
     assert bad.score("fine").json == "fine"
 
 
-def test_a_run_that_never_returns_is_interrupted(bad):
+def test_a_run_that_never_returns_is_interrupted(hasty, tmp_path):
     """A loop in Python ends by that."""
-    assert bad.score("loop").status == 504
-    assert bad.score("fine").json == "fine"
+    answer = hasty.score({"kind": "loop", "place": str(tmp_path / "ended")})
+    until((tmp_path / "ended").exists)
+    until(lambda: answers(hasty))
+
+    assert answer.status == 504
 
 
-@pytest.mark.parametrize("kind", ["sleep", "swallow"])
-def test_a_run_that_cannot_be_interrupted_loses_its_thread(bad, kind):
+@pytest.mark.parametrize("kind", ["read", "swallow"])
+def test_a_run_that_cannot_be_interrupted_loses_its_thread(hasty, tmp_path, kind):
     """Another thread answers after a while; the log says so; the thread is counted as back when the call ends."""
-    before = bad.log.count("another thread takes its place")
-    begun = time.monotonic()
-    first = bad.score({"kind": kind, "seconds": 6})
-    while (answer := bad.score("fine")).status != 200:
-        assert answer.status == 503
-        assert bad.get("/").status == 200
-    seconds = time.monotonic() - begun
+    before = hasty.log.count("another thread takes its place")
+    place = tmp_path / "place"
+    if kind == "read":
+        os.mkfifo(place)
+    first = hasty.score({"kind": kind, "place": str(place)})
+    until(lambda: answers(hasty))
+    lost = lost_threads(hasty)
+    place.open("wb").close()
+    until(lambda: lost_threads(hasty) == 0)
 
-    assert first.status == 504
-    assert bad.log.count("another thread takes its place") == before + 1
-    assert seconds < 5.5
+    assert (504, 1) == (first.status, lost)
+    assert hasty.log.count("another thread takes its place") == before + 1
 
 
-def test_too_many_lost_threads_make_a_service_unready(start, image):
+def test_too_many_lost_threads_make_a_service_unready(start, image, tmp_path):
     """It lives on, says why on /readyz, and is ready again once the calls end."""
     service = start(image({"score.py": BAD}), scoring_timeout_ms=200)
-    for _ in range(9):
-        while service.score({"kind": "sleep", "seconds": 6}).status != 504:
-            assert service.get("/").status == 200
-    end = time.monotonic() + 20
-    while (ready := service.get("/readyz")).status == 200:
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    while service.get("/readyz").status != 200:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    os.mkfifo(tmp_path / "pipe")
+
+    def is_unready():
+        assert service.score({"kind": "read", "place": str(tmp_path / "pipe")}).status in {503, 504}
+        assert service.get("/").status == 200
+        return service.get("/readyz").status != 200
+
+    until(is_unready)
+    ready = service.get("/readyz")
+    with (tmp_path / "pipe").open("wb"):
+        until(lambda: service.get("/readyz").status == 200)
+    until(lambda: answers(service))
 
     assert (503, {"state": "stuck"}) == (ready.status, ready.json)
-    assert service.score("fine").json == "fine"
 
 
 def test_a_run_without_enough_memory_is_500(start, image):
@@ -150,10 +190,7 @@ def test_a_forked_copy_does_not_answer_nor_stay(bad):
     """The copy ends when its run() does; it does not keep the port."""
     assert [bad.score("fork").json for _ in range(3)] == ["from the parent"] * 3
 
-    end = time.monotonic() + 10
-    while any(state != "Z" for state in children(bad.process.pid)):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: all(state == "Z" for state in children(bad.process.pid)))
     assert bad.score("fine").json == "fine"
 
 
@@ -161,14 +198,16 @@ def children(pid):
     """The states of a process's children."""
     found = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
-            found += [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]]
+        with contextlib.suppress(OSError):  # the thread has ended meanwhile
+            for child in path.read_text().split():
+                with contextlib.suppress(OSError):  # so has the child
+                    found += [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]]
     return found
 
 
 def test_megabytes_of_output_do_not_stop_answers(bad):
     """They are the log's."""
-    assert bad.score("prints").status in {200, 504}
+    assert bad.score("prints").json == "printed"
     assert bad.score("fine").json == "fine"
 
 
@@ -188,7 +227,6 @@ def test_closed_standard_streams_do_not_leak_into_connections(start, image):
     assert service.score("close").status == 200
     with pytest.raises(ConnectionError):  # it was given the number of a stream
         service.score("prints")
-    time.sleep(0.1)
     for _ in range(3):
         answer = service.score("prints")
         assert answer.status in {200, 500}
@@ -215,7 +253,7 @@ def test_a_call_that_freezes_the_interpreter_is_survived(bad):
     """Nobody is answered while C code holds it; then all are."""
     answer = bad.score({"kind": "frozen", "power": 1_500_000})
 
-    assert answer.status in {200, 504}
+    assert answer.status == 200
     assert bad.score("fine").json == "fine"
 
 
@@ -225,7 +263,7 @@ def test_a_script_that_ends_the_process_ends_it(start, image):
 
     with pytest.raises((ConnectionError, OSError)):
         service.score("end")
-    assert service.process.wait(10) == 9
+    assert service.process.wait(PATIENCE) == 9
 
 
 RAW = """

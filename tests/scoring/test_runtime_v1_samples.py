@@ -119,7 +119,7 @@ def test_onnx_with_a_numpy_schema(serve, tmp_path):
 
     assert pytest.approx([6.0, 1.5]) == service.score({"data": [[1, 2, 3], [0.5, 0.5, 0.5]]}).json
     assert 400 == service.score({"data": [[1, 2]]}).status
-    assert "took" in service.log
+    service.wait_for_log("took")
 
 
 def test_lightgbm_by_the_only_file_of_its_folder(serve, tmp_path):
@@ -133,7 +133,7 @@ def test_lightgbm_by_the_only_file_of_its_folder(serve, tmp_path):
 
     answer = json.loads(service.score({"data": rows[:4].tolist()}).json)
     assert pytest.approx(booster.predict(rows[:4])) == answer["result"]
-    assert "number of trees: 5" in service.log
+    service.wait_for_log("number of trees: 5")
 
 
 def test_xgboost_from_a_pickle(serve, tmp_path):
@@ -175,7 +175,7 @@ def test_pictures_as_raw_bodies_and_forms(serve):
     refused = service.request("POST", "/score", b"x")
     assert (400, b"no PNG") == (refused.status, refused.body)
     assert b"/score?param=1" == service.get("/score?param=1").body
-    assert "This is run()" in service.log
+    service.wait_for_log("This is run()")
 
 
 def test_a_network_whose_class_lies_beside_the_script(serve, tmp_path, monkeypatch):
@@ -191,7 +191,7 @@ def test_a_network_whose_class_lies_beside_the_script(serve, tmp_path, monkeypat
     answer = service.score({"data": [1.0, 3.0]}).json
     assert "turkey" == answer["label"]
     assert pytest.approx(0.8808, abs=1e-4) == float(answer["probability"])
-    assert "loaded TinyNet from" in service.log
+    service.wait_for_log("loaded TinyNet from")
 
 
 def test_the_driver_module_scores(serve):
