@@ -25,6 +25,11 @@ def variable_name(value: str) -> str:
     return value
 
 
+def variable_problem(name: str, value: str) -> str:
+    """Return why a variable cannot be set, and what to do instead; empty where it can."""
+    return _name_problem(name) or problem_of(name, value)
+
+
 def v1_problems(variables: object) -> list[Problem]:
     """Return which of the given ``environment_variables`` are v1's and cannot be honoured; only texts are judged."""
     given = _texts(variables)

@@ -242,6 +242,14 @@ def test_a_bad_python_version_is_refused_at_its_property():
         ("dependencies:\n- python=3.11\nvariables: [A]\n", "env.yml:3: variables is not a mapping"),
         ("dependencies:\n- python=3.11\nvariables:\n  A: [b]\n", "env.yml:4: variable 'A' is not a text"),
         (
+            "dependencies:\n- python=3.11\nvariables:\n  PYTHONHOME: /usr\n",
+            "env.yml:4: variable 'PYTHONHOME': does nothing here; the image's Python decides",
+        ),
+        (
+            "dependencies:\n- python=3.11\nvariables:\n  '': b\n",
+            "env.yml:4: variable '': not the name of a variable",
+        ),
+        (
             "dependencies:\n- python=3.11\nvariables:\n  WORKER_COUNT: two\n",
             "env.yml:4: variable 'WORKER_COUNT': must be a whole number from 1 to 1,024",
         ),

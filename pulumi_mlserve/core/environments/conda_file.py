@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import yaml
-from mlserve_scoring.v1_variables import problem_of
 from packaging.utils import canonicalize_name
 
 from pulumi_mlserve.core.environments.conda_names import (
@@ -21,6 +20,7 @@ from pulumi_mlserve.core.environments.conda_names import (
 from pulumi_mlserve.core.environments.requirement_files import RequirementFiles
 from pulumi_mlserve.core.environments.requirement_lines import Asked, Refused, logical_lines
 from pulumi_mlserve.core.suggest import did_you_mean
+from pulumi_mlserve.core.variables import variable_problem
 
 # The keys that conda's own tools and Azure ML v1 accept.
 _KEYS: Final = ("name", "channels", "dependencies", "prefix", "variables")
@@ -174,7 +174,7 @@ def _read_variables(node: yaml.Node | None, found: CondaFile) -> None:
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode):
             found.variables[key.value] = value.value
-            if problem := problem_of(key.value, value.value):
+            if problem := variable_problem(key.value, value.value):
                 found.refused.append(Refused(f"variable {key.value!r}: {problem}", _line(key)))
         else:
             found.refused.append(Refused(f"variable {key.value!r} is not a text; write NAME: VALUE", _line(key)))
