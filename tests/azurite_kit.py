@@ -18,6 +18,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from announced import Announced
+from reserved_ports import reserved
 from server_venv import DEVELOPMENT_CACHE
 
 VERSION = "3.35.0"  # the newest that runs on Node.js 20
@@ -112,37 +113,58 @@ class Azurite:
 
 
 class Line:
-    """A line to a port of this machine that can be cut and joined again, seen from its own port."""
+    """A line to a port of this machine that can be cut and joined again, seen from its own port.
+
+    Attributes:
+        port: Its own.
+        hung_up: How many connections were ended because nobody answers.
+    """
 
     def __init__(self, port):
         self._to = port
         self._listener = None
         self._open = []
-        self.port = 0
+        self._lock = threading.Lock()
+        self.port = reserved(self)
+        self.hung_up = 0
 
-    def join(self):
-        """Accept connections."""
+    def join(self, *, answers=True):
+        """Accept connections; where nobody answers, each of them is ended at once, and counted."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        threading.Thread(target=self._accept, args=(self._listener, answers), daemon=True).start()
 
     def cut(self):
         """End all connections and refuse new ones."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for end in self._open:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
+        with self._lock:
+            listener, self._listener = self._listener, None
+            if listener is not None:
+                listener.shutdown(socket.SHUT_RDWR)
+                listener.close()
+            for end in self._open:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            self._open.clear()
 
-    def _accept(self, listener):
+    def _accept(self, listener, answers):
         with contextlib.suppress(OSError):
             while True:
                 near, _ = listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-                self._open += [near, far]
-                for ends in ((near, far), (far, near)):
-                    threading.Thread(target=_carry, args=ends, daemon=True).start()
+                with self._lock:  # one that comes while the line is cut is not carried
+                    if answers and self._listener is listener:
+                        self._connect(near)
+                        continue
+                    self.hung_up += not answers
+                near.close()
+
+    def _connect(self, near):
+        try:
+            far = socket.create_connection(("127.0.0.1", self._to))
+        except OSError:
+            near.close()
+            return
+        self._open += [near, far]
+        for ends in ((near, far), (far, near)):
+            threading.Thread(target=_carry, args=ends, daemon=True).start()
 
 
 def _carry(source, sink):

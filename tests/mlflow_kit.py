@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import time
 import urllib.request
 
+from reserved_ports import reserved
 from server_venv import server_venv
 
 VERSION = "3.17.2"
+START_SECONDS = 400  # it takes a minute where the machine is busy with other tests
 
 
 class Mlflow:
@@ -20,7 +21,7 @@ class Mlflow:
     def __init__(self, folder):
         self._folder = folder
         self._process = None
-        self.port = 0
+        self.port = reserved(self)
 
     @property
     def address(self):
@@ -29,8 +30,6 @@ class Mlflow:
 
     def start(self):
         """Start it and wait until it answers."""
-        with socket.create_server(("127.0.0.1", 0)) as spare:
-            self.port = spare.getsockname()[1]
         folder = server_venv("mlflow", f"mlflow=={VERSION}")
         command = [folder / "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self._folder}/runs.db"]
@@ -43,7 +42,7 @@ class Mlflow:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=self._folder, start_new_session=True
             )
-        end = time.monotonic() + 120
+        end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self._process.poll() is None:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=5):
                 return

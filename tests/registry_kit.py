@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.error
@@ -25,10 +23,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import yaml
+from apt_kit import installed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from reserved_ports import reserved
 
 from pulumi_mlserve.clients.registries.logins import Logins
 from pulumi_mlserve.clients.registries.patience import Clock
@@ -41,21 +41,13 @@ USER, PASSWORD = "robot", "open sesame"
 # Made with bcrypt, the only hash that this registry reads.
 HTPASSWD = f"{USER}:$2y$04$SLIewcEUHFciLdEJcnTdQO73pSHyZXqXIHvOBQVmXucKtnNONjFHu\n"
 MIB = 1 << 20
+START_SECONDS = 120  # of a machine that is busy with other tests
 
 
 def registry_program():
-    """Return the path of the registry, installed by apt first where it is missing; one process installs."""
+    """Return the path of the registry, installed first where it is missing."""
     names = ("docker-registry", "registry")
-    with (Path(tempfile.gettempdir()) / f"mlserve-registry-{os.getuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for attempt in range(2):
-            found = next(filter(None, map(shutil.which, names)), None)
-            if found or attempt:
-                break
-            for command in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "docker-registry"]):
-                asked = ["apt-get", *command] if os.geteuid() == 0 else ["sudo", "-n", "apt-get", *command]
-                with contextlib.suppress(FileNotFoundError):
-                    subprocess.run(asked, capture_output=True, check=False, timeout=600)
+    found = installed(lambda: next(filter(None, map(shutil.which, names)), None), "docker-registry")
     assert found, "the reference registry is needed: apt-get install docker-registry"
     return found
 
@@ -66,9 +58,7 @@ class Registry:
     def __init__(self, folder, *, auth=None, secret="fixed", delete=True, tls=None, relativeurls=False):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = reserved(self)
         self.host = f"127.0.0.1:{self.port}"
         settings = {
             "version": 0.1,
@@ -95,11 +85,12 @@ class Registry:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("REGISTRY_")}
         with (self.folder / "log").open("ab") as log:
             command = [registry_program(), "serve", str(self.folder / "config.yml")]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        for _ in range(400):
+            process = self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return self
-            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert process.poll() is None, (self.folder / "log").read_text()
             time.sleep(0.02)
         raise AssertionError("the registry does not answer")
 
@@ -107,7 +98,7 @@ class Registry:
         """End it, the hard way unless told otherwise."""
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(20)
+            self.process.wait(START_SECONDS)
             self.process = None
 
     def restart(self):

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 import pytest
-from mlflow_kit import Mlflow
+from mlflow_kit import START_SECONDS, Mlflow
 
 from pulumi_mlserve.clients.images.base_run import run_image
 from pulumi_mlserve.clients.models.mlflow_models import MlflowModels
@@ -14,6 +14,9 @@ from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.models.remote_model import RemoteModels
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.registration import register_model
+
+
+pytestmark = pytest.mark.timeout(START_SECONDS + 200)
 
 
 @pytest.fixture(scope="module")

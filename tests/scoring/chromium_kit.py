@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
+
+from apt_kit import installed
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key that names elements: W3C WebDriver, 11
 PACKAGES = ("chromium", "chromium-driver")
 
 
 def chromium_programs():
-    """Return the paths of Chromium and chromedriver, installed by apt first where they are missing.
+    """Return the paths of Chromium and chromedriver, installed first where they are missing."""
 
-    Only one process of a test run installs; the others wait.
-    """
-    with (Path(tempfile.gettempdir()) / f"mlserve-chromium-{os.getuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for attempt in range(2):
-            found = [
-                next(filter(None, map(shutil.which, names)), None)
-                for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
-            ]
-            if all(found) or attempt:
-                break
-            for command in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *PACKAGES]):
-                asked = ["apt-get", *command] if os.geteuid() == 0 else ["sudo", "-n", "apt-get", *command]
-                with contextlib.suppress(FileNotFoundError):
-                    subprocess.run(asked, capture_output=True, check=False, timeout=600)
-    assert all(found), f"Chromium and chromedriver are needed: apt-get install {' '.join(PACKAGES)}"
+    def programs():
+        names = (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
+        found = [next(filter(None, map(shutil.which, each)), None) for each in names]
+        return found if all(found) else None
+
+    found = installed(programs, *PACKAGES)
+    assert found, f"Chromium and chromedriver are needed: apt-get install {' '.join(PACKAGES)}"
     return found
 
 
