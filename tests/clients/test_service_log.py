@@ -87,3 +87,17 @@ def test_followed_log_may_be_moved_and_cut(tmp_path):
     lines.extend(follow(path, going_on))
 
     assert ["one", "two", "three", "four"] == lines
+
+
+def test_what_comes_while_the_last_lines_are_told_is_followed(tmp_path):
+    """Written to the log, or to one that takes its place, before anybody looks again; also when nothing comes after."""
+    path = tmp_path / "service.log"
+    write(previous_log(path), "zero\nnought\n")
+    write(path, "one\ntw")
+    told = follow(path, lambda: False, 2)
+    first = next(told)
+    write(path, "o\n")
+    path.replace(previous_log(path))
+    write(path, "three\n")
+
+    assert ("nought", ["one", "two", "three"]) == (first, list(told))

@@ -138,9 +138,8 @@ class LocalProcesses:
     def logs(self, service_id: str, lines: int = 5_000, *, follow: bool = False) -> Iterator[str]:
         """Yield the last lines of the service's log, then, when following, each new one until the service is gone."""
         path = self._service_folder(service_id).log
-        yield from map(logged_in_program_names, last_lines(path, lines))
-        if follow:
-            yield from map(logged_in_program_names, follow_log(path, path.parent.exists))
+        found = follow_log(path, path.parent.exists, lines) if follow else last_lines(path, lines)
+        yield from map(logged_in_program_names, found)
 
     def keys(self, service_id: str) -> Keys | None:
         """Return the keys that open the service, None when it needs none or is not known here."""

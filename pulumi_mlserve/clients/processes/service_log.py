@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import time
@@ -52,13 +53,15 @@ def last_lines(path: Path, count: int) -> list[str]:
     return list(kept)
 
 
-def follow(path: Path, going_on: Callable[[], bool]) -> Iterator[str]:
-    """Yield each new line of the log from now on, also when the file is moved or cut, while `going_on` says so."""
-    file = _opened(path)
-    if file is not None:
-        file.seek(0, os.SEEK_END)
-    rest = b""
+def follow(path: Path, going_on: Callable[[], bool], count: int = 0) -> Iterator[str]:
+    """Yield the last lines of the log, then each new one, also when the file is moved or cut, while `going_on` says so.
+
+    No line is left out between the two, nor of a file that took the place of another before it was over.
+    """
+    before, file = _opened_together(path)
     try:
+        text, end, rest = (b"", b"", b"") if file is None else file.read().rpartition(b"\n")
+        yield from deque(_lines(_whole(before) + text + end), max(0, count))
         while True:
             last = not going_on()
             moved = file is not None and _is_other(path, file.fileno())
@@ -71,13 +74,48 @@ def follow(path: Path, going_on: Callable[[], bool]) -> Iterator[str]:
                 file.close()
             if moved or file is None:
                 file = _opened(path)
-            elif not last:
-                time.sleep(_POLL_SECONDS)
+                if file is not None:
+                    continue  # it is read before anybody waits, or ends
             if last:
                 return
+            time.sleep(_POLL_SECONDS)
     finally:
         if file is not None:
             file.close()
+
+
+def _opened_together(path: Path) -> tuple[BinaryIO | None, BinaryIO | None]:
+    """Return the log before and the log, of one moment: neither was moved between the two."""
+    while True:
+        before, file = _opened(previous_log(path)), _opened(path)
+        found = _opened(previous_log(path))
+        with contextlib.ExitStack() as opened:
+            for each in (before, file, found):
+                if each is not None:
+                    opened.enter_context(each)
+            if before is None or found is None:
+                same = before is found
+            else:
+                same = os.path.sameopenfile(before.fileno(), found.fileno())
+            if same:
+                opened.pop_all()
+                if found is not None:
+                    found.close()
+                return before, file
+
+
+def _whole(file: BinaryIO | None) -> bytes:
+    """Return a file's bytes, ended as a line is, and close it."""
+    if file is None:
+        return b""
+    with file:
+        content = file.read()
+    return content if content.endswith(b"\n") else content + b"\n"
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    """Yield lines as `last_lines` does."""
+    return (line.rstrip("\n") for line in io.StringIO(content.decode("utf-8", "replace"), newline=None))
 
 
 def _opened(path: Path) -> BinaryIO | None:
