@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pulumi_mlserve.clients.interruption import Cancelled, Progress
 from pulumi_mlserve.clients.processes.cgroups import members
-from pulumi_mlserve.clients.processes.process_control import ask_drain, ask_status
+from pulumi_mlserve.clients.processes.process_control import ControlStatus, ask_drain, ask_status
 from pulumi_mlserve.clients.processes.process_identity import Identity, alive, send, session_of, wait_gone
 from pulumi_mlserve.core.problems import OperationError
 
@@ -45,12 +45,18 @@ def end_process(process: Identity, control: Path, groups: Iterable[Path], drain:
     """
     if alive(process):
         status = ask_status(control)
-        if status is not None and status.state in _SERVING:
+        if _serves(status):
             _drain(process, control, drain)
         if send(process, signal.SIGTERM) and not wait_gone(process, _TERM_SECONDS):
+            if status is not None and not _serves(status) and _serves(ask_status(control)):
+                _drain(process, control, drain)  # it began to serve when it was asked already
             _kill(process)
     for left in (*session_of(process), *(member for group in groups for member in members(group))):
         _kill(left)  # what a script started and left would hold the port and the memory
+
+
+def _serves(status: ControlStatus | None) -> bool:
+    return status is not None and status.state in _SERVING
 
 
 def _drain(process: Identity, control: Path, drain: Drain) -> None:
