@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_no_limit_wanted_is_none_applied(sleeper):
 def test_real_groups_hold_the_process(sleeper):
     """On this machine the process is in the groups that were made, or there are none and that is said."""
     made: list[Path] = []
-    applied = apply_limits(sleeper, "test-limits", Wanted(cpu_cores=1, memory_gb=0.5), made.append)
+    applied = apply_limits(sleeper, f"test-{uuid4().hex}", Wanted(cpu_cores=1, memory_gb=0.5), made.append)
     held = [group for group in made if group.exists()]
     try:
         for limit in applied:
