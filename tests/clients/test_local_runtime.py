@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -74,19 +74,27 @@ def spec(image) -> ProcessSpec:
         root=image("one"),
         python=Path(sys.executable),
         revision="one",
-        drain_seconds=4,
+        drain_seconds=60,  # of a machine that is busy with other tests
         max_concurrent_requests=4,
     )
 
 
 def ask(port: int, key: str = "") -> tuple[int, object]:
     """Returns status and answer of one request, over a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
         connection.request("POST", "/score", "{}", {"Connection": "close", "Authorization": f"Bearer {key}"})
         answer = connection.getresponse()
         text = answer.read()
         return answer.status, json.loads(text) if answer.status == 200 else text
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Waits for something; gives up when it takes longer than any machine needs for it."""
+    end = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -102,7 +110,7 @@ def load(port: int) -> Iterator[set[str]]:
             seen.add(answer["revision"])
 
     def kept() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         with contextlib.closing(connection):
             while not done.is_set():
                 connection.request("POST", "/score", "{}")
@@ -129,10 +137,10 @@ def test_updates_under_load_lose_no_request(services, spec, image, in_full):
     with load(port) as seen:
         for name in names:
             services.update(ID, dataclasses.replace(spec, root=image(name), revision=name))
+            until(lambda name=name: name in seen)
         bad = dataclasses.replace(spec, root=image("bad", "raise ValueError('no coefficients')"), revision="bad")
         with pytest.raises(OperationError, match="no coefficients"):
             services.update(ID, bad)
-        time.sleep(0.2)
 
     assert {"one", *names} == seen | {"one"}
 
@@ -141,7 +149,7 @@ def live(port: int) -> bool:
     """Returns whether gRPC is spoken at a port, as one call on a channel of its own says."""
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
         call = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
-        return bool(call(b"", timeout=20) == b"\x08\x01")
+        return bool(call(b"", timeout=60) == b"\x08\x01")
 
 
 def test_grpc_has_a_port_that_is_chosen_once_and_handed_over(services, spec, image):
@@ -155,7 +163,7 @@ def test_grpc_has_a_port_that_is_chosen_once_and_handed_over(services, spec, ima
         with grpc.insecure_channel(f"127.0.0.1:{first.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
             call = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
             while not done.is_set():
-                error = call.future(b"", timeout=20).exception()
+                error = call.future(b"", timeout=60).exception()
                 failures.extend([] if error is None else [str(error)])
 
     with ThreadPoolExecutor(4) as pool:
@@ -234,7 +242,7 @@ def test_service_ends_when_told(services, spec):
     """Stopping ends the process in peace, long before the time it has."""
     running = services.start(spec)
     begin = time.monotonic()
-    services.stop(ID, 30)
+    services.stop(ID, 200)
 
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 100
     assert not running.folder.exists()

@@ -1,8 +1,9 @@
 """Serves like the real runtime, by the same settings file and control protocol, strictly; the variables say what to do.
 
-STANDIN_LOAD seconds of loading; STANDIN_FAIL a message to fail with; STANDIN_DIE an exit status while loading;
-STANDIN_HOLD seconds for each answer; STANDIN_DEAF ignores hand-over, drain and SIGTERM; STANDIN_MUTE answers nothing on
-the control socket once ready; STANDIN_CHILD leaves a process behind; STANDIN_EAT MiB to take.
+STANDIN_LOAD seconds of loading; STANDIN_LOAD_UNTIL a file that ends it; STANDIN_FAIL a message to fail with;
+STANDIN_DIE an exit status while loading; STANDIN_HOLD seconds for each answer; STANDIN_GATE a file that lets answers
+out, beside which `.asked` is made when one is wanted; STANDIN_DEAF ignores hand-over, drain and SIGTERM; STANDIN_MUTE
+answers nothing on the control socket once ready; STANDIN_CHILD leaves a process behind; STANDIN_EAT MiB to take.
 """
 
 from __future__ import annotations
@@ -70,13 +71,15 @@ def start() -> None:
     eaten = bytearray(int(WANT.get("EAT", 0)) << 20)
     eaten[::4096] = b"x" * len(eaten[::4096])
     time.sleep(float(WANT.get("LOAD", 0)))
+    while "LOAD_UNTIL" in WANT and not Path(WANT["LOAD_UNTIL"]).exists():
+        time.sleep(0.01)
     if "DIE" in WANT:
         sys.stderr.write("the end is near\n")
         os._exit(int(WANT["DIE"]))
     if "FAIL" in WANT:
         STATE["error"] = {"message": WANT["FAIL"], "file": "score.py", "line": 7, "output": ""}
         STATE["state"] = "failed"
-        ASKED.wait(10)
+        ASKED.wait(120)
         os._exit(3)
 
 
@@ -114,6 +117,13 @@ def keys() -> object:
     return json.loads(Path(SETTINGS.keys_file).read_text()) if SETTINGS.keys_file else None
 
 
+def wait_at(gate: Path) -> None:
+    """Tell that an answer is wanted, and return once it may go out."""
+    gate.with_name(f"{gate.name}.asked").touch()
+    while not gate.exists():
+        time.sleep(0.01)
+
+
 async def connection(one: socket.socket) -> None:
     """Answer requests with the revision and the keys now in force."""
     reader, writer = await asyncio.open_connection(sock=one)
@@ -124,12 +134,14 @@ async def connection(one: socket.socket) -> None:
             await asyncio.wait({ask, drained}, return_when=asyncio.FIRST_COMPLETED)
             drained.cancel()
             if not ask.done():
-                await asyncio.wait({ask}, timeout=0.5)
+                await asyncio.wait({ask}, timeout=SETTINGS.drain_seconds)
             if not ask.done():
                 ask.cancel()
                 return
             head = ask.result().lower()
             await asyncio.sleep(float(WANT.get("HOLD", 0)))
+            if "GATE" in WANT:
+                await asyncio.to_thread(wait_at, Path(WANT["GATE"]))
             last = DRAIN.is_set() or b"connection: close" in head
             body = json.dumps({"revision": SETTINGS.revision, "pid": os.getpid(), "keys": keys()}).encode()
             close = b"Connection: close\r\n" if last else b""
