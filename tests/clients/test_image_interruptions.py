@@ -31,17 +31,26 @@ def shop(tmp_path):
 
 
 KILLED = """
-import sys, time
+import os, sys
 sys.path.insert(0, {tests!r})
 from image_kit import Workshop
 shop = Workshop({folder!r})
+said = []
 def progress(text):
+    said.append(text)
     print(text, flush=True)
 def cancelled():
-    time.sleep({pause})
+    if {after!r} in said:
+        os.kill(os.getpid(), 9)
     return False
 shop.build(progress=progress, cancelled=cancelled)
 """
+
+
+def killed_build(shop, after):
+    """Build in a process that kills itself when it is next asked whether to go on after it said something."""
+    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), after=after)
+    return subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
 
 
 @pytest.mark.parametrize("when", range(1, 8))
@@ -94,16 +103,11 @@ def test_builds_and_removals_at_once_do_not_hurt_each_other(shop):
 @pytest.mark.parametrize("after", ["dependencies: packing", "model:ridge: packing", "layout: packing"])
 def test_a_killed_build_is_mended_by_the_next(shop, after):
     """After SIGKILL in the middle of a layer the next build is whole and the leftovers are gone."""
-    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), pause=0.05)
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == after:
-                break
-        process.send_signal(signal.SIGKILL)
+    killed = killed_build(shop, after)
     (shop.folder / "images/tmp/leftover").write_bytes(b"half a layer")
 
-    assert -signal.SIGKILL == process.returncode
+    assert -signal.SIGKILL == killed.returncode
+    assert after == killed.stdout.splitlines()[-1]
     assert [] == list(shop.images.list())
     image = shop.build()
 
@@ -115,13 +119,7 @@ def test_a_killed_build_is_mended_by_the_next(shop, after):
 @pytest.fixture
 def half_built(shop):
     """A workshop whose only build was killed after some of its layers were written."""
-    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), pause=0.05)
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("layout: "):
-                break
-        process.send_signal(signal.SIGKILL)
+    assert -signal.SIGKILL == killed_build(shop, "layout: packing").returncode
     return shop
 
 
@@ -163,7 +161,7 @@ def test_no_store_is_made_to_look_for_leftovers(tmp_path):
 @pytest.mark.soak
 def test_a_build_cut_short_by_a_kill_anywhere_is_mended(shop, in_full):
     """Killed after ever other times, the store never holds an image that is not whole."""
-    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), pause=0)
+    program = KILLED.format(tests=str(Path(__file__).parent.parent), folder=str(shop.folder), after=None)
     pauses = [number * 0.001 for number in range(150)] if in_full else [0.0, 0.03, 0.08]
     for pause in pauses:
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
