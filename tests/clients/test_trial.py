@@ -18,7 +18,7 @@ import pytest
 
 from pulumi_mlserve.clients.environments.interpreter import find_python
 from pulumi_mlserve.clients.interruption import CancelledError
-from pulumi_mlserve.clients.trials import confined
+from pulumi_mlserve.clients.trials import confined, confined_run
 from pulumi_mlserve.clients.trials.trial import Trial, TrialLimits
 from pulumi_mlserve.core.problems import OperationError
 
@@ -57,6 +57,17 @@ def root(tmp_path):
 def telling(root, expression: str) -> Path:
     """Return a root whose runtime puts the value of an expression into the contract."""
     return root(f"write({GOOD!r} | {{'contract': {{'said': {expression}}}}})")
+
+
+class UntilThere:
+    """Time as the watcher of a trial sees it: it stands still until the script has made a file, and then it is over."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return 1_000_000 + time.monotonic() if self.file.exists() else 0.0
 
 
 def left_of(folder: Path) -> list[str]:
@@ -129,14 +140,16 @@ def test_a_trial_that_takes_too_long_is_ended_and_not_kept(trial, root):
             " off with trial='off'"
         )
     ]
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert trial.known("k") is None
 
 
-def test_a_time_out_says_how_far_it_came(trial, root):
+def test_a_time_out_says_how_far_it_came(tmp_path, trial, root, monkeypatch):
     """The runtime writes each stage before it begins."""
+    monkeypatch.setattr(confined_run, "time", UntilThere(tmp_path / "there"))
     reached = {"message": "the process ended while answering sample 3", "stage": "run", "todo": "look"}
-    program = f"write({GOOD | {'ok': False, 'problems': [reached]}!r})\ntime.sleep(60)"
+    program = f"write({GOOD | {'ok': False, 'problems': [reached]}!r})\n"
+    program += f"Path({str(tmp_path / 'there')!r}).touch()\ntime.sleep(60)"
     verdict = trial.run(root(program), PYTHON, "k", TrialLimits(seconds=0.7))
 
     assert verdict.problems[0].message.startswith("init and the samples took more than 0.7 s, answering sample 3; make")
@@ -149,7 +162,7 @@ def test_cancelling_ends_everything_at_once(tmp_path, trial, root):
     with pytest.raises(CancelledError, match="trying the entry script"):
         trial.run(root(program), PYTHON, "k", cancelled=(tmp_path / "pid").exists)
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert [] == left_of(tmp_path)
 
 
@@ -210,7 +223,7 @@ def test_a_script_cannot_end_its_keeper(trial, root):
                 os.kill(pid, 9)
     write({GOOD!r} | {{'contract': os.getppid()}})
     """
-    verdict = trial.run(root(program), PYTHON, "k", TrialLimits(seconds=10))
+    verdict = trial.run(root(program), PYTHON, "k")
 
     assert (True, 1) == (verdict.ok, verdict.contract)
 
@@ -381,7 +394,7 @@ def test_memory_is_limited(trial, root):
 
 def test_processor_time_and_files_are_limited(trial, root):
     """A busy loop and an endless file end before the wall clock does."""
-    busy = trial.run(root("while True: pass"), PYTHON, "a", TrialLimits(seconds=30, cpu_seconds=1))
+    busy = trial.run(root("while True: pass"), PYTHON, "a", TrialLimits(cpu_seconds=1))
     large = f"""
     try:
         Path('large').write_bytes(bytes(2_000_000))
@@ -404,7 +417,7 @@ def test_only_the_end_of_a_long_output_is_kept(trial, root):
 
 def test_long_trials_say_that_they_go_on(trial, root, monkeypatch):
     """One line every few seconds."""
-    monkeypatch.setattr("pulumi_mlserve.clients.trials.confined_run._SAY_SECONDS", 0.2)
+    monkeypatch.setattr(confined_run, "_SAY_SECONDS", 0.0)
     said: list[str] = []
     trial.run(root(f"time.sleep(0.7)\nwrite({GOOD!r})"), PYTHON, "k", progress=said.append)
 
@@ -474,14 +487,14 @@ run_confined([sys.executable, "-c", write], folder=Path({str(folder)!r}), **rest
 """
     caller = subprocess.Popen([sys.executable, "-c", code])
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not (folder / "work" / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert 1 == len(left_of(folder))
     finally:
         caller.kill()
         caller.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (left_of(folder) or launchers(folder)) and time.monotonic() < deadline:
         time.sleep(0.02)
 
@@ -520,8 +533,11 @@ def test_a_variable_that_only_the_service_has_is_told_as_such(trial, root, line,
     )
 
 
-def test_a_time_out_names_the_place_where_the_script_hangs(trial, root):
+def test_a_time_out_names_the_place_where_the_script_hangs(tmp_path, trial, root, monkeypatch):
     """Python says where each thread is before it is ended; what it prints for that is not shown as the script's."""
+    monkeypatch.setattr(confined_run, "time", UntilThere(tmp_path / "there"))
+    monkeypatch.setattr(confined_run, "_SAY_WHERE_SECONDS", 60)
+    hangs = f"os.close(os.open({str(tmp_path / 'there')!r}, os.O_CREAT)); time.sleep(60)"
     folder = root("""
     sys.path.insert(0, arguments['--root'] + '/var/azureml-app')
     print('waiting', flush=True)
@@ -529,7 +545,7 @@ def test_a_time_out_names_the_place_where_the_script_hangs(trial, root):
     score.init()
     """)
     (folder / "var" / "azureml-app").mkdir(parents=True)
-    (folder / "var" / "azureml-app" / "score.py").write_text("import time\n\ndef init():\n    time.sleep(60)\n")
+    (folder / "var" / "azureml-app" / "score.py").write_text(f"import os, time\n\ndef init():\n    {hangs}\n")
     verdict = trial.run(folder, PYTHON, "k", TrialLimits(seconds=1.5))
 
     assert verdict.problems[0].message.startswith("init and the samples took more than 1.5 s, in init at score.py:4; ")
@@ -551,7 +567,7 @@ def test_a_script_that_ignores_every_signal_is_ended(trial, root):
     verdict = trial.run(root(program), PYTHON, "k", TrialLimits(seconds=0.7))
 
     assert "took more than 0.7 s; make them" in verdict.problems[0].message
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 50
 
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can wall a process off")
@@ -564,7 +580,7 @@ def test_a_script_that_starts_processes_without_end_is_ended(trial, root):
     verdict = trial.run(root("while True:\n    if os.fork() == 0:\n        time.sleep(60)"), PYTHON, "k")
 
     assert verdict.problems[0].message.startswith("init and the samples started more processes than a trial may")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < TrialLimits().seconds
     assert trial.known("k") is None
 
 
