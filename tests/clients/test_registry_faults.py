@@ -261,18 +261,20 @@ def test_a_registry_that_stays_away_is_waited_for(tmp_path):
     layer = Pattern(LARGE, b"away")
     with registry(tmp_path) as mine:
         waited = threading.Event()
+        back = threading.Timer(1, mine.start)
 
         def open_at(offset):
             for piece in layer.pieces(offset):
                 if not waited.is_set() and offset == 0:
                     waited.set()
                     mine.stop()
-                    threading.Timer(1, mine.start).start()
+                    back.start()
                 yield piece
 
         manifest, blobs = image_of(BlobSource(layer.digest, layer.size, open_at))
-        with client(clock=Clock()) as ours:
+        with client(clock=Clock(), attempts=20) as ours:  # however long it takes to start
             ours.push(at(mine), manifest, MANIFEST_TYPE, blobs)
+        back.join()
 
         assert layer.digest in mine.blobs()
 

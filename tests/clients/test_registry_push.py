@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +220,7 @@ def test_progress_tells_bytes_and_rate(real):
     times = iter(range(10_000))
     manifest, blobs = image_of(layer.source())
     with client(progress=lines.append) as ours:
+        ours.push(at(real, "a/told"), *image_of()[:1], MANIFEST_TYPE, blobs[1:])  # the config has another thread
         object.__setattr__(ours._around.clock, "now", lambda: next(times) / 2)
         ours.push(at(real, "a/told"), manifest, MANIFEST_TYPE, blobs)
 
@@ -294,14 +296,20 @@ def test_a_push_that_was_killed_is_finished_by_the_next(real, tmp_path):
     )
     with proxied(real) as proxy:
         enough = threading.Event()
-        proxy.fault("PATCH", after=3, before=enough.set)
+
+        def reached():
+            while not proxy.count("PUT", small.digest.partition(":")[2], 201):
+                time.sleep(0.01)
+            enough.set()
+
+        proxy.fault("PATCH", after=3, before=reached)
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         killed = subprocess.Popen(
             [sys.executable, "-c", f"import sys\n{code}", str(at(proxy, "a/killed:1"))], env=environ, cwd=tmp_path
         )
-        assert enough.wait(60)
+        assert enough.wait(240)
         killed.kill()
-        killed.wait(20)
+        killed.wait()
     manifest, blobs = image_of(small.source(), large.source())
     with client() as ours:
         assert not ours.exists(at(real, "a/killed:1"))
