@@ -168,7 +168,7 @@ def test_processes_share_an_index(tmp_path):
     )
     path = tmp_path / "index.sqlite"
     running = [subprocess.Popen([sys.executable, "-c", code, path, name, *sys.path]) for name in "abc"]
-    ended = [process.wait(60) for process in running]
+    ended = [process.wait(240) for process in running]
     wanted = {f"/{name}/{number}": STAMP for name in "abc" for number in range(50)}
 
     assert [0, 0, 0] == ended

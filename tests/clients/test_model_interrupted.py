@@ -54,7 +54,7 @@ def registered_at_once(folder, models):
     ]
     assert ["ready\n"] * len(models) == [process.stdout.readline() for process in running]
     start.touch()
-    answers = [process.communicate(timeout=60)[0] for process in running]
+    answers = [process.communicate(timeout=240)[0] for process in running]
     start.unlink()
     return [int(answer) for answer in answers]
 

@@ -15,7 +15,6 @@ from pulumi_mlserve.clients.models.remote_model import RemoteModels
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError
 from pulumi_mlserve.registration import register_model
 
-
 pytestmark = pytest.mark.timeout(START_SECONDS + 200)
 
 

@@ -16,8 +16,9 @@ FAILED = b'{"state": "failed", "error": {"message": "no model", "file": "score.p
 
 
 @pytest.fixture
-def answering(tmp_path):
+def answering(tmp_path, monkeypatch):
     """Makes a control socket that gives one answer, with open files attached."""
+    monkeypatch.setattr(process_control, "_ANSWER_SECONDS", 60)  # threads of a busy machine are late
     threads = []
 
     def make(answer: bytes, *attached: int):

@@ -48,7 +48,7 @@ def test_zombie_does_not_live(child, handles):
 
     assert alive(found)
     assert send(found, signal.SIGKILL)
-    assert wait_gone(found, 5)
+    assert wait_gone(found, 60)
     assert identify(child.pid) is None
     assert not send(found, signal.SIGKILL)
 
@@ -74,7 +74,7 @@ def test_process_lives_as_long_as_its_last_thread(handles):
             assert not wait_gone(found, 0.05)
         finally:
             process.kill()
-        assert wait_gone(found, 5)
+        assert wait_gone(found, 60)
 
 
 def test_other_start_is_another_process(child, handles):
@@ -96,7 +96,7 @@ def test_waiting_has_an_end(child, handles):
     begin = time.monotonic()
 
     assert not wait_gone(found, 0.1)
-    assert 0.1 <= time.monotonic() - begin < 2
+    assert 0.1 <= time.monotonic() - begin < 30
 
 
 def test_absent_number_is_nobody():
@@ -107,12 +107,15 @@ def test_absent_number_is_nobody():
 def test_only_processes_that_serve_are_found(tmp_path):
     """A process that merely has a file of the folder among its arguments, such as an editor, is not ours."""
     settings = tmp_path / "p1" / "settings.json"
-    reader = subprocess.Popen([sys.executable, "-c", SLEEP, str(settings)])
-    ours = subprocess.Popen([sys.executable, "-c", SLEEP, "--settings", str(settings)])
+    program = [sys.executable, "-c", f"print(flush=True); {SLEEP}"]
+    reader = subprocess.Popen([*program, str(settings)], stdout=subprocess.PIPE)
+    ours = subprocess.Popen([*program, "--settings", str(settings)], stdout=subprocess.PIPE)
+    for process in (reader, ours):  # one that only just began has no arguments yet
+        process.stdout.readline()
     found = with_settings_under(tmp_path)
     for process in (reader, ours):
         process.kill()
-        process.wait()
+        process.communicate()
 
     assert [(ours.pid, settings)] == [(identity.pid, path) for identity, path in found]
 

@@ -30,8 +30,9 @@ class Azure:
 
 
 @pytest.fixture
-def azure():
+def azure(monkeypatch):
     """A service that answers as Entra ID and as a machine of Azure do."""
+    monkeypatch.setattr(entra_tokens, "_MACHINE_SECONDS", 60)  # threads of a busy machine are late
     known = Azure()
 
     class Answers(BaseHTTPRequestHandler):

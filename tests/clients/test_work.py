@@ -41,7 +41,7 @@ def test_the_first_failure_stops_the_others_and_is_raised():
     def use(number):
         begun.append(number)
         if number == 1:
-            running.wait(5)
+            running.wait(60)
             raise ValueError("the cause")
         running.set()
         while True:
