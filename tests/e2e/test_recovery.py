@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,9 @@ from engine import Stack
 from programs import free_port, replaced, tiny
 from scoring_client import Load, ask, listens, prediction
 
-SECONDS = 10
+from pulumi_mlserve.clients.processes.process_identity import identify, wait_gone
+
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,17 @@ def serving(workspaces) -> tuple[Stack, int]:
 def killed(stack: Stack, port: int) -> int:
     """Kills the process of the first service and returns its id."""
     pid = stack.resources()["LocalProcess first"]["outputs"]["pid"]
-    os.kill(pid, signal.SIGKILL)
-    until = time.monotonic() + SECONDS
-    while listens(port) and time.monotonic() < until:
-        time.sleep(0.05)
+    end(pid)
+    assert not listens(port)
     return pid
+
+
+def end(*pids: int) -> None:
+    """Kills processes and waits until they are gone: they need a processor for that, too."""
+    processes = [identify(pid) for pid in pids]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert [] == [process.pid for process in processes if process and not wait_gone(process, SECONDS)]
 
 
 def test_killed_process_is_drift_and_up_brings_it_back_at_its_port(serving):
@@ -125,8 +132,7 @@ def test_machine_that_restarted_is_healed_by_one_up(serving):
     """With every process gone at once, one `up` brings all services back at their ports."""
     stack, _ = serving
     before = stack.resources()
-    for name in ("LocalProcess first", "LocalProcess second"):
-        os.kill(before[name]["outputs"]["pid"], signal.SIGKILL)
+    end(*(before[name]["outputs"]["pid"] for name in ("LocalProcess first", "LocalProcess second")))
     stack.up().ok()
 
     after = stack.resources()
