@@ -21,6 +21,7 @@ from mlserve_scoring.models.files import load_model
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.scorers.results import to_json
 from onnx import helper
+from scoring_kit import PATIENCE
 from sklearn.linear_model import LogisticRegression
 
 X, Y = numbers()
@@ -229,10 +230,9 @@ mlflow.pyfunc.save_model(sys.argv[1], python_model=Scale(), signature=signature,
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "m")],
-        check=True, env=environment, cwd=tmp_path, capture_output=True, timeout=120,
+        check=True, env=environment, cwd=tmp_path, capture_output=True, timeout=2 * PATIENCE,
     )  # fmt: skip
-    service = start(image(entry=None, models=[("m", tmp_path / "m")]), wait=False)
-    service.wait("ready", seconds=90)
+    service = start(image(entry=None, models=[("m", tmp_path / "m")]))
     records = [{"a": 1.5, "s": "x"}, {"a": 2, "s": "y"}]
 
     assert service.score({"dataframe_records": records}).json == {

@@ -96,7 +96,7 @@ def test_whatever_a_script_raises_is_its_failure():
 def test_late_run_is_told_with_its_cause_and_counted(start, image):
     """500 as v1 answered, and still a timeout to whoever watches."""
     late = ScoringTimeoutError("Scoring timeout after 5 ms")
-    script = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(30)"
+    script = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(600)"
     service = start(image({"score.py": script}), strict_v1=True, scoring_timeout_ms=100, metrics="open")
     answer = service.request("POST", "/score", "x")
 

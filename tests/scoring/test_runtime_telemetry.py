@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import sys
@@ -16,7 +17,7 @@ from mlserve_scoring.observing.telemetry import telemetry_for
 from mlserve_scoring.settings import Settings, SettingsError, Telemetry, parse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from scoring_kit import JSON_HEADERS
+from scoring_kit import JSON_HEADERS, PATIENCE
 
 SCRIPT = """
     import logging
@@ -55,7 +56,7 @@ class Receiver:
     def __init__(self):
         self.bodies = []
         self.status = 200
-        self.silent = False
+        self.endless = False
         self.ended = threading.Event()
         receiver = self
 
@@ -65,8 +66,12 @@ class Receiver:
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 receiver.bodies.append((self.path, body))
-                if receiver.silent:
-                    receiver.ended.wait()
+                if receiver.endless:
+                    self.send_response(200)
+                    self.flush_headers()
+                    with contextlib.suppress(OSError):
+                        while not receiver.ended.wait(1):
+                            self.wfile.write(b"X: y\r\n")
                     return
                 answer = b""
                 if "track" in self.path:
@@ -149,7 +154,7 @@ def test_requests_reach_a_collector_as_spans(start, image, receiver):
     assert (TRACE, "00f067aa0ba902b7") == (spans[0].trace_id.hex(), spans[0].parent_span_id.hex())
     assert spans[0].trace_state == "a=b"
     assert spans[0].kind == spans[0].SPAN_KIND_SERVER
-    assert 0 < spans[0].end_time_unix_nano - spans[0].start_time_unix_nano < 60e9
+    assert 0 < spans[0].end_time_unix_nano - spans[0].start_time_unix_nano < PATIENCE * 1e9
     wanted = {
         "http.request.method": "POST",
         "http.response.status_code": 200,
@@ -367,9 +372,9 @@ def test_calls_of_the_script_belong_to_its_request(start, image, receiver):
     assert ("diabetes", "own", "theirs") == tuple(attributes_of(spans["on a thread"])[name] for name in names)
 
 
-def test_draining_does_not_wait_for_a_silent_endpoint(start, image, receiver):
-    """What it was sent and did not answer is given up when the time is over."""
-    receiver.silent = True
+def test_draining_does_not_wait_for_an_endpoint_whose_answer_never_ends(start, image, receiver):
+    """What it was sent and did not answer is given up when the time is over; no timeout of an exporter ends that."""
+    receiver.endless = True
     string = f"InstrumentationKey={KEY};IngestionEndpoint={receiver.address}/"
     service = start(
         image({"score.py": SCRIPT}),
@@ -377,7 +382,7 @@ def test_draining_does_not_wait_for_a_silent_endpoint(start, image, receiver):
     )
     service.request("POST", "/score", "x")
 
-    assert service.stop(seconds=14) == 0
+    assert service.stop(seconds=60) == 0
 
 
 @pytest.mark.parametrize("way", ["nobody", "failing"])
@@ -389,16 +394,13 @@ def test_an_endpoint_that_is_down_hurts_nobody(start, image, receiver, way):
     telemetry = {"otlp_endpoint": address, "connection_string": string}
     service = start(image({"score.py": SCRIPT}), telemetry=telemetry, metrics="open")
     statuses = {service.request("POST", "/score", "x").status for _ in range(120)}
-    end = time.monotonic() + 25
-    while lost(service) == 0 and time.monotonic() < end:
+    end = time.monotonic() + PATIENCE
+    while lost(service) < 100:  # in batches of whatever waits every five seconds
+        assert time.monotonic() < end
         time.sleep(0.05)
-    counted = lost(service)
-    began = time.monotonic()
 
     assert statuses == {200}
-    assert counted >= 100
     assert service.stop() == 0
-    assert time.monotonic() - began < 14
     assert 1 <= service.log.count("telemetry does not reach") <= 2
     assert KEY not in service.log
 

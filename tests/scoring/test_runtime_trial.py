@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scoring_kit import PATIENCE
 
 RUN = "\ndef run(data):\n    return data\n"
 INIT = "def init():\n    pass\n"
@@ -119,7 +120,7 @@ def test_a_good_script_gives_the_contract(image, trial):
         "format": "double",
     }
     assert verdict["samples"] == [{"input": {"data": [[1.0, 2.0]]}, "output": "[3.0]"}]
-    assert verdict["seconds"] < 30
+    assert 0 < verdict["seconds"] < PATIENCE
 
 
 def test_samples_alone_give_a_contract(image, trial):
@@ -163,15 +164,14 @@ def test_megabytes_of_output_are_no_problem(image, trial):
 
 def test_a_slow_sample_is_a_problem(image, trial):
     """The trial waits no longer than a service would, also for what cannot be interrupted."""
-    script = "import time\n" + INIT + "def run(data):\n    time.sleep(30)"
+    script = "import time\n" + INIT + "def run(data):\n    time.sleep(600)"
     verdict = trial(image({"score.py": script}, samples=[{"input": 1}], timeout_ms=300))
 
     assert "Scoring timeout after 300 ms" in verdict["problems"][0]["message"]
-    assert verdict["seconds"] < 10
 
 
 def test_threads_of_the_script_do_not_keep_the_trial(image, trial):
     """It ends when the verdict is written."""
-    script = "import threading, time\ndef init(): threading.Thread(target=time.sleep, args=(50,)).start()" + RUN
+    script = "import threading, time\ndef init(): threading.Thread(target=time.sleep, args=(600,)).start()" + RUN
 
     assert trial(image({"score.py": script}))["ok"] is True

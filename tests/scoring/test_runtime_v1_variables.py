@@ -9,6 +9,7 @@ import pytest
 from beside_v1.real_server import real_python
 from mlserve_scoring import v1_variables
 from mlserve_scoring.settings import SettingsError
+from scoring_kit import PATIENCE
 
 SCRIPT = """
 import os
@@ -20,7 +21,7 @@ def init():
 
 
 def run(data):
-    time.sleep(float(data or 0))
+    time.sleep(float(data))
     return [os.environ.get("WORKER_COUNT"), os.getppid()]
 """
 ORIGIN = "https://app.example.com"
@@ -39,8 +40,8 @@ def test_variables_of_an_image_are_defaults(start, image):
     service = start(image({"score.py": SCRIPT}, variables=variables))
     swagger = service.get("/swagger.json").json
 
-    assert 504 == service.request("POST", "/score", "2").status
-    assert 200 == service.request("POST", "/api/v1/score", "0").status
+    late = service.request("POST", "/api/v1/score", "600")
+    assert (504, "Scoring timeout after 300 ms") == (late.status, late.message)
     assert ORIGIN == service.get("/", Origin=ORIGIN).headers["Access-Control-Allow-Origin"]
     assert service.get("/", Origin="https://x.example").headers["Access-Control-Allow-Origin"] is None
     assert ("prices", "2.5") == (swagger["info"]["title"], swagger["info"]["version"])
@@ -72,7 +73,7 @@ def test_value_that_is_none_ends_the_start(start, image):
     root = image({"score.py": SCRIPT}, variables={"SCORING_TIMEOUT_MS": "abc987"})
     service = start(root, wait=False, variables={"WORKER_COUNT": "0"})
 
-    assert 2 == service.process.wait(20)
+    assert 2 == service.process.wait(PATIENCE)
     assert "variables.SCORING_TIMEOUT_MS: must be a whole number from 1 to 86,400,000\n" in service.log
     assert "variables.WORKER_COUNT: must be a whole number from 1 to 1,024\n" in service.log
     assert "abc987" not in service.log
