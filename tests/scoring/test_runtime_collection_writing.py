@@ -16,6 +16,7 @@ from mlserve_scoring.collection.object_store import ObjectStore
 from mlserve_scoring.collection.records import Exchange, Lines, Subject
 from mlserve_scoring.contract import Contract
 from mlserve_scoring.transport.message import Request
+from scoring_kit import PATIENCE
 
 SUBJECT = Subject("s/g/w", "diabetes", "model", "1")
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=timezone.utc).timestamp()
@@ -49,12 +50,13 @@ class Memory:
     def __init__(self):
         self.lines = []
         self.error = None
-        self.may_go_on = threading.Event()
+        self.is_asked, self.may_go_on = threading.Event(), threading.Event()
         self.may_go_on.set()
 
     def append(self, lines):
         """Keep lines."""
-        self.may_go_on.wait(20)
+        self.is_asked.set()
+        self.may_go_on.wait(PATIENCE)
         if self.error is not None:
             raise self.error
         self.lines.append(lines)
@@ -80,7 +82,7 @@ def test_rows_go_to_the_day_on_which_they_came_whatever_the_clock_does(tmp_path)
     for moment in (MIDNIGHT - 10, MIDNIGHT + 5, MIDNIGHT - 20, MIDNIGHT + 86_400 * 40, MIDNIGHT + 6):
         clocks.now = moment
         made.offer(exchange(moment))
-    made.close(10)
+    made.close(PATIENCE)
     found = {
         str(part.parent.parent)[-10:]: part.read_text(encoding="utf-8").count("\n")
         for part in tmp_path.rglob("data.jsonl/*.jsonl")
@@ -108,7 +110,7 @@ def test_no_more_memory_is_taken_than_allowed():
     kept = [made.offer(exchange(body=b'"' + b"x" * 9_000 + b'"')) for _ in range(50)]
     during = made.counters()
     target.may_go_on.set()
-    made.close(20)
+    made.close(PATIENCE)
 
     assert during["waiting_bytes"] <= 100_000
     assert sum(kept) == during["kept"] == made.counters()["written"]
@@ -139,18 +141,51 @@ def test_what_a_target_refuses_comes_again(caplog):
     assert "SECRET" not in caplog.text
 
 
-def test_a_target_that_never_answers_holds_the_end_no_longer_than_allowed():
-    """What could not be written then is counted as lost."""
+@pytest.mark.parametrize(("error", "arrived"), [(None, 1), (OSError("down"), 0)])
+def test_a_target_that_never_answers_holds_the_end_no_longer_than_allowed(error, arrived):
+    """What could not be written then is counted as lost, once; what arrives all the same is not."""
     target = Memory()
     target.may_go_on.clear()
     made = collector(target)
     made.offer(exchange())
-    made.close(0.2)
+    made._wake.set()
+    target.is_asked.wait(PATIENCE)
+    made.close(0.1)
     late = made.offer(exchange())
+    lost = made.counters()["lost_undelivered"], made.lost_in_all
+    target.error = error
     target.may_go_on.set()
+    made._thread.join(PATIENCE)
+    counts = made.counters()
 
     assert not late
-    assert 2 == made.counters()["lost_undelivered"] == made.lost_in_all
+    assert (2, 2) == lost
+    assert (arrived, 2 - arrived, 0) == tuple(counts[name] for name in ("written", "lost_undelivered", "waiting_bytes"))
+
+
+def test_what_is_made_into_lines_at_the_end_is_lost_like_what_waits():
+    """It is nowhere at that moment but in the writer's hands."""
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    class Slow(JsonlFormat):
+        def lines(self, record):
+            begun.set()
+            may_go_on.wait(PATIENCE)
+            return super().lines(record)
+
+    target = Memory()
+    made = Collector(target, Slow(SUBJECT, revision="r", hourly=False), flush_s=3600)
+    made.start()
+    made.offer(exchange())
+    made._wake.set()
+    begun.wait(PATIENCE)
+    made.close(0.1)
+    lost = made.lost_in_all
+    may_go_on.set()
+    made._thread.join(PATIENCE)
+
+    assert 1 == lost == made.lost_in_all
+    assert [] == target.lines
 
 
 def test_a_record_that_cannot_be_written_stops_no_other():
@@ -159,7 +194,7 @@ def test_a_record_that_cannot_be_written_stops_no_other():
     made = collector(target)
     made.offer(exchange(time=float("inf")))
     made.offer(exchange())
-    made.close(10)
+    made.close(PATIENCE)
 
     assert (1, 1) == (made.counters()["lost_unreadable"], made.counters()["written"])
 
@@ -183,7 +218,7 @@ def test_other_columns_begin_another_part_with_their_header(tmp_path):
     made.start()
     for body in (b'[{"a": 1, "b": 2}]', b'"text"', b'[{"b": 3, "a": [4]}]'):
         made.offer(exchange(body=body))
-    made.close(10)
+    made.close(PATIENCE)
     found = []
     for part in sorted(tmp_path.glob("modeldata/*/*/*/*/*/*/inputs/*/*/*/data.csv/*.csv")):
         with part.open(newline="") as file:

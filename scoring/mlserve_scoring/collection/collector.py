@@ -83,6 +83,7 @@ class Collector:
         self._lock = threading.Lock()
         self._queue: deque[Record] = deque()
         self._waiting = 0
+        self._left = 0  # records that are kept, and neither written nor lost
         self._taken: list[tuple[Lines, int]] = []  # lines and of how many records they are the last
         self._taken_size = 0
         self._is_failing = False
@@ -116,6 +117,7 @@ class Collector:
                 return False
             self._waiting += size
             self._queue.append(record)
+            self._left += 1
             self._counts["kept"] += 1
             full = self._waiting >= self._wake_at
         if full and not self._is_failing and not self._wake.is_set():
@@ -209,7 +211,7 @@ class Collector:
             try:
                 lines = self.form.lines(record)
             except Exception:  # noqa: BLE001  # one record's fault must not stop the others
-                self.lost("unreadable")
+                self._unreadable()
                 _log.debug("a record cannot be written", exc_info=True)
                 continue
             for number, part in enumerate(lines):
@@ -233,6 +235,7 @@ class Collector:
                 left.append((lines, records))
             else:
                 with self._lock:
+                    self._left -= records
                     self._counts["written"] += records
         self._taken = left
         if left:
@@ -256,13 +259,19 @@ class Collector:
         with self._lock:
             self._counts["write_failures"] += 1
 
-    def _give_up(self) -> None:
+    def _unreadable(self) -> None:
         with self._lock:
-            left = len(self._queue) + sum(records for _, records in self._taken)
-            self._counts["lost_undelivered"] += left
+            self._left -= 1
+            self._counts["lost_unreadable"] += 1
+
+    def _give_up(self) -> None:
+        """Count what is left as lost. What arrives all the same is taken back: the thread does this at its end, too."""
+        with self._lock:
+            self._counts["lost_undelivered"] += self._left
+            self._left = 0
             self._queue.clear()
             self._waiting = 0
-        self._taken, self._taken_size = [], 0
+            self._taken, self._taken_size = [], 0
 
     def _say_sometimes(self) -> None:
         if self._monotonic() - self._logged >= _LOG_S:
