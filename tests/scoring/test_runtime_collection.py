@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from collection_kit import objects, parts, rows, settings, until
 from onnx import TensorProto, helper
+from scoring_kit import PATIENCE
 
 MODEL = """
     import json
@@ -55,15 +56,18 @@ def two_columns(tmp_path):
 
 def test_inputs_and_predictions_are_kept_without_code(image, start, tmp_path):
     """Rows have the contract's columns behind v1's, with the ids of real requests, in v1's path."""
+    begun = time.time()
     service = start(image({"score.py": MODEL}), **settings(tmp_path, workspace="Sub/RG/Ws", version="7"))
     one = service.score({"data": [{"age": 3, "note": "=1+1"}]}, headers={"x-request-id": "first"})
     service.score({"data": [{"age": 4, "note": 'é,"\n'}, {"age": 5, "note": None}]}, headers={"x-request-id": "second"})
     assert service.stop() == 0
     inputs, predictions = rows(tmp_path, "inputs"), rows(tmp_path, "predictions")
     path = parts(tmp_path, "inputs")[0].relative_to(tmp_path)
+    month = inputs[0]["$aml_dc_scoring_timestamp"][:7].replace("-", "/")
 
     assert [6.0] == one.json
-    assert f"modeldata/sub/rg/ws/diabetes/test/7/inputs/{time.strftime('%Y/%m', time.gmtime())}" in str(path)
+    assert f"modeldata/sub/rg/ws/diabetes/test/7/inputs/{month}/" in str(path)
+    assert month in {time.strftime("%Y/%m", time.gmtime(moment)) for moment in (begun, time.time())}
     assert [("3", "'=1+1"), ("4", 'é,"\n'), ("5", "")] == [(row["age"], row["note"]) for row in inputs]
     assert ["6.0", "8.0", "10.0"] == [row["prediction"] for row in predictions]
     assert ["first", "second/0", "second/1"] == [row["$aml_dc_correlation_id"] for row in inputs]
@@ -186,7 +190,7 @@ def test_kills_under_load_tear_no_line_of_others(image, start, tmp_path):
     sent = {first: 0, second: 0}
 
     def load(service):
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
         try:
             for number in range(300):
                 connection.request("POST", "/score", json.dumps([service.settings["revision"], number, "x" * 999]))
@@ -216,7 +220,7 @@ def test_kills_under_load_tear_no_line_of_others(image, start, tmp_path):
 def test_a_sample_keeps_the_whole_of_some_requests(image, start, tmp_path):
     """Inputs and predictions are of the same requests, about as many as asked for."""
     service = start(image({"score.py": ECHO}), **settings(tmp_path, sample=0.25))
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
     for number in range(400):
         connection.request("POST", "/score", str(number), {"x-request-id": "always the same"})
         connection.getresponse().read()

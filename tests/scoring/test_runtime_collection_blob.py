@@ -14,6 +14,7 @@ from collection_kit import until
 from mlserve_scoring.collection.azure_variables import account_and_key
 from mlserve_scoring.collection.object_store import connected, shown
 from mlserve_scoring.errors import StartError
+from scoring_kit import PATIENCE
 
 ECHO = """
     import json
@@ -46,14 +47,15 @@ def test_blobs_lie_in_v1s_path_and_are_never_written_over_by_others(image, start
     root = image({"score.py": ECHO})
     variables = {"AML_MODEL_DC_STORAGE": azurite.connection_string}
     wanted = {"target": "az://modeldata", "flush_s": 0.1, "workspace": "s/g/w"}
-    services = [start(root, variables=variables, collection=wanted) for _ in range(2)]
+    options = {"variables": variables, "collection": wanted, "drain_seconds": PATIENCE}
+    services = [start(root, **options) for _ in range(2)]
     for number in range(3):
         for service in services:
             service.score({"n": number})
         until(lambda number=number: _count(azurite.blobs("modeldata")) == 2 * (number + 1))
     for service in services:
         service.stop()
-    again = start(root, variables=variables, collection=wanted)
+    again = start(root, **options)
     again.score({"n": 3})
     again.stop()
     blobs = {name: data for name, data in azurite.blobs("modeldata").items() if "/inputs/" in name}
