@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from scoring_kit import JSON_HEADERS, read_reply
+from collection_kit import until
+from gate_kit import Gate
+from scoring_kit import JSON_HEADERS, PATIENCE, read_reply
 
 PLAIN = {"score.py": "def init(): pass\ndef run(data): return data"}
 SLOW = {
@@ -27,12 +29,30 @@ SLOW = {
             return data
     """
 }
+WAITING = {
+    "score.py": """
+        import gate
+
+        def init():
+            pass
+
+        def run(data):
+            gate.wait()
+            return data
+    """
+}
 KEYS = {"primary": "first-key", "secondary": "second-key"}
 
 
 def bearer(key):
     """The header that shows a key."""
     return {**JSON_HEADERS, "Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Where a script waits."""
+    return Gate(tmp_path / "gate")
 
 
 @pytest.fixture
@@ -89,10 +109,10 @@ def test_a_large_body_without_key_is_refused_before_it_is_read(keyed):
 def test_a_run_over_its_time_is_504(start, image):
     """The script is interrupted, so that the next request is answered; health answers all the time."""
     loop = "def init(): pass\ndef run(data):\n    while data == 'loop': pass\n    return data"
-    service = start(image({"score.py": loop}), scoring_timeout_ms=200)
+    service = start(image({"score.py": loop}), scoring_timeout_ms=1000)
     answer = service.request("POST", "/score", "loop")
 
-    assert (answer.status, answer.message) == (504, "Scoring timeout after 200 ms")
+    assert (answer.status, answer.message) == (504, "Scoring timeout after 1000 ms")
     assert answer.headers["x-ms-run-function-failed"] == "True"
     assert service.request("POST", "/score", "next").json == "next"
 
@@ -111,50 +131,58 @@ def test_a_script_cannot_swallow_its_end(start, image):
                 return str(error)
             return data
     """
-    service = start(image({"score.py": script}), scoring_timeout_ms=100)
+    service = start(image({"score.py": script}), scoring_timeout_ms=1000)
 
     assert [504, 504, 200] == [service.request("POST", "/score", data).status for data in ("loop", "loop", "x")]
 
 
-def test_a_full_queue_is_503(start, image):
+def test_a_full_queue_is_503(start, image, gate):
     """With Retry-After, at once; those in the queue are answered."""
-    service = start(image(SLOW), max_queue=1)
+    service = start(image({**WAITING, **gate.files}), max_queue=1)
     answers = []
     threads = [
-        threading.Thread(target=lambda: answers.append(service.request("POST", "/score", "0.4"))) for _ in range(5)
+        threading.Thread(target=lambda: answers.append(service.request("POST", "/score", "x"))) for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(answers) == 3)
+    refused = [*answers]
+    gate.open()
+    for thread in threads:
+        thread.join()
+
+    assert [503] * 3 == [answer.status for answer in refused]
+    assert [200] * 2 == [answer.status for answer in answers[3:]]
+    assert refused[0].headers["retry-after"] == "1"
+    assert refused[0].message
+
+
+def test_a_wait_over_the_scoring_time_is_503(start, image):
+    """Its turn never came, which is not the script's failure."""
+    service = start(image(SLOW), scoring_timeout_ms=500)
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(service.request("POST", "/score", "600"))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    waited = [answer for answer in answers if answer.status == 503]
 
-    assert [200, 200, 503, 503, 503] == sorted(answer.status for answer in answers)
-    refused = next(answer for answer in answers if answer.status == 503)
-    assert refused.headers["retry-after"] == "1"
-    assert refused.message
-
-
-def test_a_wait_over_the_scoring_time_is_503(start, image):
-    """Its turn never came, which is not the script's failure."""
-    service = start(image(SLOW), scoring_timeout_ms=250)
-    answers = {}
-
-    def ask(number, seconds):
-        answers[number] = service.request("POST", "/score", seconds)
-
-    threads = [threading.Thread(target=ask, args=(number, "0.2")) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert {200, 503} == {answer.status for answer in answers.values()}
+    # Who comes late may get the turn of one that was given up.
+    assert {503, 504} >= {answer.status for answer in answers}
+    assert waited
+    assert {"The request waited 500 ms for its turn. Try again later."} == {answer.message for answer in waited}
+    assert {"False"} == {answer.headers["x-ms-run-function-failed"] for answer in waited}
 
 
-def test_one_run_at_a_time_unless_allowed(start, image):
+@pytest.mark.parametrize(("allowed", "together"), [(None, 1), (4, 4)])
+def test_one_run_at_a_time_unless_allowed(start, image, allowed, together):
     """Scripts are not asked to be thread-safe; a service may say that its script is."""
-    script = """
+    script = f"""
         import threading, time
+        lock, together = threading.Lock(), threading.Barrier({together})
         at_once = most = 0
 
         def init():
@@ -162,23 +190,26 @@ def test_one_run_at_a_time_unless_allowed(start, image):
 
         def run(data):
             global at_once, most
-            at_once += 1
-            most = max(most, at_once)
-            time.sleep(0.05)
-            at_once -= 1
+            with lock:
+                at_once += 1
+                most = max(most, at_once)
+            together.wait(60)
+            time.sleep(0.05)  # one more, where it is let in, comes meanwhile
+            with lock:
+                at_once -= 1
             return most
     """
-    most = []
-    for allowed in (None, 4):
-        service = start(image({"score.py": script}), max_concurrent_requests=allowed)
-        threads = [threading.Thread(target=service.request, args=("POST", "/score", "x")) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        most.append(service.request("POST", "/score", "x").json)
+    service = start(image({"score.py": script}), max_concurrent_requests=allowed)
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(service.request("POST", "/score", "x").json)) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
-    assert most == [1, 4]
+    assert together == max(answers)
 
 
 def test_init_and_run_share_a_thread(start, image):
@@ -208,27 +239,29 @@ def test_the_control_socket_tells_the_state(start, image):
     assert "status, handover, drain" in service.ask("nonsense")["error"]
 
 
-def test_nothing_is_accepted_before_the_samples_were_answered(start, image):
+def test_nothing_is_accepted_before_the_samples_were_answered(start, image, gate):
     """A request that comes early waits and is answered."""
-    slow = "import time\ndef init(): time.sleep(0.7)\ndef run(data): return data"
-    service = start(image({"score.py": slow}), wait=False)
+    slow = "import gate\ndef init(): gate.wait()\ndef run(data): return data"
+    service = start(image({"score.py": slow, **gate.files}), wait=False)
     service.wait("starting")
-    while service.ask("status")["port"] is None:
-        time.sleep(0.01)
-    service.port = service.ask("status")["port"]
-    before = service.ask("status")["state"]
+    gate.until_come()
+    before = service.wait("starting")
+    with service.connect() as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nearly")
+        gate.open()
+        status, _, body = read_reply(client)
 
-    assert before == "starting"
-    assert service.request("POST", "/score", "early").json == "early"
+    assert before["state"] == "starting"
+    assert (200, b'"early"') == (status, body)
     assert service.ask("status")["state"] == "ready"
 
 
 def test_sigterm_during_start_ends_at_once(start, image):
     """Whoever waits for init() need not."""
-    service = start(image({"score.py": "import time\ndef init(): time.sleep(60)\ndef run(data): pass"}), wait=False)
+    service = start(image({"score.py": "import time\ndef init(): time.sleep(600)\ndef run(data): pass"}), wait=False)
     service.wait("starting")
 
-    assert service.stop(seconds=5) == 0
+    assert service.stop() == 0
 
 
 @pytest.mark.parametrize(
@@ -250,7 +283,7 @@ def test_a_failed_start_is_told_and_ends_with_3(start, image, script, samples, m
     """The control socket names the user's line, once; then the process ends."""
     service = start(image({"score.py": script}, samples=samples), wait=False)
     status = {"state": "starting"}
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while status["state"] == "starting" and time.monotonic() < end:
         with contextlib.suppress(OSError):  # not there yet
             status = service.ask("status")
@@ -260,7 +293,7 @@ def test_a_failed_start_is_told_and_ends_with_3(start, image, script, samples, m
     assert status["error"]["message"].startswith(message)
     assert (status["error"]["file"], status["error"]["line"]) == ("score.py", line)
     assert status["error"]["output"]
-    assert service.process.wait(5) == 3
+    assert service.process.wait(9) == 3  # nobody asked, it would have waited ten seconds
 
 
 def test_a_taken_port_is_a_failed_start(start, image):
@@ -270,7 +303,7 @@ def test_a_taken_port_is_a_failed_start(start, image):
         taken.listen()
         service = start(image(PLAIN), wait=False, port=taken.getsockname()[1], control=None)
 
-        assert service.process.wait(15) == 3
+        assert service.process.wait(PATIENCE) == 3
     assert "Address already in use" in service.log
 
 
@@ -278,28 +311,29 @@ def test_wrong_settings_are_all_told(start, image):
     """Exit 2, one line each."""
     service = start(image(PLAIN), wait=False, port=70_000, colour="red", max_queue=-1)
 
-    assert service.process.wait(10) == 2
+    assert service.process.wait(PATIENCE) == 2
     assert all(text in service.log for text in ("port: must be", "colour: is no setting", "max_queue: must be"))
 
 
-def test_drain_answers_what_is_in_flight(start, image):
+def test_drain_answers_what_is_in_flight(start, image, gate):
     """Then every reply says that it is the last, and the process ends with 0."""
-    service = start(image(SLOW))
+    service = start(image({**WAITING, **gate.files}), drain_seconds=20)
     with service.connect() as busy, service.connect() as idle:
         idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         read_reply(idle)
         busy.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n0.5")
-        time.sleep(0.1)
+        gate.until_come()
         told = service.ask("drain")
         state = service.ask("status")["state"]
         idle.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
         ready = read_reply(idle)
+        gate.open()
         answered = read_reply(busy)
 
     assert (told, state) == ({"ok": True}, "draining")
     assert (ready[0], ready[1]["connection"]) == (503, "close")
     assert (answered[0], answered[1]["connection"], answered[2]) == (200, "close", b'"0.5"')
-    assert service.process.wait(10) == 0
+    assert service.process.wait(PATIENCE) == 0
     assert not Path(service.settings["control"]).exists()
 
 
@@ -311,14 +345,15 @@ def test_drain_closes_idle_connections_after_a_while(start, image):
         read_reply(idle)
         begun = time.monotonic()
         status = service.stop()
+        took = time.monotonic() - begun
 
     assert status == 0
-    assert 0.4 < time.monotonic() - begun < 4
+    assert took > 0.4
 
 
 def test_sigterm_answers_connections_that_wait(start, image):
     """What the kernel took for us is not reset."""
-    service = start(image(SLOW))
+    service = start(image(SLOW), drain_seconds=20)
     clients = [service.connect() for _ in range(20)]
     for client in clients:
         client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n0.01")
@@ -328,7 +363,7 @@ def test_sigterm_answers_connections_that_wait(start, image):
         client.close()
 
     assert statuses == [200] * 20
-    assert service.process.wait(10) == 0
+    assert service.process.wait(PATIENCE) == 0
 
 
 class Load:
@@ -343,6 +378,11 @@ class Load:
         self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(count)]
         for thread in self._threads:
             thread.start()
+
+    def until_more(self, count):
+        """Wait until every client has had so many answers more."""
+        before = [*self.answers]
+        until(lambda: self.failures or all(now - then >= count for now, then in zip(self.answers, before, strict=True)))
 
     def stop(self):
         """End the clients."""
@@ -379,20 +419,19 @@ def named(name):
 
 def test_a_hand_over_loses_nothing(start, image):
     """Two processes, ten keep-alive clients, no failure; the second has the port alone afterwards."""
-    first = start(image(named("first")))
+    first = start(image(named("first")), drain_seconds=20)
     load = Load(first, 10)
-    time.sleep(0.2)
+    load.until_more(10)
     answer, fd = first.ask("handover", with_socket=True)
     second = start(image(named("second")), fd=fd, fds=(fd,))
     os.close(fd)
     drained = first.ask("drain")
-    status = first.process.wait(10)
-    time.sleep(0.2)
+    status = first.process.wait(PATIENCE)
+    load.until_more(10)
     load.stop()
 
     assert (answer, drained, status) == ({"ok": True}, {"ok": True}, 0)
     assert load.failures == []
-    assert min(load.answers) > 10
     assert load.revisions == {"first", "second"}
     assert second.port == first.port
     assert second.request("POST", "/score", "x").json == "second"
@@ -407,7 +446,8 @@ def test_a_candidate_that_fails_leaves_the_first_serving(start, image):
     os.close(fd)
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         candidate.wait("ready")
-    candidate.process.wait(10)
+    candidate.process.wait(PATIENCE)
+    load.until_more(10)
     load.stop()
 
     assert (load.failures, load.revisions) == ([], {"first"})
@@ -420,10 +460,10 @@ def test_user_threads_do_not_keep_the_process(start, image):
         import threading, time
 
         def init():
-            threading.Thread(target=time.sleep, args=(60,)).start()
+            threading.Thread(target=time.sleep, args=(600,)).start()
 
         def run(data):
             return data
     """
 
-    assert start(image({"score.py": script})).stop(seconds=12) == 0
+    assert start(image({"score.py": script})).stop() == 0
