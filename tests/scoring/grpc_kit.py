@@ -7,6 +7,7 @@ import contextlib
 import grpc
 import numpy as np
 from mlserve_scoring.grpc.messages import MESSAGES
+from scoring_kit import PATIENCE
 
 SERVICE = "inference.GRPCInferenceService"
 FIELDS = {
@@ -32,7 +33,7 @@ class Client:
         self.channel = channel
         self.metadata = metadata
 
-    def start(self, name, message=None, *, metadata=(), timeout=20, service=SERVICE, kind=None, **options):
+    def start(self, name, message=None, *, metadata=(), timeout=PATIENCE, service=SERVICE, kind=None, **options):
         """Begins a call; returns its future."""
         kind = kind or name
         request = MESSAGES[f"{kind}Request"]() if message is None else message

@@ -7,6 +7,8 @@ import json
 
 import grpc
 import pytest
+from collection_kit import until
+from gate_kit import Gate
 from grpc_kit import asked, client, from_raw, outputs_of, raw_of
 from mlserve_scoring.grpc.calls import grpc_routes
 from mlserve_scoring.grpc.messages import MESSAGES
@@ -351,22 +353,31 @@ def test_a_script_with_declared_parameters_answers(start, image):
     assert "RuntimeError: secret of the script" in service.log
 
 
-def test_queue_and_times_are_those_of_rest(start, image):
-    """A full queue is unavailable, with the time to wait; a run over its time and a client's own are deadlines."""
-    service = start(image({"score.py": SCRIPT}), grpc_port=0, max_queue=1, scoring_timeout_ms=700)
+def test_the_queue_is_that_of_rest(start, image, tmp_path):
+    """A full one is unavailable, with the time to wait."""
+    gate = Gate(tmp_path / "gate")
+    script = SCRIPT.replace("time.sleep(numbers[0, 1])", "gate.wait()").replace("import time", "import gate")
+    service = start(image({"score.py": script, **gate.files}, samples=[]), grpc_port=0, max_queue=1)
     with client(service.wait("ready")["grpc_port"]) as called:
         running = [called.start("ModelInfer", numbers(1.0, 0.4)) for _ in range(2)]
-        while "mlserve_requests_waiting 1" not in service.get("/metrics").body.decode():
-            continue
+        until(lambda: "mlserve_requests_waiting 1" in service.get("/metrics").body.decode())
         full = called.failure("ModelInfer", numbers(1.0))
+        gate.open()
         done = [call.result() for call in running]
-        late = called.failure("ModelInfer", numbers(1.0, 5.0))
-        own = called.failure("ModelInfer", numbers(1.0, 0.5), timeout=0.1)
 
     assert "UNAVAILABLE" == full.code().name
     assert "1000" == dict(full.trailing_metadata())["grpc-retry-pushback-ms"]
     assert [{"output": ("FP64", [1], [1.4])}] * 2 == [outputs_of(answer) for answer in done]
-    assert ("DEADLINE_EXCEEDED", "Scoring timeout after 700 ms") == (late.code().name, late.details())
+
+
+def test_times_are_those_of_rest(start, image):
+    """A run over its time and a client's own are deadlines."""
+    service = start(image({"score.py": SCRIPT}), grpc_port=0, scoring_timeout_ms=500)
+    with client(service.wait("ready")["grpc_port"]) as called:
+        late = called.failure("ModelInfer", numbers(1.0, 600.0))
+        own = called.failure("ModelInfer", numbers(1.0, 600.0), timeout=0.1)
+
+    assert ("DEADLINE_EXCEEDED", "Scoring timeout after 500 ms") == (late.code().name, late.details())
     assert "DEADLINE_EXCEEDED" == own.code().name
 
 
@@ -405,13 +416,13 @@ def test_ids_logs_and_metrics_know_calls(start, image):
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with client(service.wait("ready")["grpc_port"]) as called:
         sent = [("x-request-id", "my-id"), ("x-ms-client-request-id", "theirs"), ("traceparent", trace)]
+        called.call("ServerReady")
+        called.health()
         call = called.start("ModelInfer", numbers(1.0), metadata=sent)
         ids = dict(call.initial_metadata())
         call.result()
         own = dict(called.failure("ModelInfer", numbers(-1.0), metadata=sent).trailing_metadata())
         long = called.failure("ModelInfer", numbers(1.0), metadata=[("x-request-id", "x" * 101)])
-        called.call("ServerReady")
-        called.health()
     service.wait_for_log('POST "/inference.GRPCInferenceService/ModelInfer" 431')
     metrics = service.get("/metrics").body.decode()
 

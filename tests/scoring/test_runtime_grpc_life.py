@@ -17,6 +17,7 @@ import grpc
 import pytest
 from collection_kit import rows, until
 from collection_kit import settings as collecting
+from gate_kit import Gate
 from grpc_kit import asked, client, outputs_of
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -35,7 +36,7 @@ from mlserve_scoring.settings import Settings
 from mlserve_scoring.transport.limits import Limits
 from mlserve_scoring.transport.message import Request
 from mlserve_scoring.transport.room import Hold, Room
-from scoring_kit import read_all, write_image
+from scoring_kit import PATIENCE, read_all, write_image
 from test_runtime_tls import make_pair
 from wire_kit import Open
 from wire_kit import Wire as FakeWire
@@ -56,8 +57,21 @@ SCRIPT = """
         time.sleep(seconds[0])
         return np.array([PLACE])
     """
-MOST_CHANNELS = 10
 FIRST, SECOND, PROCESS = (SCRIPT.replace("PLACE", text) for text in ("1", "2", "os.getpid()"))
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Where the scripts of ``gated`` wait."""
+    return Gate(tmp_path / "gate")
+
+
+def gated(script, gate):
+    """Returns the files of a script whose calls wait at a gate, where they would have slept."""
+    waiting = script.replace("import time", "import gate").replace(
+        "time.sleep(seconds[0])", "seconds[0] and gate.wait()"
+    )
+    return {"score.py": waiting, **gate.files}
 
 
 def wait_for(seconds):
@@ -101,12 +115,29 @@ class Load:
             thread.join()
 
 
+def clients_of_both(channels, port):
+    """Returns a client of each of two workers, by its process id.
+
+    Workers take turns, but one that is slow to wake, on a busy machine, leaves its turn to the other.
+    """
+    found, end = {}, time.monotonic() + PATIENCE
+    while len(found) < 2:
+        assert time.monotonic() < end, "one worker answers everybody"
+        with contextlib.ExitStack() as opened:
+            called = opened.enter_context(client(port))
+            pid = int(said(called.infer(wait_for(0))))
+            if pid not in found:
+                found[pid] = called
+                channels.push(opened.pop_all())
+    return found
+
+
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 def test_a_hand_over_loses_no_call(start, image, tmp_path, secure):
     """Two processes, eight clients, no failure; the second has both ports alone afterwards."""
     certificate, key = make_pair(tmp_path, "one")
     tls = {"tls_certificate": str(certificate), "tls_key": str(key)} if secure else {}
-    first = start(image({"score.py": FIRST}), grpc_port=0, **tls)
+    first = start(image({"score.py": FIRST}), grpc_port=0, drain_seconds=20, **tls)
     port = first.wait("ready")["grpc_port"]
     load = Load(port, 8, certificate=certificate.read_bytes() if secure else None)
     load.until(1)
@@ -115,7 +146,7 @@ def test_a_hand_over_loses_no_call(start, image, tmp_path, secure):
     for fd in fds:
         os.close(fd)
     first.ask("drain")
-    status = first.process.wait(10)
+    status = first.process.wait(PATIENCE)
     load.until(2)
     load.stop()
 
@@ -125,75 +156,76 @@ def test_a_hand_over_loses_no_call(start, image, tmp_path, secure):
     assert port == second.ask("status")["grpc_port"]
 
 
-def test_drain_answers_the_calls_that_are_there(start, image):
+def test_drain_answers_the_calls_that_are_there(start, image, gate):
     """A call that runs is answered, and the process ends at once afterwards, though the channel stays open."""
-    service = start(image({"score.py": FIRST}), grpc_port=0, drain_seconds=20)
+    service = start(image(gated(FIRST, gate)), grpc_port=0, drain_seconds=20)
     with client(service.wait("ready")["grpc_port"]) as called:
         called.infer(wait_for(0))
-        running = called.start("ModelInfer", wait_for(1.0))
-        until(lambda: "mlserve_requests_in_flight 2" in service.get("/metrics").body.decode())
+        running = called.start("ModelInfer", wait_for(1))
+        gate.until_come()
+        service.process.terminate()
+        service.wait("draining")
         begun = time.monotonic()
-        status = service.stop(10)
+        gate.open()
+        status = service.process.wait(PATIENCE)
         took = time.monotonic() - begun
         answer = said(running.result())
 
     assert (0, 1) == (status, answer)
-    assert took < 4
+    assert took < 4  # a channel that had not been told is left after five seconds
 
 
-def test_a_call_over_the_drain_time_is_cut(start, image):
+def test_a_call_over_the_drain_time_is_cut(start, image, gate):
     """The deadline of the drain holds for calls too."""
-    service = start(image({"score.py": FIRST}), grpc_port=0, drain_seconds=0.5, max_concurrent_requests=2)
+    service = start(image(gated(FIRST, gate)), grpc_port=0, drain_seconds=0.5)
     with client(service.wait("ready")["grpc_port"]) as called:
-        called.infer(wait_for(0))
-        running = called.start("ModelInfer", wait_for(30))
-        until(lambda: "mlserve_requests_in_flight 2" in service.get("/metrics").body.decode())
-        service.stop(10)
+        running = called.start("ModelInfer", wait_for(1))
+        gate.until_come()
+        service.stop()
 
         assert grpc.StatusCode.UNAVAILABLE == running.exception().code()
 
 
-def test_workers_share_the_port(start, image):
+def test_workers_share_the_port(start, image, gate):
     """Connections go to all workers, which drain together without a lost call."""
-    service = start(image({"score.py": PROCESS}), grpc_port=0, workers=2, metrics="open")
+    service = start(image(gated(PROCESS, gate)), grpc_port=0, drain_seconds=20, workers=2)
     port = service.wait("ready")["grpc_port"]
-    with contextlib.ExitStack() as stack:
-        channels = [stack.enter_context(client(port)) for _ in range(4)]
-        first = {said(called.infer(wait_for(0))) for called in channels}
-        running = [called.start("ModelInfer", wait_for(0.5)) for called in channels]
-        until(lambda: "mlserve_requests_in_flight 4" in service.get("/metrics").body.decode())
-        status = service.stop()
+    with contextlib.ExitStack() as channels:
+        calling = clients_of_both(channels, port)
+        running = [called.start("ModelInfer", wait_for(1)) for called in calling.values()]
+        came = gate.until_come(2)
+        service.process.terminate()
+        service.wait("draining")
+        gate.open()
+        status = service.process.wait(PATIENCE)
 
-        assert first == {said(call.result()) for call in running}
-    assert 2 == len(first)
+        assert [*calling] == [int(said(call.result())) for call in running]
+    assert {*calling} == {*came}
     assert 0 == status
 
 
-def test_a_killed_worker_loses_only_its_own_calls(start, image):
+def test_a_killed_worker_loses_only_its_own_calls(start, image, gate):
     """The other answers on; channels of the dead one find another, and its place is taken anew."""
-    service = start(image({"score.py": PROCESS}), grpc_port=0, workers=2, metrics="open")
+    service = start(image(gated(PROCESS, gate)), grpc_port=0, workers=2)
     port = service.wait("ready")["grpc_port"]
     with contextlib.ExitStack() as channels:
-        # Workers take turns, but one that is slow to wake, on a busy machine, leaves its turn to the other.
-        calling = {}
-        for _ in range(MOST_CHANNELS):
-            called = channels.enter_context(client(port))
-            calling.setdefault(int(said(called.infer(wait_for(0)))), called)
-            if len(calling) == 2:
-                break
+        calling = clients_of_both(channels, port)
         pids, (one, two) = list(calling), calling.values()
-        running = [called.start("ModelInfer", wait_for(1.0)) for called in (one, two)]
-        until(lambda: "mlserve_requests_in_flight 2" in service.get("/metrics").body.decode())
+        running = [called.start("ModelInfer", wait_for(1)) for called in (one, two)]
+        gate.until_come(2)
         os.kill(pids[0], signal.SIGKILL)
-        errors = [call.exception() for call in running]
+        lost = running[0].exception()
+        gate.open()
+        kept = int(said(running[1].result()))
         again = int(said(one.infer(wait_for(0), wait_for_ready=True)))
-        status = until(lambda: (told := service.ask("status"))["state"] == "ready" and told)
+        restarts = until(
+            lambda: [count for worker in service.ask("status")["workers"] if (count := worker["restarts"])]
+        )
 
-    assert [grpc.StatusCode.UNAVAILABLE, None] == [error and error.code() for error in errors]
+    assert grpc.StatusCode.UNAVAILABLE == lost.code()
+    assert kept == pids[1]
     assert again != pids[0]
-    assert [1] == [
-        worker["restarts"] for worker in status["workers"] if worker["pid"] not in pids or worker["restarts"]
-    ]
+    assert [1] == restarts
 
 
 def test_certificates_are_those_of_https_and_are_read_again(start, image, tmp_path):
@@ -213,16 +245,14 @@ def test_certificates_are_those_of_https_and_are_read_again(start, image, tmp_pa
     trusted = [pair[0].read_bytes() for pair in pairs]
     with client(port, certificate=trusted[0]) as called, client(port, certificate=trusted[1]) as early:
         answers = [said(called.infer(wait_for(0)))]
-        refused = early.failure("ServerLive", timeout=2).code()
+        refused = early.failure("ServerLive").code()
         mount(pairs[1])
-        service.wait_for_log("was read again")
-        service.wait_for_log("was read again")
         until(lambda: service.log.count("was read again") == 2)
         with client(port, certificate=trusted[1]) as late:
             answers.append(said(late.infer(wait_for(0))))
         answers.append(said(called.infer(wait_for(0))))
     with client(port) as plain:
-        unsecured = plain.failure("ServerLive", timeout=2).code()
+        unsecured = plain.failure("ServerLive").code()
 
     assert [1, 1, 1] == answers
     assert [grpc.StatusCode.UNAVAILABLE] * 2 == [refused, unsecured]
@@ -245,35 +275,47 @@ def test_collected_data_is_that_of_rest(start, image, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_requests_are_accepted_until_the_delay_of_the_drain_is_over(start, image, workers):
-    """Once told to stop the service says that it is not ready, and answers on until clients had time to notice."""
-    service = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=1.5, workers=workers)
+def test_requests_are_accepted_during_the_delay_of_the_drain(start, image, workers):
+    """Once told to stop the service says that it is not ready, and answers on, so that clients have time to notice."""
+    service = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=PATIENCE, workers=workers)
     port = service.wait("ready")["grpc_port"]
-    begun = time.monotonic()
     service.process.terminate()
-    service.wait("draining")
-    with client(port) as called:
-        unready = [called.call("ServerReady").ready, called.health()]
-        answer = said(called.infer(wait_for(0)))
-    rest = service.request("POST", "/v2/models/diabetes/infer", b"{}").status
-    ready = service.get("/readyz")
-    status = service.process.wait(10)
+    told = service.wait("draining")
+    try:
+        with client(port) as called:
+            unready = [called.call("ServerReady").ready, called.health()]
+            answer = said(called.infer(wait_for(0)))
+        rest = service.request("POST", "/v2/models/diabetes/infer", b"{}").status
+        ready = service.get("/readyz")
+    finally:
+        for process in told.get("workers", [told]):
+            os.kill(process["pid"], signal.SIGKILL)
+        service.process.wait(PATIENCE)
 
     assert [False, 2] == unready
     assert (1, 400, 503, {"state": "draining"}) == (answer, rest, ready.status, ready.json)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_ends_once_the_delay_of_the_drain_is_over(start, image, workers):
+    """And not before."""
+    service = start(image({"score.py": FIRST}), drain_delay_seconds=0.5, workers=workers)
+    begun = time.monotonic()
+    status = service.stop()
+
     assert 0 == status
-    assert time.monotonic() - begun > 1.5
+    assert time.monotonic() - begun > 0.5
 
 
 def test_a_socket_that_was_handed_over_is_left_without_delay(start, image):
     """Somebody else accepts there already."""
-    first = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=60)
+    first = start(image({"score.py": FIRST}), grpc_port=0, drain_delay_seconds=600)
     _, fds = first.hand_over()
     first.ask("drain")
     for fd in fds:
         os.close(fd)
 
-    assert 0 == first.process.wait(10)
+    assert 0 == first.process.wait(PATIENCE)
 
 
 def test_grpc_needs_its_feature(monkeypatch, tmp_path):
@@ -289,7 +331,7 @@ def test_two_ports_must_differ(start, image):
     """The same number for HTTP and gRPC is a wrong setting."""
     service = start(image({"score.py": FIRST}), wait=False, port=8890, grpc_port=8890)
 
-    assert 2 == service.process.wait(10)
+    assert 2 == service.process.wait(PATIENCE)
     assert "grpc_port: is the port of HTTP, got 8890; choose another" in service.log
 
 
@@ -300,7 +342,7 @@ class Wire:
     """A connection on which a test writes frames itself."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self.h2.initiate_connection()
         self.events = []
@@ -310,21 +352,9 @@ class Wire:
         """Sends what h2 has made."""
         self.socket.sendall(self.h2.data_to_send())
 
-    def begin(self, name="ServerLive", *, end=False, **headers):
+    def begin(self, name="ServerLive", **headers):
         """Begins a call; returns its stream."""
-        number = self.h2.get_next_available_stream_id()
-        fields = {
-            ":method": "POST",
-            ":scheme": "http",
-            ":path": f"/inference.GRPCInferenceService/{name}",
-            ":authority": "x",
-            "content-type": "application/grpc",
-            "te": "trailers",
-            **{key.replace("_", "-"): value for key, value in headers.items()},
-        }
-        if "method" in headers:
-            fields[":method"] = fields.pop("method")
-        self.h2.send_headers(number, list(fields.items()), end_stream=end)
+        number = self._head(name, **headers)
         self.flush()
         return number
 
@@ -332,6 +362,12 @@ class Wire:
         """Sends a part of a message."""
         self.h2.send_data(number, data, end_stream=end)
         self.flush()
+
+    def ask(self, name="ServerLive", data=b"\0\0\0\0\0", **headers):
+        """Makes a whole call, which leaves in one piece; returns its stream."""
+        number = self._head(name, **headers)
+        self.send(number, data)
+        return number
 
     def until(self, kind, number=None):
         """Reads until an event of a kind comes; returns it, nothing when the connection ends before."""
@@ -360,19 +396,53 @@ class Wire:
         """Ends it."""
         self.socket.close()
 
+    def _head(self, name, **headers):
+        number = self.h2.get_next_available_stream_id()
+        fields = {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": f"/inference.GRPCInferenceService/{name}",
+            ":authority": "x",
+            "content-type": "application/grpc",
+            "te": "trailers",
+            **{key.replace("_", "-"): value for key, value in headers.items()},
+        }
+        if "method" in headers:
+            fields[":method"] = fields.pop("method")
+        self.h2.send_headers(number, list(fields.items()))
+        return number
+
 
 @pytest.fixture(scope="module")
-def served(start_shared, tmp_path_factory):
-    """A service with short limits, and its port for gRPC."""
-    root = write_image(tmp_path_factory.mktemp("served") / "root", {"score.py": FIRST})
-    service = start_shared(root, grpc_port=0, read_timeout_s=1, idle_timeout_s=2, max_body_bytes=200_000)
+def root(tmp_path_factory):
+    """An image."""
+    return write_image(tmp_path_factory.mktemp("served") / "root", {"score.py": FIRST})
+
+
+@pytest.fixture(scope="module")
+def served(start_shared, root):
+    """A service that takes small messages alone, and its port for gRPC."""
+    service = start_shared(root, grpc_port=0, max_body_bytes=200_000)
     return service, service.wait("ready")["grpc_port"]
+
+
+@pytest.fixture(scope="module")
+def hasty(start_shared, root):
+    """The port of a service that waits for nobody for long."""
+    return start_shared(root, grpc_port=0, read_timeout_s=1, idle_timeout_s=2).wait("ready")["grpc_port"]
 
 
 @pytest.fixture
 def wire(served):
-    """A connection to it."""
+    """A connection to the patient one."""
     with contextlib.closing(Wire(served[1])) as made:
+        yield made
+
+
+@pytest.fixture
+def hasty_wire(hasty):
+    """A connection to the hasty one."""
+    with contextlib.closing(Wire(hasty)) as made:
         yield made
 
 
@@ -436,28 +506,25 @@ def test_what_is_no_call_gets_a_status_of_http(wire, headers, status):
     assert status == dict(wire.until(ResponseReceived, number).headers)[":status"]
 
 
-def test_a_message_that_does_not_arrive_ends_its_call(wire):
+def test_a_message_that_does_not_arrive_ends_its_call(hasty_wire):
     """A slow client is held to the same time as over HTTP; other calls on the connection are answered meanwhile."""
-    slow = wire.begin()
-    wire.send(slow, b"\0\0", end=False)
-    other = wire.begin()
-    wire.send(other, EMPTY)
+    slow = hasty_wire.begin()
+    hasty_wire.send(slow, b"\0\0", end=False)
+    other = hasty_wire.ask()
 
-    assert (0, "") == wire.status(other)
-    assert (4, "The request did not arrive in time.") == wire.status(slow)
+    assert (0, "") == hasty_wire.status(other)
+    assert (4, "The request did not arrive in time.") == hasty_wire.status(slow)
 
 
-def test_an_answer_that_is_not_taken_ends_its_call(wire):
+def test_an_answer_that_is_not_taken_ends_its_call(hasty_wire):
     """A client that opens no window gets the head and then a reset; other calls on the connection are answered."""
-    wire.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
-    number = wire.begin("ServerMetadata")
-    wire.send(number, EMPTY)
+    hasty_wire.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    number = hasty_wire.ask("ServerMetadata")
 
-    assert ErrorCodes.CANCEL == wire.until(StreamReset, number).error_code
-    wire.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 65_535})
-    again = wire.begin()
-    wire.send(again, EMPTY)
-    assert (0, "") == wire.status(again)
+    assert ErrorCodes.CANCEL == hasty_wire.until(StreamReset, number).error_code
+    hasty_wire.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 65_535})
+    again = hasty_wire.ask()
+    assert (0, "") == hasty_wire.status(again)
 
 
 def test_a_deadline_is_kept_by_the_service_too(wire):
@@ -467,12 +534,12 @@ def test_a_deadline_is_kept_by_the_service_too(wire):
     assert (4, "The deadline of the call is over.") == wire.status(number)
 
 
-def test_an_idle_connection_is_told_to_leave(served):
+def test_an_idle_connection_is_told_to_leave(hasty):
     """After the idle time, so that no call on its way is lost; a client that does not listen is left."""
-    with contextlib.closing(Wire(served[1])) as wire:
-        begun = time.monotonic()
+    begun = time.monotonic()
+    with contextlib.closing(Wire(hasty)) as wire:
         data = read_all(wire.socket)
-        took = time.monotonic() - begun
+    took = time.monotonic() - begun
     goodbyes = []
     while data:
         frame, length = Frame.parse_frame_header(memoryview(data[:9]))
@@ -482,7 +549,7 @@ def test_an_idle_connection_is_told_to_leave(served):
         data = data[9 + length :]
 
     assert [(2**31 - 1, 0), (0, 0)] == goodbyes
-    assert 4 <= took < 8
+    assert took >= 4
 
 
 @pytest.mark.parametrize("more", [b"", b"\0\0\4\x08\0\0\0\0\0\0\0\0\1"], ids=["alone", "with a window"])
@@ -530,7 +597,7 @@ def test_a_head_has_the_limits_that_it_has_over_http(wire):
     """Two hundred headers, counted one by one."""
     found = []
     for count in (198, 199):  # beside content-type and te
-        number = wire.begin(end=False, **{f"x_{header}": "1" for header in range(count)})
+        number = wire.begin(**{f"x_{header}": "1" for header in range(count)})
         wire.send(number, EMPTY)
         found.append(wire.status(number))
 
@@ -625,16 +692,17 @@ def test_messages_take_room(coding):
 def test_whatever_comes_ends_at_most_its_connection(served, data, preface, call):
     """Bytes that are no HTTP/2, or no frames of a call: the process says goodbye or nothing, and serves on."""
     service, port = served
-    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as plain:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) as plain:
         if preface:
             http2 = H2Connection(H2Configuration())
             http2.initiate_connection()
             if call:
                 http2.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "x")])
             plain.sendall(http2.data_to_send())
-        plain.sendall(data)
-        plain.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionError):
+            plain.sendall(data)
+            with contextlib.suppress(OSError):  # the service has closed
+                plain.shutdown(socket.SHUT_WR)
             read_all(plain)
 
     assert "Traceback" not in service.log
@@ -660,9 +728,10 @@ def test_whatever_frames_come_end_at_most_their_connection(served, frames):
     service, port = served
     with contextlib.closing(Wire(port)) as other, contextlib.closing(Wire(port)) as wire:
         begun = wire.begin()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ConnectionError):
             wire.socket.sendall(frame(0, 1, begun, EMPTY) + b"".join(frames))
-            wire.socket.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the service has closed
+                wire.socket.shutdown(socket.SHUT_WR)
             read_all(wire.socket)
         number = other.begin()
         other.send(number, EMPTY)
@@ -687,7 +756,7 @@ def test_whatever_a_message_holds_is_refused_as_such(served, data):
 
 def test_ended_streams_are_announced(wire):
     """A good answer ends its stream, so that clients need not wait."""
-    number = wire.begin(end=False)
+    number = wire.begin()
     wire.send(number, EMPTY)
 
     assert wire.until(StreamEnded, number) is not None
