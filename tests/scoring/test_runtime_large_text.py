@@ -6,11 +6,7 @@ With the feature simdjson and without it.
 from __future__ import annotations
 
 import concurrent.futures
-import http.client
 import json
-import statistics
-import threading
-import time
 
 import numpy as np
 import orjson
@@ -21,7 +17,6 @@ from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.large_text import read_large
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.number_text import array_of
-from served_kinds import write_kind
 
 draw = np.random.default_rng(5)
 SHAPES = [(400,), (400, 1), (200, 7), (1, 900), (60, 3, 4), (7, 2, 3, 20), (1, 3, 8, 40)]
@@ -169,28 +164,3 @@ def test_inputs_of_other_kinds_are_left_to_the_other_way():
     assert read_large(body, Port("x", "float32", (1, 3))) is None
     assert read_large(body, Port("x", "object", (None, 3))) is None
     assert read_large(body, Port("x", "float32", ())) is None
-
-
-def test_health_does_not_wait_for_a_large_body(start_shared, tmp_path):
-    """Others get their turn between the pieces, not after seconds."""
-    service = start_shared(write_kind(tmp_path, "model"))
-    rows = 1_500_000
-    body = b'{"x": [' + b",".join([b"[0.123456, 1.654321, 2.5]"] * rows) + b"]}"
-    waits, answers = [], []
-    client = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
-
-    def ask():
-        answers.append(service.request("POST", "/score", body, {"Content-Type": "application/json"}, timeout=60))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    while thread.is_alive():
-        begun = time.perf_counter()
-        client.request("GET", "/healthz")
-        client.getresponse().read()
-        waits.append(time.perf_counter() - begun)
-    client.close()
-
-    assert 200 == answers[0].status
-    assert rows == answers[0].body.count(b"0.246912")
-    assert statistics.median(sorted(waits)[-3:]) < 0.5
