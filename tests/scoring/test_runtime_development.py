@@ -18,12 +18,13 @@ from argparse import ArgumentParser
 
 import joblib
 import pytest
+from collection_kit import until
 from mlserve_scoring.development import options
 from mlserve_scoring.development.folder import plan
 from mlserve_scoring.development.ignored import Ignored
 from mlserve_scoring.development.watching import Watch
 from mlserve_scoring.settings import SettingsError
-from scoring_kit import Service, runtime_environment
+from scoring_kit import PATIENCE, Service, runtime_environment
 from sklearn.linear_model import LinearRegression
 
 PLAIN = "def init(): pass\ndef run(data): return {answer!r}\n"
@@ -32,7 +33,7 @@ PLAIN = "def init(): pass\ndef run(data): return {answer!r}\n"
 class Development(Service):
     """A development server and how to talk to it."""
 
-    def says(self, text, *, times=1, seconds=30):
+    def says(self, text, *, times=1, seconds=PATIENCE):
         """Wait until the terminal shows a text so many times."""
         end = time.monotonic() + seconds
         while len(re.findall(text, self.log)) < times:
@@ -162,7 +163,7 @@ def test_changes_take_over_without_a_lost_request(develop, folder):
                 seen.add(tuple(server.score({}).json))
 
     def ask_on_one_connection():
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)) as connection:
             while not done:
                 with collected(wrong):
                     connection.request("POST", "/score", "{}")
@@ -171,6 +172,7 @@ def test_changes_take_over_without_a_lost_request(develop, folder):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         asking = [pool.submit(work) for work in (ask, ask, ask_on_one_connection, ask_on_one_connection)]
         try:
+            until(lambda: seen)
             write(folder / "score.py", script.format(1))
             server.says("anew", times=1)
             write(folder / "words.py", "WORD = 'word 1'\n")
@@ -260,8 +262,9 @@ def test_nothing_is_said_to_serve_while_the_one_before_may_answer(develop, folde
     finally:
         os.kill(before, signal.SIGCONT)
     server.says("anew")
+    answers = {server.score({}).json for _ in range(20)}
 
-    assert ["second"] * 20 == [server.score({}).json for _ in range(20)]
+    assert {"second"} == answers - ({before} if said else set())
 
 
 def test_a_newer_change_takes_the_place_of_one_that_still_loads(develop, folder):
@@ -295,8 +298,8 @@ def test_a_process_that_dies_is_told(develop, folder):
     server = develop(folder)
     with pytest.raises((ConnectionError, OSError)):
         server.score({})
-    server.says("the process that served ended with status 7\n")
-    server.says("nothing serves, requests wait")
+    # On a machine so busy that it has served for five seconds by now, another is started at once.
+    server.says("the process that served ended with status 7(\n.*nothing serves, requests wait|, starting another)")
     write(folder / "score.py", PLAIN.format(answer="well"))
     server.says("anew")
 
@@ -308,7 +311,7 @@ def test_without_reload_a_failure_is_the_end(develop, folder):
     (folder / "score.py").write_text("1 / 0\n")
     server = develop(folder, "--no-reload", ready=False)
 
-    assert 3 == server.process.wait(30)
+    assert 3 == server.process.wait(PATIENCE)
     assert "score.py:1: ZeroDivisionError" in server.log
 
 
@@ -328,7 +331,7 @@ def test_ctrl_c_ends_everything(develop, folder, tmp_path, presses):
         for _ in range(presses):
             server.interrupt()
 
-        assert 0 == server.process.wait(20)
+        assert 0 == server.process.wait(PATIENCE)
         with contextlib.suppress(OSError):
             asked.result()
 
@@ -345,7 +348,7 @@ def test_a_port_that_is_taken_is_named(develop, folder):
         port = other.getsockname()[1]
         server = develop(folder, "--port", str(port), ready=False)
 
-        assert 2 == server.process.wait(30)
+        assert 2 == server.process.wait(PATIENCE)
     assert f"--port: is in use, got {port}; end the program that has it, or write --port {port + 1}\n" == server.log
 
 
@@ -482,7 +485,7 @@ def test_only_code_models_and_samples_are_looked_at(folder):
         waiting = asyncio.ensure_future(watch.change())
         for file in looked:
             (folder / file).write_text("changed")
-        return await asyncio.wait_for(waiting, 20)
+        return await asyncio.wait_for(waiting, PATIENCE)
 
     assert sorted(str(folder / file) for file in looked) == asyncio.run(changed())
 
@@ -519,11 +522,3 @@ def collected(errors):
         yield
     except Exception as error:  # noqa: BLE001  # every kind counts
         errors.append(error)
-
-
-def until(condition, seconds=20):
-    """Wait until a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.02)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LONGEST_BODY: Final = 400
 _SHOWN: Final = 3
-_PATIENCE_S: Final = 2.0
+_PATIENCE_S: Final = 10.0  # it answers at once, but for a script that holds the interpreter
 _EVERYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104  # how such a host is shown, not one that is bound
 
 
