@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 
 from apt_kit import installed
+from scoring_kit import PATIENCE
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key that names elements: W3C WebDriver, 11
 PACKAGES = ("chromium", "chromium-driver")
@@ -43,7 +44,7 @@ class Browser:
         """Run JavaScript and return what it returns; promises are awaited."""
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
-    def until(self, script, *arguments, seconds=20):
+    def until(self, script, *arguments, seconds=PATIENCE):
         """Wait until JavaScript returns something true; return that."""
         end = time.monotonic() + seconds
         while not (value := self.run(script, *arguments)):
@@ -101,7 +102,7 @@ def browsers(folder):
             with contextlib.suppress(OSError):
                 _ask("DELETE", session)
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
         process.stdout.close()
 
 
@@ -109,7 +110,7 @@ def _ask(method, url, body=None):
     data = None if method != "POST" else json.dumps(body or {}).encode()
     request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
             return json.load(reply)["value"]
     except urllib.error.HTTPError as error:
         raise AssertionError(error.read().decode()) from error
