@@ -71,7 +71,7 @@ class Servicer(ProviderServicer):
             inputs=encode(news.plain, quiet) if signed else request.news,
             failures=[
                 provider_pb2.CheckFailure(property="" if wrong.top in quiet else wrong.path, reason=wrong.message)
-                for wrong in settings_problems(news.plain)
+                for wrong in settings_problems(news.plain, request.urn)
             ],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,11 +14,18 @@ from pulumi_mlserve.provider.values import is_unknown
 _RULES: Final = {"registry": registry_problem, "store": store_problem}
 SETTINGS: Final = tuple(_RULES)
 _OF_THE_ENGINE: Final = "version"
+_NAMESAKE: Final = re.compile(r"urn:pulumi:[^:]+::mlserve::pulumi:providers:mlserve::default(_.*)?")
 
 
-def settings_problems(given: Mapping[str, Any]) -> list[Problem]:
-    """Return what is wrong with them, by the names that a stack has for them; what is not known yet is not judged."""
-    unknown = sorted(set(given) - {*SETTINGS, _OF_THE_ENGINE})
+def settings_problems(given: Mapping[str, Any], urn: str = "") -> list[Problem]:
+    """Return what is wrong with them, by the names that a stack has for them; what is not known yet is not judged.
+
+    Args:
+        given: The settings.
+        urn: The provider they are for: that of a project called ``mlserve`` is given the project's own settings, too,
+            which the engine cannot tell from ours.
+    """
+    unknown = [] if _NAMESAKE.fullmatch(urn) else sorted(set(given) - {*SETTINGS, _OF_THE_ENGINE})
     problems = [Problem(name, f"there is no such setting; known: {', '.join(SETTINGS)}") for name in unknown]
     for name, problem_of in _RULES.items():
         value = given.get(name)

@@ -191,6 +191,7 @@ def test_the_steps_of_a_builder_are_shown_as_they_ran(shop, tmp_path, monkeypatc
         (["words", "--base", BASE, "--output", "full"], "is not empty, and no folder that `mlserve dockerfile` wrote"),
         (["words", "--base", BASE, "--steps", "steps"], "line 3: COPY has no place among the steps"),
         (["words", "--base", BASE, "--steps", "absent"], "--steps: cannot be read"),
+        (["words", "--base", BASE, "--steps", "login"], "line 1: holds a login, which state and image would show"),
         (["words", "--base", "a AS b\nRUN x"], "--base: not an image reference"),
         (["words", "--base", "scratch"], "--base: has no Python"),
     ],
@@ -201,6 +202,7 @@ def test_what_cannot_be_shown_is_refused_with_what_to_do(store, tmp_path, monkey
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("")
     (tmp_path / "steps").write_text("RUN true \\\n  from nothing\ncopy a b\n")
+    (tmp_path / "login").write_text("RUN pip install -i https://me:hunter2@index.example/simple six\n")
 
     assert main(["dockerfile", *typed]) == 1
     assert expected in capsys.readouterr().err

@@ -68,6 +68,7 @@ def test_a_task_of_a_registry_writes_the_dockerfile_and_builds_it():
         ({"base_image": "scratch"}, "r", "base_image", "got 'scratch'; give its reference"),
         ({"base_image": "runs:/1"}, "r", "base_image", "got 'runs:/1'; give its reference"),
         ({"base_image": "A B"}, "r", "base_image", "A B"),
+        ({"upgrade": ["base_image"]}, "r", "upgrade", "builds when base_image or the steps change"),
         ({"base_image": object()}, "r", "base_image", "must be a text itself"),
         (
             {"base_image_registry": {"address": "r.example", "username": "u", "password": "p"}},

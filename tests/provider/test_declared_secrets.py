@@ -94,6 +94,19 @@ def test_a_setting_of_the_stack_is_refused_as_one(setting, value, property, told
 
 
 @pytest.mark.parametrize(
+    ("project", "provider", "refused"),
+    [("mlserve", "default_1_0_0", 0), ("mlserve", "mine", 1), ("shop", "default_1_0_0", 1)],
+)
+def test_a_project_of_our_name_may_have_settings_of_its_own(project, provider, refused):
+    """The engine gives the default provider all settings of that name; anybody else has mistyped one."""
+    urn = f"urn:pulumi:dev::{project}::pulumi:providers:mlserve::{provider}"
+    request = provider_pb2.CheckRequest(urn=urn, news=encode({"file": "w.json", "version": "1.0.0"}))
+    found = asyncio.run(Servicer(SimpleNamespace(), handlers(), "").CheckConfig(request, None)).failures
+
+    assert ["file"] * refused == [one.property for one in found]
+
+
+@pytest.mark.parametrize(
     "settings", [{"store": "/models"}, {"store": "az://models/team", "registry": "r.example/team"}]
 )
 def test_good_settings_of_a_stack_are_taken(settings):

@@ -237,7 +237,10 @@ DEFAULTS = {
         {"health": "open", "model_threads": 1, "onnx_providers": ["cpu"], "onnx_provider_options": {}},
     ),
     "RegisteredModel": ({"path": "x"}, {"upgrade": []}),
-    "ScoringImage": ({}, {"builder": "native", "extras": [], "upgrade": [], "base_packages": []}),
+    "ScoringImage": (
+        {"trial": "off"},
+        {"trial_seconds": 120, "builder": "native", "extras": [], "upgrade": [], "base_packages": []},
+    ),
 }
 
 

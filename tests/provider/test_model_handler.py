@@ -89,6 +89,38 @@ def test_a_missing_file_with_a_known_digest_is_unchanged(settings, model):
     assert ["warning"] == said
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        ("v1/a.onnx", "v1/a.onnx", True),
+        ("./v1/a.onnx", "v1/a.onnx", True),
+        ("v1/a.onnx", "v2/a.onnx", False),
+        ("v1/a.onnx", "v1/b.onnx", False),
+        ("v1/a.onnx", "a.onnx", False),
+        ("../v1/a.onnx", "../v2/a.onnx", False),
+        ("/other/clone/v1/a.onnx", "{here}/v1/a.onnx", True),
+        ("/other/clone/v1/a.onnx", "{here}/v2/a.onnx", False),
+        ("{here}/v1/a.onnx", "{here}/v2/a.onnx", False),
+        ("/other/clone/v1/a.onnx", "v1/a.onnx", True),
+        ("v1/a.onnx", "{here}/v1/a.onnx", True),
+        ("v1/a.onnx", "{here}/v2/a.onnx", False),
+        ("/mnt/one/a.onnx", "/mnt/two/a.onnx", True),
+    ],
+)
+def test_another_path_to_nothing_is_a_problem_unless_it_is_another_clones(
+    settings, tmp_path, monkeypatch, before, now, same
+):
+    """The old model would serve on in silence where the new one was never written."""
+    (tmp_path / "program").mkdir()
+    monkeypatch.chdir(tmp_path / "program")
+    news = {"name": "price", "path": now.format(here=tmp_path / "program")}
+    olds = {"name": "price", "path": before.format(here=tmp_path / "program"), "digest": "sha256:" + "0" * 64}
+    found = HANDLER.check(Call(URN, news=news, olds={**olds, "version": 1}, settings=settings))
+
+    assert same == (found.problems == [])
+    assert ["path"] * (not same) == [problem.path for problem in found.problems]
+
+
 def test_a_missing_file_without_history_is_a_problem(settings, model):
     """There is nothing to go by."""
     model.unlink()

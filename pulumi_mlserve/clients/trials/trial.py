@@ -28,6 +28,7 @@ from pulumi_mlserve.clients.trials.surroundings import (
     remove_all,
 )
 from pulumi_mlserve.clients.trials.verdicts import TrialVerdict, Verdicts, read_verdict
+from pulumi_mlserve.core.images.image import TRIAL_SECONDS
 from pulumi_mlserve.core.problems import OperationError, Problem
 from pulumi_mlserve.core.scripts.variable_hints import variable_hint
 
@@ -71,7 +72,7 @@ class TrialLimits:
         file_bytes: Size of one written file.
     """
 
-    seconds: float = 120.0
+    seconds: float = TRIAL_SECONDS
     cpu_seconds: int | None = None
     memory_bytes: int | None = None
     file_bytes: int = 1 << 30

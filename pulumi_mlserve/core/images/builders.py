@@ -80,6 +80,10 @@ def builder_problems(given: Mapping[str, Any], registry: object) -> list[Problem
     if not registry:
         text = f"is required with builder={builder!r}, which pushes the base there; give it, or set mlserve:registry"
         problems.append(Problem("registry", text))
+    upgraded = given.get("upgrade")
+    if isinstance(upgraded, list | tuple) and "base_image" in upgraded:
+        text = f"builder={builder!r} builds when base_image or the steps change; change one, and leave 'base_image' out"
+        problems.append(Problem("upgrade", text))
     return problems + _base_problems(given, builder) + _acr_problems(given, registry)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pulumi_mlserve.core.environments.index_options import has_credentials
 from pulumi_mlserve.core.images.paths import APP_ROOT, MODELS, RUNTIME, SITE_PACKAGES
 from pulumi_mlserve.core.problems import Problem
 
@@ -98,6 +99,9 @@ def step_problems(text: str, path: str) -> list[Problem]:
         continued = line.rstrip().endswith("\\")
         if step in _NO_STEP:
             problems.append(Problem(path, f"line {number}: {step} has no place among the steps: {_NO_STEP[step]}"))
+        if has_credentials(line):
+            text = "holds a login, which state and image would show; give an image that has these steps as base image"
+            problems.append(Problem(path, f"line {number}: {text}"))
     return problems
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from pulumi_mlserve.core.images.base_image import SCRATCH
+from pulumi_mlserve.core.images.image import TRIAL_SECONDS
 from pulumi_mlserve.core.problems import Problem
 
 _BASE: Final = "base_image"
@@ -22,7 +23,8 @@ def idle_problems(given: Mapping[str, Any], later: Collection[str] = ()) -> Iter
         given: The image's settings that are known, the registry of the stack among them.
         later: Names of settings that are given and not known yet.
     """
-    if given.get("trial_seconds") is not None:
+    seconds = given.get("trial_seconds")
+    if seconds is not None and seconds != TRIAL_SECONDS:
         if given.get("trial") == "off":
             yield Problem("trial_seconds", "nothing is tried with trial='off'; leave one of the two out")
         elif given.get("base_packages"):

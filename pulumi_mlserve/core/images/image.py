@@ -277,6 +277,8 @@ class ModelChoice(_Strict):
     framework: str | None = None
 
 
+TRIAL_SECONDS: Final = 120.0
+"""How long a trial may take unless a program says otherwise."""
 MOST_TRIAL_SECONDS: Final = 3600.0
 """How long a program may let a trial take."""
 
@@ -316,7 +318,7 @@ class ImageSpec(_Strict):
     environment_variables: dict[Annotated[str, AfterValidator(variable_name)], str] = Field(default_factory=dict)
     samples: tuple[Any, ...] | None = Field(default=None, strict=False)
     trial: Literal["auto", "required", "off"] = "auto"
-    trial_seconds: Annotated[float, Field(gt=0, le=MOST_TRIAL_SECONDS, allow_inf_nan=False)] = 120.0
+    trial_seconds: Annotated[float, Field(gt=0, le=MOST_TRIAL_SECONDS, allow_inf_nan=False)] = TRIAL_SECONDS
     features: tuple[Annotated[str, AfterValidator(_feature)], ...] = Field(default=(), strict=False)
     upgrade: tuple[Literal["lock", "runtime", "base_image"], ...] = Field(default=(), strict=False)
     base_packages: tuple[Annotated[str, AfterValidator(_package)], ...] = Field(default=(), strict=False)

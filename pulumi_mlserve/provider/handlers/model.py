@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -282,8 +283,19 @@ class ModelHandler:
 
 def _means_the_same(olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
     """Return whether the program asks for the file that it asked for before, though maybe in another clone."""
-    names = [PurePath(str(one.get("path"))).name for one in (olds, inputs)]
-    return names[0] == names[1] and olds.get("child_paths") == inputs.get("child_paths")
+    before, now = (Path(str(one.get("path"))) for one in (olds, inputs))
+    return _is_same_place(before, now) and olds.get("child_paths") == inputs.get("child_paths")
+
+
+def _is_same_place(before: Path, now: Path) -> bool:
+    """Return whether two paths are one as a program sees them, wherever its folder lies."""
+    if not before.is_absolute() and not now.is_absolute():
+        return os.path.normpath(before) == os.path.normpath(now)
+    here = Path.cwd()
+    if now.is_absolute() and not now.is_relative_to(here):
+        return before.name == now.name  # the folders above may be called otherwise on each machine
+    inside = [part for part in PurePath(os.path.relpath(now, here)).parts if part != os.pardir]
+    return list(before.parts[-len(inside) :]) == inside
 
 
 def _identity(call: Call) -> str:
