@@ -6,7 +6,6 @@ only where the registry allows it; else it stays, and one line says so.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pulumi_mlserve.provider.workplace import workplace
 
 if TYPE_CHECKING:
     from pulumi_mlserve.clients.registries.registry_client import RegistryClient
+    from pulumi_mlserve.clients.registries.tag_meanings import TagMeanings
 
 _ATTEMPTS: Final = 3
 _MOST_TAGS: Final = 100
@@ -73,7 +73,8 @@ def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed
         found = {claim: digest for claim in claims if (digest := _meant(client, place.tagged(claim)))}
         last = _meant(client, place.tagged(moving)) if found and moving in tags else None
         ours = {moving} if last in found.values() else set()
-        others = _by_others(client, place, [tag for tag in plain_tags(tags) if tag not in ours]) if found else None
+        foreign = [tag for tag in plain_tags(tags) if tag not in ours]
+        others = client.meanings(place, foreign) if found and len(foreign) <= _MOST_TAGS else None
     except RegistryError as error:
         if not error.status:  # it did not answer, which is no answer
             raise
@@ -96,23 +97,16 @@ def _meant(client: RegistryClient, reference: Reference) -> str | None:
         return None
 
 
-def _by_others(client: RegistryClient, place: Reference, tags: Sequence[str]) -> dict[str, str] | None:
-    """Return which images go with the tags of others, each with one of these; None for too many tags."""
-    if len(tags) > _MOST_TAGS:
-        return None
-    found: dict[str, str] = {}
-    for tag in tags:
-        with contextlib.suppress(NotThereError):  # as above
-            found |= dict.fromkeys(client.meant(place.tagged(tag)), tag)
-    return found
-
-
-def _why_kept(digest: str, claims: Sequence[str], others: dict[str, str] | None) -> str:
+def _why_kept(digest: str, claims: Sequence[str], others: TagMeanings | None) -> str:
     if claims:
         return f"it is needed as {', '.join(claims)}"
     if others is None:
         return f"its repository has more than {_MOST_TAGS} other tags"
-    return f"the tag {others[digest]!r} means it, or an index with it" if digest in others else ""
+    if digest in others.tags:
+        return f"the tag {others.tags[digest]!r} means it, or an index with it"
+    for tag, why in others.unreadable.items():
+        return f"the tag {tag!r} may mean it, which cannot be told: {why}"
+    return ""
 
 
 def _let_go(call: Call, client: RegistryClient, one: _Pushed) -> None:

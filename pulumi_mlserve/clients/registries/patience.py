@@ -24,6 +24,8 @@ MOST_ASKED: Final = 120.0
 _FIRST: Final = 0.5
 _LONGEST: Final = 30.0
 _SLICE: Final = 0.1
+_OWN_FAILURE: Final = 500
+"""By which registries answer for what they hold and cannot read."""
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -121,7 +123,8 @@ class Patience:
         if self._failed >= self._attempts:
             times = "once" if self._attempts == 1 else f"{self._failed} times"
             raise RegistryError(
-                f"{self._doing}: {trouble}, tried {times}; check the network and the registry, then run again"
+                f"{self._doing}: {trouble}, tried {times}; check the network and the registry, then run again",
+                answered=trouble.answered,
             ) from trouble
         pause = min(_LONGEST, _FIRST * 2 ** (self._failed - 1)) * (0.5 + self._clock.chance() / 2)
         if trouble.retry_after is not None:
@@ -146,7 +149,8 @@ def passing(status: int, headers: Mapping[str, str], clock: Clock) -> TransientE
     """Return the failure that an answer tells of if the next attempt may go better, else None."""
     if status not in _PASSING:
         return None
-    return TransientError(f"answered {status}", _retry_after(headers, clock))
+    # The other numbers tell of the way to it, or of its load.
+    return TransientError(f"answered {status}", _retry_after(headers, clock), answered=status == _OWN_FAILURE)
 
 
 def _retry_after(headers: Mapping[str, str], clock: Clock) -> float | None:

@@ -29,11 +29,13 @@ class TransientError(Exception):
     Args:
         why: What happened, for the person who waits.
         retry_after: The seconds that the registry asks to wait.
+        answered: See `RegistryError`.
     """
 
-    def __init__(self, why: str, retry_after: float | None = None) -> None:
+    def __init__(self, why: str, retry_after: float | None = None, *, answered: bool = False) -> None:
         super().__init__(why)
         self.retry_after = retry_after
+        self.answered = answered
 
 
 class LostConnectionError(TransientError):
@@ -46,12 +48,16 @@ class RegistryError(OperationError):
     Attributes:
         status: Its HTTP status; 0 where there was none.
         codes: What it called the reasons, such as ``MANIFEST_UNKNOWN``.
+        answered: Whether it got the question and will answer it the same way later: it refused, or has nothing usable.
     """
 
-    def __init__(self, message: str, *, status: int = 0, codes: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, message: str, *, status: int = 0, codes: frozenset[str] = frozenset(), answered: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.codes = codes
+        self.answered = answered or status > 0
 
 
 class NotThereError(RegistryError):

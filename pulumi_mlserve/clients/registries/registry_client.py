@@ -20,9 +20,10 @@ from pulumi_mlserve.clients.registries.patience import ATTEMPTS, Clock, Stop
 from pulumi_mlserve.clients.registries.pushes import ImagePush, Pushed
 from pulumi_mlserve.clients.registries.referrers import Referrers
 from pulumi_mlserve.clients.registries.refusals import GONE_CODES, NotThereError, RegistryError, codes_of
-from pulumi_mlserve.clients.registries.remote import RemoteImage, RemoteManifest
+from pulumi_mlserve.clients.registries.remote import RemoteEntry, RemoteImage, RemoteManifest, media_type_of
 from pulumi_mlserve.clients.registries.repository_tags import RepositoryTags
 from pulumi_mlserve.clients.registries.session import Ask, Session, Surroundings
+from pulumi_mlserve.clients.registries.tag_meanings import TagMeanings, tag_meanings
 from pulumi_mlserve.clients.registries.transfer import BlobSource, Transfer
 from pulumi_mlserve.clients.registries.wire import SILENT_SECONDS, Wire, is_loopback
 from pulumi_mlserve.core.images.reference import Reference, is_digest
@@ -102,13 +103,23 @@ class RegistryClient:
             NotThereError: There is no such image.
             RegistryError: The registry cannot be asked.
         """
+        return self.described(reference).reference
+
+    def described(self, reference: Reference) -> RemoteEntry:
+        """Return what a tag means now, unread: its digest and its type are what the registry says of it.
+
+        Raises:
+            NotThereError: There is no such thing.
+            RegistryError: The registry cannot be asked.
+        """
         answer = self._session(reference).call(self._about(reference, "HEAD"), wanted=(200, _MISSING))
         said = answer.headers.get("docker-content-digest", "")
         if answer.status != _MISSING and is_digest(said):
             if reference.digest and said != reference.digest:
                 raise self._lie(reference, said)
-            return reference.at(said)
-        return self.manifest(reference).reference  # which says why, or has no such header
+            return RemoteEntry(reference.at(said), media_type_of(answer.headers))
+        found = self.manifest(reference)  # which says why, or has no such header
+        return RemoteEntry(found.reference, found.media_type)
 
     def exists(self, reference: Reference) -> bool:
         """Return whether an image is there; False only when the registry itself says that it is not.
@@ -122,34 +133,14 @@ class RegistryClient:
             return False
         return True
 
-    def meant(self, reference: Reference) -> frozenset[str]:
-        """Return the digests of all that goes with a tag: what it means, and where that is an index, what that lists.
+    def meanings(self, repository: Reference, tags: Sequence[str]) -> TagMeanings:
+        """Return what tags of a repository mean, indexes with all that they list.
 
         Raises:
-            NotThereError: There is nothing.
-            RegistryError: It cannot be had.
+            CancelledError: Nobody wants to know any more.
+            RegistryError: The registry does not answer.
         """
-        found: set[str] = set()
-        asked = [reference]
-        for _ in range(_NESTED):
-            listed: list[Reference] = []
-            for one in asked:
-                try:
-                    manifest = self.manifest(one)
-                except NotThereError:
-                    if one is reference:
-                        raise
-                    continue  # an index may list what its repository does not have
-                found.add(str(manifest.reference.digest))
-                try:
-                    read = read_manifest(manifest.content, manifest.media_type)
-                except ValueError:  # no image, and so nothing that lists any
-                    continue
-                entries = read.images if isinstance(read, ImageIndex) else ()
-                found.update(entry.digest for entry in entries)
-                listed += [one.at(entry.digest) for entry in entries if entry.media_type in INDEX_TYPES]
-            asked = listed
-        return frozenset(found)
+        return tag_meanings(self, self._around, repository, tags)
 
     def manifest(self, reference: Reference) -> RemoteManifest:
         """Return a manifest or an index, checked against its digest.
@@ -162,12 +153,13 @@ class RegistryClient:
         session = self._session(reference)
         answer = session.call(ask, most=MOST_MANIFEST)
         if len(answer.body) > MOST_MANIFEST:
-            raise RegistryError(f"{session.where(ask.doing)}: longer than {MOST_MANIFEST >> 20} MiB, which none may be")
+            raise RegistryError(
+                f"{session.where(ask.doing)}: longer than {MOST_MANIFEST >> 20} MiB, which none may be", answered=True
+            )
         digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
         if digest != (reference.digest or answer.headers.get("docker-content-digest", digest)):
             raise self._lie(reference, digest)
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip()
-        return RemoteManifest(reference.at(digest), kind, answer.body)
+        return RemoteManifest(reference.at(digest), media_type_of(answer.headers), answer.body)
 
     def image(self, reference: Reference, platform: str = "linux/amd64") -> RemoteImage:
         """Return an image for a platform, with its config; no layer is read.
@@ -322,7 +314,7 @@ class RegistryClient:
 
     def _about(self, reference: Reference, method: str) -> Ask:
         return Ask(
-            f"looking for {reference.repository}{'@' if reference.digest else ':'}{reference.wanted}",
+            f"looking for {_named(reference)}",
             method,
             f"/v2/{reference.repository}/manifests/{reference.wanted}",
             (scope(reference.repository, "pull"),),
@@ -338,8 +330,9 @@ class RegistryClient:
 
     def _lie(self, reference: Reference, digest: str) -> RegistryError:
         return RegistryError(
-            f"registry {reference.registry}: gave {digest} for {reference.repository}{reference.wanted:.80}; "
-            "check proxies and the registry's disk, or push the image again"
+            f"registry {reference.registry}: gave {digest} for {_named(reference)}; "
+            "check proxies and the registry's disk, or push the image again",
+            answered=True,
         )
 
     def _transfer(self, doing: str, total: int) -> Transfer:
@@ -351,3 +344,7 @@ class RegistryClient:
             if reference.registry not in self._sessions:
                 self._sessions[reference.registry] = Session(reference.registry, reference.host, self._around)
             return self._sessions[reference.registry]
+
+
+def _named(reference: Reference) -> str:
+    return f"{reference.repository}{'@' if reference.digest else ':'}{reference.wanted}"

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pulumi_mlserve.core.images.reference import Reference
 from pulumi_mlserve.core.images.remote_image import ImageManifest
+
+
+@dataclass(frozen=True)
+class RemoteEntry:
+    """What a registry says that it has under a name; its bytes were not read.
+
+    Attributes:
+        reference: By digest.
+        media_type: What it is; empty where the registry does not say.
+    """
+
+    reference: Reference
+    media_type: str
 
 
 @dataclass(frozen=True)
@@ -42,3 +56,8 @@ class RemoteImage:
     media_type: str
     manifest: ImageManifest
     config: bytes
+
+
+def media_type_of(headers: Mapping[str, str]) -> str:
+    """Return what a registry calls what it answers with."""
+    return headers.get("content-type", "").partition(";")[0].strip()

@@ -1,0 +1,120 @@
+"""What ``pulumi destroy`` takes from a registry, whatever else lies there: against the reference registry."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pushed_kit import HANDLER, Bench
+from registry_faults import proxied
+from registry_kit import at, client, get, registry
+
+from pulumi_mlserve.core.images.layers import canonical
+from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, digest_of
+from pulumi_mlserve.core.images.remote_image import INDEX_TYPE
+from pulumi_mlserve.core.problems import OperationError
+
+SIGNED_TYPE = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A registry that takes anything from anybody."""
+    with registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(request):
+    """A folder of the registry of this test's own."""
+    return request.node.name.split("[")[0].removeprefix("test_")[:60]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """A program's folder and the stores beside it."""
+    return Bench(tmp_path / "one", monkeypatch)
+
+
+def tags(real, folder):
+    """Return the tags of the image's repository, as the registry lists them."""
+    status, body = get(f"http://{real.host}/v2/{folder}/diabetes/tags/list")
+    return sorted(json.loads(body)["tags"] or ()) if status == 200 else []
+
+
+def is_there(real, folder, digest):
+    """Return whether the registry has a manifest."""
+    return get(f"http://{real.host}/v2/{folder}/diabetes/manifests/{digest}", MANIFEST_TYPE)[0] == 200
+
+
+def tagged_by_others(bench, real, folder, digest, *names):
+    """Let somebody else's tags mean images that are not ours, and need the same layers."""
+    with client() as ours:
+        for name in names:
+            document = {**json.loads(bench.images.manifest(digest)), "annotations": {"by": name}}
+            ours.tag(at(real, f"{folder}/diabetes").tagged(name), canonical(document).encode(), MANIFEST_TYPE)
+
+
+def test_a_tag_of_others_that_cannot_be_verified_stops_nothing(bench, real, folder):
+    """A signed manifest of before 2017 has the digest of what was signed, which is not that of the bytes sent."""
+    with proxied(real) as proxy:
+        made = bench.up(registry=f"{proxy.host}/{folder}")
+        digest = made.state["digest"]
+        tagged_by_others(bench, real, folder, digest, "old")
+        headers = {"docker-content-digest": "sha256:" + "5" * 64, "content-type": SIGNED_TYPE}
+        for method in ("GET", "HEAD"):
+            proxy.fault(method, "/manifests/old", times=99, headers=headers)
+        HANDLER.delete(made)
+
+        assert not is_there(real, folder, digest)
+        assert ["old"] == tags(real, folder)
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [({"flip_answer": True}, "gave sha256:"), ({"status": 500}, "answered 500")],
+    ids=["other bytes", "its own failure"],
+)
+def test_an_index_of_others_that_cannot_be_read_keeps_the_images(bench, real, folder, fault, why):
+    """What it lists nobody knows, and asking again would never tell: the resource goes, and one line says why."""
+    where = f"{folder}/{len(fault)}{len(why)}"
+    with proxied(real) as proxy:
+        made = bench.up(registry=f"{proxy.host}/{where}")
+        digest = made.state["digest"]
+        entry = {"mediaType": MANIFEST_TYPE, "digest": digest, "size": len(bench.images.manifest(digest))}
+        index = canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}).encode()
+        with client() as ours:
+            ours.tag(at(real, f"{where}/diabetes").tagged("all"), index, INDEX_TYPE)
+        proxy.fault("GET", f"/manifests/{digest_of(index)}", times=99, **fault)
+        HANDLER.delete(made)
+
+        assert is_there(real, where, digest)
+        (line,) = bench.heard.told("stays: the tag 'all' may mean it, which cannot be told", "info")
+        assert why in line
+        assert [] == list(bench.images.list())
+
+
+def test_a_registry_that_stops_answering_is_asked_again_later(bench, real, folder):
+    """What is not answered now will be: nothing is let go of."""
+    with proxied(real) as proxy:
+        made = bench.up(registry=f"{proxy.host}/{folder}")
+        tagged_by_others(bench, real, folder, made.state["digest"], "theirs")
+        proxy.fault("HEAD", "/manifests/theirs", times=99, status=503)
+        before = tags(real, folder)
+        with pytest.raises(OperationError, match=f"looking for {folder}/diabetes:theirs: answered 503"):
+            HANDLER.delete(made)
+
+        assert before == tags(real, folder)
+        assert bench.images.whole(made.state["digest"]) is not None
+
+
+def test_no_image_of_others_is_read(bench, real, folder):
+    """Digest and type tell enough of all that is no index."""
+    with proxied(real) as proxy:
+        made = bench.up(registry=f"{proxy.host}/{folder}")
+        tagged_by_others(bench, real, folder, made.state["digest"], *(f"v{number}" for number in range(12)))
+        proxy.seen.clear()
+        HANDLER.delete(made)
+
+        assert (0, 12) == (proxy.count("GET", "/manifests/v"), proxy.count("HEAD", "/manifests/v"))
+        assert not is_there(real, folder, made.state["digest"])
