@@ -32,16 +32,21 @@ demo-stop: $(VENV)/.ready engine
 
 ##  test       lint, then all tests against the built wheels
 test: lint engine wheels
-	@mkdir -p $(TEST_VENV)/run
-	@cd $(TEST_VENV)/run && env -u PYTHONPATH -u VIRTUAL_ENV MLSERVE_TEST_WHEELS="$(CURDIR)/dist" ../bin/pytest \
-		-c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist worksteal --durations 15 --durations-min 2 \
-		$(addprefix "$(CURDIR)"/,$(TESTS)) $(ARGS)
+	$(call run_tests,-n $(WORKERS) --dist worksteal --durations 15 --durations-min 2 $(addprefix "$(CURDIR)"/,$(TESTS)))
 
 ##  soak       the long and heavy tests with their full numbers
 soak: engine wheels
+	$(call run_tests,-m soak --timeout 3600 "$(CURDIR)"/tests,MLSERVE_SOAK=full)
+
+# Runs pytest in a temporary folder of its own, which stays if a test failed, for three days. In the one that pytest makes for
+# all runs of a user, a run that ends takes away the lock of another that was just given the same number.
+define run_tests
 	@mkdir -p $(TEST_VENV)/run
-	@cd $(TEST_VENV)/run && env -u PYTHONPATH -u VIRTUAL_ENV MLSERVE_TEST_WHEELS="$(CURDIR)/dist" MLSERVE_SOAK=full ../bin/pytest \
-		-c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -m soak --timeout 3600 "$(CURDIR)"/tests $(ARGS)
+	@find "$${TMPDIR:-/tmp}" -maxdepth 1 -name 'mlserve-tests.*' -user "$$(id -u)" -mtime +3 -exec rm -rf {} +
+	@folder=$$(mktemp -d "$${TMPDIR:-/tmp}/mlserve-tests.XXXXXX") && cd $(TEST_VENV)/run && \
+		env -u PYTHONPATH -u VIRTUAL_ENV MLSERVE_TEST_WHEELS="$(CURDIR)/dist" $(2) ../bin/pytest -c "$(CURDIR)/pyproject.toml" \
+		--rootdir "$(CURDIR)" --basetemp "$$folder/t" $(1) $(ARGS) && { rm -rf "$$folder" || true; }
+endef
 
 ##  lint       ruff (rules and format) and mypy strict
 lint: $(VENV)/.ready
