@@ -387,7 +387,7 @@ def test_an_endless_answer_over_tls_is_not_kept_in_memory(start, image, pairs, t
                 pathlib.Path({str(tmp_path / "closed")!r}).touch()
     """
     certificate, key = pairs["one"]
-    service = start(image({"score.py": script}), tls_certificate=str(certificate), tls_key=str(key), read_timeout_s=0.5)
+    service = start(image({"score.py": script}), tls_certificate=str(certificate), tls_key=str(key), read_timeout_s=3)
     with connected(service, certificate) as client:
         client.sendall(post(b"a"))
         client.recv(1000)
