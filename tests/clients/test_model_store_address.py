@@ -151,7 +151,7 @@ def test_a_connection_string_of_another_account_is_never_taken_for_the_addressed
     ("address", "variables", "wanted"),
     [
         ("az://m", {"ACCOUNT": "a", "KEY": "a2V5"}, {"account_name": "a", "account_key": "a2V5"}),
-        ("az://m", {"ACCOUNT_NAME": "b", "ACCOUNT": "a", "KEY": "a2V5"}, {"account_name": "b", "account_key": "a2V5"}),
+        ("az://m", {"ACCOUNT_NAME": "b", "KEY": "a2V5"}, {"account_name": "b", "account_key": "a2V5"}),
         (
             "az://m",
             {"ACCOUNT": "a", "ACCOUNT_KEY": "b3Ro", "KEY": "a2V5"},

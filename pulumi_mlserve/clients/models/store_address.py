@@ -11,11 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from mlserve_scoring.collection.azure_variables import account_and_key
+from mlserve_scoring.collection.azure_variables import account_and_key, fitting, named_account, of_another
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from pulumi_mlserve.core.azure_clouds import PUBLIC, BlobAddress, blob_address
+from pulumi_mlserve.core.azure_clouds import PUBLIC, blob_address
 from pulumi_mlserve.core.model_address import shown, store_problem
 from pulumi_mlserve.core.problems import OperationError
 
@@ -77,11 +77,10 @@ def connected(address: str, *, retries: int) -> ObjectStore:
         raise OperationError(f"store: {problem}")
     place, _, signature = address.partition("?")
     config: dict[str, Any] = {}
-    if named := blob_address(place):
-        place = f"az://{named.container}/{named.folder}"
-        config = _named_by_variables(_at(named, os.environ, signature))
-    elif scheme in AZURE or (scheme == "https" and any(host in rest for host in _AZURE_HOSTS)):
-        config = _named_by_variables(_azure(os.environ) | ({"sas_key": signature} if signature else {}))
+    if scheme in AZURE or (scheme == "https" and any(host in rest for host in _AZURE_HOSTS)):
+        config = _azure_store(place, os.environ, signature)
+        if named := blob_address(place):
+            place = f"az://{named.container}/{named.folder}"
     elif scheme in S3:
         config = _s3(os.environ)
     plain = str(config.get("endpoint", "")).startswith("http://") and scheme in AZURE
@@ -104,26 +103,40 @@ def connected(address: str, *, retries: int) -> ObjectStore:
     return store
 
 
-def _at(named: BlobAddress, environment: Mapping[str, str], signature: str) -> dict[str, Any]:
-    """Return the settings for an address that names its account."""
-    config: dict[str, Any] = {"account_name": named.account}
-    if named.cloud != PUBLIC:  # the library knows no other
-        own = {"endpoint": f"https://{named.account}.blob.{named.cloud.storage}"}
-        own["authority_host"] = named.cloud.authority
-        config |= {key: value for key, value in own.items() if not any(map(environment.get, _GIVEN[key]))}
+def _azure_store(place: str, variables: Mapping[str, str], signature: str) -> dict[str, Any]:
+    """Return the settings for an address; what belongs to another account than it names is not among them."""
+    account = named_account(place)
+    environment = fitting(variables, account)
+    config = _in_cloud(place, environment)
     given = _azure(environment)
-    if given.get("account_name", named.account) == named.account:
-        return config | given | ({"sas_key": signature} if signature else {})
+    whose = given.get("account_name", account) if account else ""
+    if whose != account and not signature:
+        raise _two_accounts(account, f"AZURE_STORAGE_CONNECTION_STRING names {whose!r}")
+    config |= given if whose == account else {}
     if signature:
-        return config | {"sas_key": signature}
-    raise OperationError(
-        f"store: the address names the account {named.account!r}, and AZURE_STORAGE_CONNECTION_STRING"
-        f" {given['account_name']!r}; set the variable to that of {named.account!r}, or take it away"
+        config = {key: value for key, value in config.items() if key != "account_key"} | {"sas_key": signature}
+    config |= account_and_key(environment, config)
+    if account and (problem := of_another(variables, config, account)):
+        raise _two_accounts(account, problem)
+    return config
+
+
+def _two_accounts(account: str, other: str) -> OperationError:
+    return OperationError(
+        f"store: the address names the account {account!r}, and {other};"
+        f" set the variable to that of {account!r}, or take it away"
     )
 
 
-def _named_by_variables(config: dict[str, Any]) -> dict[str, Any]:
-    return config | account_and_key(os.environ, config)
+def _in_cloud(place: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an address says that names its account and its cloud; nothing for another one."""
+    named = blob_address(place)
+    if named is None:
+        return {}
+    own = {"endpoint": f"https://{named.account}.blob.{named.cloud.storage}", "authority_host": named.cloud.authority}
+    is_known = named.cloud == PUBLIC  # the library knows no other
+    said = {} if is_known else {key: own[key] for key in own if not any(map(environment.get, _GIVEN[key]))}
+    return {"account_name": named.account, **said}
 
 
 def _azure(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from mlserve_scoring.collection.azure_variables import account_and_key
+from mlserve_scoring.collection.azure_variables import account_and_key, fitting, named_account, of_another, opens
 from mlserve_scoring.collection.places import stamp
 from mlserve_scoring.collection.store_options import OWN
 from mlserve_scoring.collection.target import new_token
@@ -103,7 +103,8 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
     managed identity.
 
     Raises:
-        StartError: The feature is missing from the image, or the address or an option cannot work.
+        StartError: The feature is missing from the image, the address or an option cannot work, or what is given is
+            another account's.
     """
     try:
         import obstore  # noqa: PLC0415  # an extra
@@ -117,8 +118,7 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
         ) from error
     config = dict(options)
     if address.partition("://")[0] in _AZURE:
-        config = _from_connection_string() | config
-        config |= account_and_key(os.environ, config)
+        config = _azure(address, config)
     plain = config.pop(OWN, "") or str(config.get("endpoint", "")).startswith("http://")
     client: dict[str, object] = {**_TIMES, OWN: _is_true(plain) or _http_is_allowed()}
     try:
@@ -146,8 +146,40 @@ def without_secrets(error: BaseException) -> str:
     return re.sub(r"\?[^\s\"')]*", "?…", (str(error).strip() or type(error).__name__).splitlines()[0])
 
 
+def _azure(address: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings for an address; what belongs to another account than is named is not among them."""
+    said = (value for name, value in options.items() if name.lower().endswith("account_name"))
+    account = next(said, named_account(address))
+    given = _from_connection_string()
+    whose = given.get("account_name", account) if account else ""
+    if whose != account and not opens(options):
+        raise _two_accounts(address, account, f"{_connection_string()[0]} names {whose!r}")
+    if opens(options):
+        secrets = ("account_key", "sas_key")
+        given = {key: value for key, value in given.items() if whose == account and key not in secrets}
+    config = given | dict(options)
+    environment = fitting(os.environ, account)
+    config |= account_and_key(environment, config)
+    if account and (problem := of_another(os.environ, config, account)):
+        raise _two_accounts(address, account, problem)
+    return config
+
+
+def _two_accounts(address: str, account: str, other: str) -> StartError:
+    return StartError(
+        f"collection.target: {shown(address)} is in the account {account!r}, and {other}",
+        stage="init",
+        todo="name the same account, or give what opens it in options",
+    )
+
+
+def _connection_string() -> tuple[str, str]:
+    """Return the variable that is given, and what it says; empty where none is."""
+    return next(((name, os.environ[name]) for name in _CONNECTION_STRINGS if os.environ.get(name)), ("", ""))
+
+
 def _from_connection_string() -> dict[str, str]:
-    text = next((os.environ[name] for name in _CONNECTION_STRINGS if os.environ.get(name)), "")
+    text = _connection_string()[1]
     pairs = (part.partition("=") for part in text.split(";") if "=" in part)
     given = {name.strip().lower(): value.strip() for name, _, value in pairs}
     config = {
