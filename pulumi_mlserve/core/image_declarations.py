@@ -165,6 +165,8 @@ class ImageOutputs(TypedDict, total=False):
     """The models inside."""
     pushed_to: Sequence[str]
     """The repositories that got images of this resource, which go with it."""
+    tagged: Sequence[str]
+    """The tags that were let mean its newest image, under every name they had: ``REGISTRY/REPOSITORY:TAG``."""
     base: str
     """The base image by its digest, ``REGISTRY/REPOSITORY@sha256:…``; empty without one."""
     device: str

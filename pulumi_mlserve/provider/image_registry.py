@@ -10,8 +10,16 @@ from pulumi_mlserve.clients.images.attached_list import attach_list
 from pulumi_mlserve.clients.interruption import CancelledError
 from pulumi_mlserve.clients.models.work import size_text
 from pulumi_mlserve.clients.registries.refusals import RegistryError
-from pulumi_mlserve.core.images.destination import Destination, claim_mark, claim_tag, claims_by, destination_of
+from pulumi_mlserve.core.images.destination import (
+    Destination,
+    claim_mark,
+    claim_tag,
+    claims_by,
+    destination_of,
+    stack_tag,
+)
 from pulumi_mlserve.core.images.image import BuiltImage
+from pulumi_mlserve.core.images.reference import parse_reference
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_base import base_logins
@@ -62,9 +70,10 @@ def push_image(call: Call, built: BuiltImage, owner: str) -> dict[str, Any]:
         OperationError: The registry refused, or could not be reached for long.
     """
     destination = destination_of(call.news, call.stack)
-    places = list(call.state.get("pushed_to") or ())
+    places, tagged = list(call.state.get("pushed_to") or ()), moving_tags(call)
     if destination is None:
-        return {"reference": built.reference, **({"pushed_to": places} if places else {})}
+        kept = {"pushed_to": places, "tagged": tagged}
+        return {"reference": built.reference, **{name: value for name, value in kept.items() if value}}
     name = destination.repository.name
     claim = claim_tag(built.digest, call.stack, call.claimant, owner)
     images = workplace(call.settings).images
@@ -78,7 +87,7 @@ def push_image(call: Call, built: BuiltImage, owner: str) -> dict[str, Any]:
             pushed = client.push(destination.repository, opened.manifest, opened.media_type, sources, tags=[claim])
             if unattached := attach_list(client, pushed.reference, opened):
                 call.warn(f"the image is pushed, and the list of what is inside is not attached to it: {unattached}")
-            _move_tag(call, client, destination, opened.manifest, opened.media_type)
+            tagged += _move_tag(call, client, destination, opened.manifest, opened.media_type)
             if lost:
                 _take_over(call, client, destination, owner, lost)
     except (RegistryError, CancelledError):
@@ -92,7 +101,22 @@ def push_image(call: Call, built: BuiltImage, owner: str) -> dict[str, Any]:
             f"pushed {size_text(pushed.sent_bytes)} of {size_text(built.size)} to {name}: "
             f"{', '.join(sorted(source.name for source in sent))}"
         )
-    return {"reference": str(pushed.reference), "pushed_to": sorted({*places, name})}
+    return {
+        "reference": str(pushed.reference),
+        "pushed_to": sorted({*places, name}),
+        "tagged": sorted(set(tagged)),
+    }
+
+
+def moving_tags(call: Call) -> list[str]:
+    """Return what the tag that moves was up to now, under every name that it had, in every repository.
+
+    A state of before these were written down knows the name of its last inputs.
+    """
+    if (known := call.state.get("tagged")) is not None:
+        return list(known)
+    tag = str(call.olds.get("registry_tag") or stack_tag(call.stack))
+    return [str(parse_reference(place).tagged(tag)) for place in call.state.get("pushed_to") or ()]
 
 
 def not_pushed(call: Call, built: BuiltImage) -> dict[str, Any]:
@@ -161,7 +185,10 @@ def _take_over(call: Call, client: RegistryClient, destination: Destination, own
         call.warn(f"{place.name}: what an earlier run pushed there stays there: {error}")
 
 
-def _move_tag(call: Call, client: RegistryClient, destination: Destination, manifest: bytes, media_type: str) -> None:
+def _move_tag(
+    call: Call, client: RegistryClient, destination: Destination, manifest: bytes, media_type: str
+) -> list[str]:
+    """Let the tag mean an image; return it, or nothing where it may not move."""
     target = destination.repository.tagged(destination.tag)
     try:
         client.tag(target, manifest, media_type)
@@ -170,3 +197,5 @@ def _move_tag(call: Call, client: RegistryClient, destination: Destination, mani
             raise
         # Where tags may not move, the digest and the tag of its own are enough.
         call.warn(f"the image is pushed, and the tag {destination.tag!r} stays where it was: {error}")
+        return []
+    return [str(target)]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from pulumi_mlserve.clients.images.attached_list import attached_lists
 from pulumi_mlserve.clients.registries.refusals import NotThereError, RegistryError
-from pulumi_mlserve.core.images.destination import other_claims, own_claims, plain_tags, stack_tag
+from pulumi_mlserve.core.images.destination import other_claims, own_claims, plain_tags
 from pulumi_mlserve.core.images.reference import Reference, parse_reference
 from pulumi_mlserve.core.problems import OperationError
 from pulumi_mlserve.provider.call import Call
-from pulumi_mlserve.provider.image_registry import registry_client
+from pulumi_mlserve.provider.image_registry import moving_tags, registry_client
 from pulumi_mlserve.provider.workplace import workplace
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ def release_image(call: Call) -> None:
 def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed]:
     """Return what this resource pushed to a repository, by the tags that it left there."""
     place, owner = parse_reference(repository), str(call.state.get("owner", ""))
-    moving = str(call.olds.get("registry_tag") or stack_tag(call.stack))
+    moving = {str(one.tag) for one in map(parse_reference, moving_tags(call)) if one.name == place.name}
     try:
         tags = client.tags(place)
         claims = own_claims(tags, call.claimant, owner)
         found = {claim: digest for claim in claims if (digest := _meant(client, place.tagged(claim)))}
-        last = _meant(client, place.tagged(moving)) if found and moving in tags else None
-        ours = {moving} if last in found.values() else set()
+        meant = {tag: _meant(client, place.tagged(tag)) for tag in tags if tag in moving} if found else {}
+        ours = {tag: digest for tag, digest in meant.items() if digest in found.values()}
         foreign = [tag for tag in plain_tags(tags) if tag not in ours]
         others = client.meanings(place, foreign) if found and len(foreign) <= _MOST_TAGS else None
     except RegistryError as error:
@@ -84,9 +84,8 @@ def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed
     for claim, digest in found.items():
         theirs = other_claims(tags, digest, call.claimant, owner)
         # Another project may have a stack of the same name, and with it the tag that moves.
-        shared = any(tag.startswith(f"{moving}-") for tag in theirs)
-        mine = (claim, moving) if digest == last and not shared else (claim,)
-        pushed.append(_Pushed(place.at(digest), mine, _why_kept(digest, theirs, others)))
+        alone = [tag for tag in ours if ours[tag] == digest and not any(one.startswith(f"{tag}-") for one in theirs)]
+        pushed.append(_Pushed(place.at(digest), (claim, *alone), _why_kept(digest, theirs, others)))
     return pushed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -118,3 +119,85 @@ def test_no_image_of_others_is_read(bench, real, folder):
 
         assert (0, 12) == (proxy.count("GET", "/manifests/v"), proxy.count("HEAD", "/manifests/v"))
         assert not is_there(real, folder, made.state["digest"])
+
+
+def test_a_tag_that_moved_under_another_name_is_ours(bench, real, folder):
+    """What was pushed before the tag was renamed stays until the resource goes, and goes with it."""
+    where = f"{real.host}/{folder}"
+    first = bench.up(registry=where, registry_tag="a")
+    same = bench.up(before=first, registry=where, registry_tag="b")
+    (bench.source / "score.py").write_text("def init(): ...\ndef run(x): ...\n")
+    last = bench.up(before=same, registry=where, registry_tag="c")
+    HANDLER.delete(last)
+
+    assert first.state["digest"] == same.state["digest"] != last.state["digest"]
+    assert [f"{where}/diabetes:{tag}" for tag in "abc"] == last.state["tagged"]
+    assert [] == tags(real, folder)
+    assert [False, False] == [is_there(real, folder, one.state["digest"]) for one in (first, last)]
+    assert [] == bench.heard.told("stays")
+
+
+def test_the_tag_of_a_stack_that_was_renamed_is_ours(bench, real, folder):
+    """``pulumi stack rename`` gives the tag another name, too."""
+    made = bench.up(registry=f"{real.host}/{folder}")
+    state = {**made.state, "claimant": made.claimant}
+    HANDLER.delete(dataclasses.replace(made, urn=made.urn.replace(":dev::", ":prod::"), state=state))
+
+    assert [] == tags(real, folder)
+
+
+def without_tags(call):
+    """Return a call with a state of before the tags were written down."""
+    return dataclasses.replace(call, state={name: value for name, value in call.state.items() if name != "tagged"})
+
+
+def test_a_state_that_knows_no_tags_learns_them(bench, real, folder):
+    """The tag of the inputs is known without it, also to the update that renames it."""
+    where = f"{real.host}/{folder}"
+    first = without_tags(bench.up(registry=where, registry_tag="a"))
+    second = bench.up(before=first, registry=where, registry_tag="b")
+    assert [f"{where}/diabetes:{tag}" for tag in "ab"] == second.state["tagged"]
+    HANDLER.delete(second)
+    assert [] == tags(real, folder)
+
+    moved = bench.up(before=bench.up(registry=where, registry_tag="a"), registry=f"{where}/c", registry_tag="a")
+    HANDLER.delete(without_tags(moved))
+    assert [] == tags(real, folder) == tags(real, f"{folder}/c")
+
+
+def test_an_image_that_goes_nowhere_any_more_keeps_its_tags_in_mind(bench, real, folder):
+    """And an image that was never pushed has none."""
+    assert "tagged" not in bench.up().state
+    first = bench.up(registry=f"{real.host}/{folder}", registry_tag="a")
+    second = bench.up(before=first, registry="")
+    HANDLER.delete(second)
+
+    assert first.state["tagged"] == second.state["tagged"]
+    assert [] == tags(real, folder)
+
+
+def test_an_old_tag_that_others_took_is_theirs(bench, real, folder):
+    """It means something else now, or something more."""
+    where = f"{real.host}/{folder}"
+    first = bench.up(registry=where, registry_tag="a")
+    second = bench.up(before=first, registry=where, registry_tag="b")
+    tagged_by_others(bench, real, folder, first.state["digest"], "a")
+    HANDLER.delete(second)
+
+    assert ["a"] == tags(real, folder)
+    assert not is_there(real, folder, first.state["digest"])
+
+
+def test_a_tag_that_could_not_be_moved_is_not_ours(bench, real, folder):
+    """Whoever let it mean our image is somebody else."""
+    with proxied(real) as proxy:
+        proxy.fault("PUT", "/manifests/dev$", status=409)
+        made = bench.up(registry=f"{proxy.host}/{folder}")
+        digest = made.state["digest"]
+        with client() as ours:
+            ours.tag(at(real, f"{folder}/diabetes").tagged("dev"), bench.images.manifest(digest), MANIFEST_TYPE)
+        HANDLER.delete(made)
+
+        assert [] == made.state["tagged"]
+        assert is_there(real, folder, digest)
+        assert bench.heard.told("stays: the tag 'dev' means it", "info")
