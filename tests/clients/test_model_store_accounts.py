@@ -91,3 +91,38 @@ def test_what_the_library_reads_itself_for_another_account_is_refused(account, m
 
     assert "c2Vj" not in str(error.value)
     assert [] == account.logins
+
+
+@pytest.mark.parametrize(
+    ("address", "variables"),
+    [
+        ("az://m?sv=1&sig=abc", {"ACCOUNT_NAME": "team", "ACCOUNT_KEY": SECRET}),
+        ("az://m?sv=1&sig=abc", {"ACCOUNT": "team", "KEY": SECRET}),
+        ("az://m?sv=1&sig=abc", {"ACCOUNT_NAME": "team", "TOKEN": "mine"}),
+        ("az://m?sv=1&sig=abc", {"ACCOUNT_NAME": "team", "SAS_TOKEN": "sig=other", **PRINCIPAL}),
+        ("az://m?sv=1&sig=abc", {"CONNECTION_STRING": f"AccountName=team;AccountKey={SECRET}"}),
+        ("az://m", {"CONNECTION_STRING": "AccountName=team;SharedAccessSignature=sig=abc", "ACCOUNT_KEY": SECRET}),
+        (f"{TEAM}?sv=1&sig=abc", {"ACCOUNT_NAME": "other", "ACCOUNT_KEY": SECRET}),
+        (f"{TEAM}?sv=1&sig=abc", {"ACCOUNT_NAME": "other", "SAS_TOKEN": "sig=other"}),
+        (f"{TEAM}?sv=1&sig=abc", {"CONNECTION_STRING": f"AccountName=other;AccountKey={SECRET}"}),
+        (f"{TEAM}?sv=1&sig=abc", {"CONNECTION_STRING": f"AccountName=team;AccountKey={SECRET}", "ACCOUNT_KEY": SECRET}),
+        (f"{TEAM}?sv=1&sig=abc", {"CONNECTION_STRING": "AccountName=team;SharedAccessSignature=sig=x"}),
+    ],
+)
+def test_a_signature_opens_the_store_whatever_else_is_given(account, monkeypatch, address, variables):
+    """It may do less than a key: that is why it was chosen."""
+    given(monkeypatch, variables)
+    objects = Objects(address)
+
+    assert [] == objects.names("a")
+    assert [] == objects.names("b")
+    assert ["signature abc"] * 2 == account.logins
+
+
+def test_what_is_no_signature_is_told_so_without_being_shown(account, monkeypatch):
+    """When the store is opened."""
+    given(monkeypatch, {"ACCOUNT_NAME": "team", "ACCOUNT_KEY": SECRET})
+    with pytest.raises(OperationError, match="az://m cannot be used: the signature is none; copy it whole") as error:
+        connected("az://m?geheim", retries=0)
+
+    assert "geheim" not in str(error.value)

@@ -72,3 +72,33 @@ def test_what_would_open_another_account_is_refused(account, monkeypatch, target
 
     assert "a2V5" not in str(error.value)
     assert [] == account.logins
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "variables"),
+    [
+        ("az://c", {"account_name": "team", "sas_key": "sv=1&sig=abc"}, {"ACCOUNT_KEY": SECRET}),
+        ("az://c", {"account_name": "team", "sas_token": "sv=1&sig=abc"}, {"ACCOUNT_NAME": "other", "KEY": SECRET}),
+        (TEAM, {"AZURE_STORAGE_SAS_TOKEN": "sig=abc"}, {"ACCOUNT_NAME": "other", "ACCOUNT_KEY": SECRET}),
+        (TEAM, {"sas_key": "sig=abc"}, {"CONNECTION_STRING": f"AccountName=team;AccountKey={SECRET}"}),
+        ("az://c", {}, {"AML_MODEL_DC_STORAGE": "AccountName=team;SharedAccessSignature=sig=abc", "TOKEN": "mine"}),
+    ],
+)
+def test_a_signature_that_is_configured_opens_the_container_whatever_else_is_given(
+    account, monkeypatch, target, options, variables
+):
+    """Options come first, then the connection string."""
+    given(monkeypatch, variables)
+    put = connected(target, options)
+    put("a", b"x")
+    put("b", b"x")
+
+    assert ["signature abc"] * 2 == account.logins
+
+
+def test_what_is_no_signature_is_told_so_without_being_shown(account):
+    """At the start."""
+    with pytest.raises(StartError, match="az://c cannot be used, the signature is none; copy it whole") as error:
+        connected("az://c", {"account_name": "team", "sas_key": "geheim"})
+
+    assert "geheim" not in str(error.value)

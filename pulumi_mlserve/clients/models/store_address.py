@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from mlserve_scoring.collection.azure_signature import signed
 from mlserve_scoring.collection.azure_variables import account_and_key, fitting, named_account, of_another
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
@@ -94,6 +95,7 @@ def connected(address: str, *, retries: int) -> ObjectStore:
                 "allow_http": plain or _http_is_allowed(),
             },
             retry_config={"max_retries": retries, "retry_timeout": _RETRY_SECONDS},
+            credential_provider=signed(config),
         )  # type: ignore[call-overload]  # which settings there are depends on the cloud
     except (BaseError, ValueError, TypeError) as error:
         raise OperationError(
@@ -114,7 +116,8 @@ def _azure_store(place: str, variables: Mapping[str, str], signature: str) -> di
         raise _two_accounts(account, f"AZURE_STORAGE_CONNECTION_STRING names {whose!r}")
     config |= given if whose == account else {}
     if signature:
-        config = {key: value for key, value in config.items() if key != "account_key"} | {"sas_key": signature}
+        config = {key: value for key, value in config.items() if key not in {"account_key", "use_azure_cli"}}
+        config["sas_key"] = signature
     config |= account_and_key(environment, config)
     if account and (problem := of_another(variables, config, account)):
         raise _two_accounts(account, problem)

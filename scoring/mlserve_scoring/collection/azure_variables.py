@@ -50,14 +50,14 @@ def account_and_key(environment: Mapping[str, str], config: Mapping[str, object]
     account, key = environment.get("AZURE_STORAGE_ACCOUNT"), environment.get("AZURE_STORAGE_KEY")
     if account and not environment.get(_OWN_ACCOUNT) and not any(n.lower().endswith("account_name") for n in config):
         found["account_name"] = account
-    if key and not any(map(environment.get, _OWN_KEYS)) and not opens(config):
+    if key and not any(map(environment.get, _OWN_KEYS)) and not opening(config):
         found["account_key"] = key
     return found
 
 
-def opens(config: Mapping[str, object]) -> bool:
-    """Return whether obstore's settings say with what a store is opened."""
-    return any(name.lower().endswith(_OPENS) for name in config)
+def opening(config: Mapping[str, object]) -> list[str]:
+    """Return the names among obstore's settings that say with what a store is opened."""
+    return [name for name in config if name.lower().endswith(_OPENS)]
 
 
 def of_another(environment: Mapping[str, str], config: Mapping[str, object], account: str) -> str:

@@ -10,7 +10,8 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from mlserve_scoring.collection.azure_variables import account_and_key, fitting, named_account, of_another, opens
+from mlserve_scoring.collection.azure_signature import signed
+from mlserve_scoring.collection.azure_variables import account_and_key, fitting, named_account, of_another, opening
 from mlserve_scoring.collection.places import stamp
 from mlserve_scoring.collection.store_options import OWN
 from mlserve_scoring.collection.target import new_token
@@ -122,7 +123,9 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
     plain = config.pop(OWN, "") or str(config.get("endpoint", "")).startswith("http://")
     client: dict[str, object] = {**_TIMES, OWN: _is_true(plain) or _http_is_allowed()}
     try:
-        store = from_url(address, config=config, client_options=client, retry_config=_RETRY)  # type: ignore[call-overload]  # options are any texts
+        store = from_url(
+            address, config=config, client_options=client, retry_config=_RETRY, credential_provider=signed(config)
+        )  # type: ignore[call-overload]  # options are any texts
     except (BaseError, ValueError, TypeError) as error:
         raise StartError(
             f"collection.target: {shown(address)} cannot be used, {without_secrets(error)}",
@@ -152,9 +155,9 @@ def _azure(address: str, options: Mapping[str, str]) -> dict[str, str]:
     account = next(said, named_account(address))
     given = _from_connection_string()
     whose = given.get("account_name", account) if account else ""
-    if whose != account and not opens(options):
+    if whose != account and not opening(options):
         raise _two_accounts(address, account, f"{_connection_string()[0]} names {whose!r}")
-    if opens(options):
+    if opening(options):
         secrets = ("account_key", "sas_key")
         given = {key: value for key, value in given.items() if whose == account and key not in secrets}
     config = given | dict(options)
