@@ -92,11 +92,12 @@ def install_engines():
 
 
 class Docker:
-    """A Docker daemon with a folder and a socket of its own."""
+    """A Docker daemon with a folder and a socket of its own, and a containerd, for which it would wait 15 s itself."""
 
     def __init__(self, folder):
         self._folder = folder
         self._socket = f"unix://{folder}/docker.sock"
+        self._containerd = Containerd(folder / "containerd")
 
     @contextlib.contextmanager
     def running(self):
@@ -104,8 +105,9 @@ class Docker:
         options = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
         command = ["dockerd", "--host", self._socket, "--bridge", "none", "--iptables=false", "--ip-masq=false"]
         command += [f"--{name}={self._folder / place}" for name, place in options.items()]
+        command += ["--containerd", self._containerd.socket]
         try:
-            with daemon(command, self._folder / "docker.log", lambda: self("version")):
+            with self._containerd.running(), daemon(command, self._folder / "docker.log", lambda: self("version")):
                 yield self
         finally:
             shared = self._folder / "exec" / "netns" / "default"  # a build with the host's network leaves it mounted
@@ -122,16 +124,17 @@ class Containerd:
 
     def __init__(self, folder):
         self._folder = folder
-        self._socket = f"{folder}/containerd.sock"
+        self.socket = f"{folder}/containerd.sock"
 
     @contextlib.contextmanager
     def running(self):
         """Run the daemon until the block ends."""
+        self._folder.mkdir(exist_ok=True)
         settings = self._folder / "config.toml"
         settings.write_text(
             f'version = 2\nroot = "{self._folder}/root"\nstate = "{self._folder}/state"\n'
             'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-            f'[grpc]\naddress = "{self._socket}"\n'
+            f'[grpc]\naddress = "{self.socket}"\n'
         )
         command = ["containerd", "--config", str(settings)]
         with daemon(command, self._folder / "containerd.log", lambda: self("version")):
@@ -139,12 +142,12 @@ class Containerd:
 
     def __call__(self, *arguments):
         """Run a command of the client and return what it prints."""
-        return said("ctr", "--address", self._socket, *arguments)
+        return said("ctr", "--address", self.socket, *arguments)
 
     def load(self, layout):
         """Import a layout folder: containerd reads its files as a stream."""
         with subprocess.Popen(["tar", "--create", "--directory", str(layout), "."], stdout=subprocess.PIPE) as tar:
-            command = ["ctr", "--address", self._socket, "images", "import", "-"]
+            command = ["ctr", "--address", self.socket, "images", "import", "-"]
             subprocess.run(command, stdin=tar.stdout, check=True, stdout=subprocess.DEVNULL, timeout=120)
 
 
