@@ -121,6 +121,18 @@ def _part(model: Any) -> Any:
     return model.ref if isinstance(model, FoundModel) else model
 
 
+def _if_told(told: pulumi.Output[Any], digest: pulumi.Output[str]) -> pulumi.Output[Any]:
+    """Return an output, and None where an earlier release has left it out of the state of an image that is made.
+
+    In a preview such an output is not known, and nothing that it is a part of would be.
+    """
+
+    def settled(value: Any) -> Any:
+        return digest.apply(lambda _digest: None) if pulumi.contains_unknowns(value) else value
+
+    return told.apply(settled, run_with_unknowns=True)
+
+
 class ScoringImage(pulumi.ComponentResource):
     """An image that answers scoring requests, made without Docker and tried before anything is touched."""
 
@@ -168,8 +180,7 @@ class ScoringImage(pulumi.ComponentResource):
         self.parts["device"] = image.output("device")
         if "base_packages" in given:
             self.parts["base_packages"] = pulumi.Output.from_input(given["base_packages"])
-        if "environment_variables" in given:  # a service's settings may follow from them
-            self.parts["variables"] = pulumi.Output.from_input(given["environment_variables"])
+        self.parts["variables"] = _if_told(image.output("variables"), self.digest)
         self.ref = pulumi.Output.all(**self.parts).apply(lambda parts: cast("ImageRef", parts))
         self.contract = image.output("contract")
         self.lock = image.output("lock")

@@ -35,7 +35,7 @@ class ImageRef(TypedDict, total=False):
     entry_script: str
     """Its script with ``init()`` and ``run()``; empty where a model answers by itself."""
     variables: Mapping[str, str]
-    """Its environment variables, as far as they are known before it is made."""
+    """Those of its environment variables from which a service's settings follow."""
     contract: Any
     """What a service of the image accepts and returns."""
 
@@ -126,6 +126,8 @@ class ImageInputs(TypedDict, total=False):
     """The exact packages with their hashes, kept until the requirements change."""
     layers: Annotated[Mapping[str, str], COMPUTED]
     """What each layer is made from; a preview shows which of them change."""
+    variables: Annotated[Mapping[str, str], COMPUTED]
+    """Those of the program's and the conda file's variables from which a service's settings follow."""
     runtime: Annotated[str, COMPUTED]
     """The runtime's digest, kept while nothing else changes."""
     compiler: Annotated[str, COMPUTED]
@@ -171,6 +173,8 @@ class ImageOutputs(TypedDict, total=False):
     """The base image by its digest, ``REGISTRY/REPOSITORY@sha256:…``; empty without one."""
     device: str
     """``cpu``, or ``cuda`` for an image that is for NVIDIA GPUs."""
+    variables: Mapping[str, str]
+    """Those of its environment variables from which a service's settings follow."""
     owner: str
     """Tells this resource's claim in the image store from that of one that replaces it."""
     claimant: str

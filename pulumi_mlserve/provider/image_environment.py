@@ -15,6 +15,7 @@ from pulumi_mlserve.clients.environments.environment_files import (
 )
 from pulumi_mlserve.clients.environments.resolver import Lock, OfflineError
 from pulumi_mlserve.core.environments.committed_lock import CommittedLock
+from pulumi_mlserve.core.environments.conda_file import read_conda
 from pulumi_mlserve.core.environments.environment import (
     EnvironmentSpec,
     runtime_requirements,
@@ -27,6 +28,8 @@ from pulumi_mlserve.core.images.cuda import for_gpu
 from pulumi_mlserve.core.images.platforms import CONTAINERS, PLATFORMS
 from pulumi_mlserve.core.problems import InvalidInputError, Problem
 from pulumi_mlserve.provider.call import Call
+from pulumi_mlserve.provider.service_variables import deciding
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, is_unknown
 from pulumi_mlserve.provider.workplace import workplace
 
 
@@ -122,6 +125,28 @@ def read_environment(call: Call, inputs: Mapping[str, Any]) -> Environment:
     except OfflineError as failure:
         return replace(unlocked, trouble=str(failure))
     return Environment(spec, lock, files)
+
+
+def deciding_variables(inputs: Mapping[str, Any]) -> Any:
+    """Return the variables of an image that decide settings of its services; they are known before its packages are.
+
+    Args:
+        inputs: What the program gives; its variables win over those of the conda file.
+
+    Returns:
+        The variables by their names, or ``UNKNOWN`` where the file is not known or cannot be read.
+    """
+    own = inputs.get("environment_variables")
+    named = {name: inputs[name] for name in ("conda_file", "source_directory") if inputs.get(name) is not None}
+    if "conda_file" not in named:
+        return deciding({} if own is None else own)
+    if is_unknown(own) or has_unknown(named):
+        return UNKNOWN
+    try:
+        file = environment_file(named)
+    except InvalidInputError:  # whoever reads all of it says why
+        return UNKNOWN
+    return deciding({**(read_conda(file.text).variables if file is not None else {}), **(own or {})})
 
 
 def _check(lock: CommittedLock, spec: EnvironmentSpec, platform: str, file: EnvironmentFile) -> None:

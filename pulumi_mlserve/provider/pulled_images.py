@@ -15,7 +15,7 @@ from pulumi_mlserve.core.images.reference import Reference, is_local, parse_refe
 from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Problem
 from pulumi_mlserve.provider.call import Call
 from pulumi_mlserve.provider.image_registry import registry_client
-from pulumi_mlserve.provider.service_variables import of_image
+from pulumi_mlserve.provider.service_variables import deciding
 from pulumi_mlserve.provider.workplace import workplace
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def image_parts(image: KnownImage, reference: str) -> dict[str, Any]:
         "device": built.device,
         "entry_script": image.manifest.entry_script or "",
         # No more of them than a service's settings follow from: a variable may hold what no other state should.
-        "variables": of_image({"variables": image.manifest.variables}),
+        "variables": deciding(image.manifest.variables),
         "contract": built.contract or {"schema": 1, "source": "none"},
         "size": built.size,
     }

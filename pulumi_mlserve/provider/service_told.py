@@ -10,7 +10,7 @@ from typing import Any, Final
 from pulumi_mlserve.clients.processes.ports import LOOPBACK
 from pulumi_mlserve.core.service_address import ServiceAddress
 from pulumi_mlserve.provider.call import Call
-from pulumi_mlserve.provider.values import UNKNOWN, has_unknown
+from pulumi_mlserve.provider.values import UNKNOWN, has_unknown, is_unknown
 
 _HIDDEN: Final = frozenset({"app_insights_connection_string"})
 
@@ -56,11 +56,12 @@ def revision_of(call: Call, settings: Iterable[str]) -> Any:
             inputs[name] = _without_values(inputs[name])
     # What is not given does not count, so that a later release's settings leave a revision its name.
     given = {name: inputs[name] for name in settings if name != "start_seconds" and inputs.get(name) is not None}
-    image: Mapping[str, Any] = inputs["image"]
-    if has_unknown([image, given]):
+    image = inputs["image"]
+    if has_unknown([image if is_unknown(image) else (image["name"], image["digest"]), given]):
         return UNKNOWN
-    # Where the image lies does not count: moved to another registry it is the same.
-    content = [{**image, "reference": f"{image['name']}@{image['digest']}"}, given]
+    # Where the image lies does not count, nor what is told of it: by its digest it is the same.
+    name, digest = image["name"], image["digest"]
+    content = [{"name": name, "digest": digest, "reference": f"{name}@{digest}"}, given]
     hashed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return hashed[:12]
 

@@ -186,6 +186,8 @@ _SETTINGS: Final = {
     "AZUREML_LOG_LEVEL": "log_level",
     "SERVICE_PATH_PREFIX": "path_prefix",
 }
+DECIDING: Final = frozenset(_SETTINGS)
+"""Variables from which a setting follows."""
 _READ: Final[dict[str, Callable[[str], object]]] = {
     "SCORING_TIMEOUT_MS": _number(1, _MOST_MS),
     "WORKER_TIMEOUT": _patience,

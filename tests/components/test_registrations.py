@@ -79,11 +79,11 @@ class Recorder(pulumi.runtime.Mocks):
 def run():
     """Run a program to its end and return what it registered."""
 
-    def go(program):
+    def go(program, *, preview=False):
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         recorder = Recorder()
-        pulumi.runtime.set_mocks(recorder, project="p", stack="s", preview=False)
+        pulumi.runtime.set_mocks(recorder, project="p", stack="s", preview=preview)
 
         @pulumi.runtime.test
         def whole():
@@ -148,6 +148,40 @@ def test_the_whole_chain_registers_these_and_no_others(run):
             "tags": {"team": "y"},
         },
     } == made
+
+
+@pytest.mark.parametrize("preview", [True, False])
+@pytest.mark.parametrize("told", [{}, {"variables": {}}, {"variables": {"WORKER_COUNT": "2"}}])
+def test_a_state_that_lacks_an_images_variables_leaves_its_ref_known(run, monkeypatch, preview, told):
+    """An earlier release did not write them down: in a preview all that stands beside them would be unknown."""
+    known = {"name": "price", "platform": "linux/amd64", "models": [], "device": "cpu"}
+    monkeypatch.setitem(OUTPUTS, "mlserve:index:Image", {**OUTPUTS["mlserve:index:Image"], **known, **told})
+
+    def program():
+        image = pulumi_mlserve.ScoringImage("price", models=[])
+        pulumi_mlserve.LocalService("parts", image=image)
+        pulumi_mlserve.LocalService("whole", image=image.ref)
+
+    made = run(program, preview=preview)
+
+    for name in ("parts", "whole"):
+        image = made[f"LocalProcess::{name}"]["image"]
+        assert "sha256:bb" == image["digest"]
+        assert told.get("variables") == image.get("variables")
+
+
+@pytest.mark.parametrize("told", [{}, {"variables": {"WORKER_COUNT": "2"}}])
+def test_the_variables_of_an_image_that_is_to_be_are_told_where_they_are_known(run, monkeypatch, told):
+    """Without its digest nobody can look them up."""
+    monkeypatch.setitem(OUTPUTS, "mlserve:index:Image", told)
+    made = run(
+        lambda: pulumi_mlserve.LocalService("parts", image=pulumi_mlserve.ScoringImage("price", models=[])),
+        preview=True,
+    )
+    image = made["LocalProcess::parts"]["image"]
+
+    assert pulumi.contains_unknowns(image["digest"])
+    assert image["variables"] == told["variables"] if told else pulumi.contains_unknowns(image["variables"])
 
 
 def test_auth_adds_keys_and_hands_them_over(run):

@@ -201,3 +201,30 @@ def test_other_languages_give_the_same_settings(workspace):
     assert {"tenantId": "11111111-2222-3333-4444-555555555555", "audiences": ["api://x"]} == given["entra"]
     assert "hunter2" not in preview.plan
     assert "hunter2" not in stack.preview_text().output
+
+
+def test_a_variable_of_a_conda_file_decides_in_preview_as_in_up(workspace):
+    """Before the image is there, at a change of something else, and where a setting wins over it."""
+    folder = tiny(workspace.folder / "program", (free_port(), free_port()))
+    main, uri = folder / "__main__.py", "scoringUri"
+    (folder / "env.yml").write_text(
+        "dependencies:\n- python=3.11\nvariables:\n  SERVICE_PATH_PREFIX: /api\n", encoding="utf-8"
+    )
+    replaced(main, 'source_directory="src"', 'source_directory="src", conda_file="env.yml"')
+    replaced(main, 'LocalService("second", image=image', 'LocalService("second", path_prefix="/set", image=image.ref')
+    stack = workspace.stack(folder)
+    first = stack.preview().ok()
+    planned = [first.step(f"ServiceRecord {name}").new[uri] for name in ("first", "second")]
+    stack.up().ok()
+    there = [stack.resources()[f"LocalProcess {name}"]["outputs"][uri] for name in ("first", "second")]
+
+    assert ["/api/score", "/set/score"] == ["/" + known.split("/", 3)[3] for known in there]
+    assert there[0] == planned[0]
+    assert {} == stack.preview().ok().changes
+
+    replaced(main, 'LocalService("first",', 'LocalService("first", max_queue=7,')
+    replaced(main, 'LocalService("second",', 'LocalService("second", max_queue=7,')
+    second = stack.preview().ok()
+    assert there == [second.step(f"ServiceRecord {name}").new[uri] for name in ("first", "second")]
+    wins = "path_prefix: '/set' wins over the environment variable SERVICE_PATH_PREFIX, which says otherwise"
+    assert 1 == second.text.count(wins), second.text

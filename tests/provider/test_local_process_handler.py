@@ -40,7 +40,8 @@ from pulumi_mlserve.provider.values import UNKNOWN
 
 STANDIN = Path(__file__).parents[1] / "clients" / "standin_runtime" / "mlserve_scoring"
 URN = "urn:pulumi:dev::shop::mlserve:index:LocalService$mlserve:index:LocalProcess::"
-IMAGE = {"name": "price", "digest": "sha256:" + "0" * 64, "reference": "price@sha256:" + "0" * 64}
+DIGEST = "sha256:" + "0" * 64
+IMAGE = {"name": "price", "digest": DIGEST, "reference": f"price@{DIGEST}", "variables": {}}
 TAKEN = "'same' is the name of LocalService 'aaa' already; give another name, or an alias if the resource was renamed"
 HANDLER = LocalProcessHandler()
 

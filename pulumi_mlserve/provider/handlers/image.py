@@ -13,7 +13,13 @@ from pulumi_mlserve.core.problems import InvalidInputError, OperationError, Prob
 from pulumi_mlserve.provider.call import Call, Checked, Found, PartialFailure
 from pulumi_mlserve.provider.image_base import base_reference, device_of, settle_base
 from pulumi_mlserve.provider.image_changes import say_that_the_lock_is_the_stacks, say_what_changes
-from pulumi_mlserve.provider.image_environment import Environment, has_committed_lock, platform_of, read_environment
+from pulumi_mlserve.provider.image_environment import (
+    Environment,
+    deciding_variables,
+    has_committed_lock,
+    platform_of,
+    read_environment,
+)
 from pulumi_mlserve.provider.image_forecast import say_what_is_built, say_what_is_moved
 from pulumi_mlserve.provider.image_given import digests_of, is_source_here, models_of, without_sample
 from pulumi_mlserve.provider.image_plan import content_of, plan_image
@@ -54,7 +60,7 @@ _DECIDES: Final = (
 _BASED: Final = frozenset({"base_image", "base_image_registry", "cuda_version", "enable_gpu", "registry"})
 """What decides on the base."""
 _COMPUTED: Final = frozenset({"requirements", "lock", "layers", "recipe", "runtime", "compiler", "base"})
-_COMPLETED: Final = _COMPUTED | {"pushed", UNSETTLED}
+_COMPLETED: Final = _COMPUTED | {"pushed", "variables", UNSETTLED}
 
 
 class ImageHandler:
@@ -86,19 +92,19 @@ class ImageHandler:
     def check(self, call: Call) -> Checked:
         """Read everything that goes in, and compute what each layer is made from."""
         call = dataclasses.replace(call, news=with_destination(call))
-        given = {
-            name: value for name, value in known(call.news).items() if name not in {*_COMPUTED, "pushed", UNSETTLED}
-        }
+        given = {name: value for name, value in known(call.news).items() if name not in _COMPLETED}
         given["models"] = [known(model) for model in models_of(call) if isinstance(model, Mapping)]
         problems = spec_problems_of(given, call)
         if has_unknown(call.news.get("source_directory")):
-            return Checked({**call.news, **dict.fromkeys(_COMPUTED, UNKNOWN)}, problems)
+            unknown = {**dict.fromkeys(_COMPUTED, UNKNOWN), "variables": deciding_variables(call.news)}
+            return Checked({**call.news, **unknown}, problems)
         if not is_source_here(call):
-            kept = {name: call.olds[name] for name in ("samples",) if name in call.olds}
             given = {"samples": samples_of(call.news)} if "samples" in call.news else {}
             lost = lost_source(dataclasses.replace(call, news={**call.news, **given}), _DECIDES)
+            as_before = ("samples", "variables") if lost is None else ("samples",)
+            kept = {name: call.olds[name] for name in as_before if name in call.olds}
             return Checked({**call.news, **kept, **_as_it_was(call, lost), **given}, problems)
-        inputs = {**call.news, "samples": samples_of(call.news)}
+        inputs = {**call.news, "samples": samples_of(call.news), "variables": deciding_variables(call.news)}
         environment, unsettled = None, None
         unknown_server = has_unknown(digests_of(call)) and "entry_script" not in call.news
         if unknown_server or has_unknown([call.news.get(name) for name in _DECIDES]):
@@ -176,7 +182,8 @@ class ImageHandler:
         platform = UNKNOWN if has_unknown(news.get("platform")) else platform_of(call)
         outputs |= {"models": models, "python": UNKNOWN, "platform": platform, "contract": UNKNOWN}
         outputs |= {"digest": UNKNOWN, "reference": UNKNOWN, "size": UNKNOWN}
-        outputs |= _stands_on(news)
+        # What the last run left out, and files elsewhere do not tell, stays out.
+        outputs |= {"variables": news.get("variables", UNKNOWN if call.preview else None), **_stands_on(news)}
         if has_unknown([news.get("recipe", UNKNOWN), digests_of(call)]):
             return outputs, None
         if call.olds.get("recipe") == news["recipe"] and _tried(call.olds) == _tried(news):

@@ -51,11 +51,11 @@ class LocalProcessHandler:
         settings = {name: value for name, value in known(call.news).items() if name not in _OWN}
         found = check_local_service(settings, frozenset(call.news) - frozenset(settings))
         problems = [p for p in found if p.path not in call.news or p.path in settings]
-        inputs = {**call.news, "running": True, "image": _identity(call.news.get("image"))}
+        inputs = {**call.news, "running": True, "image": _identity(call)}
         if not problems:
             problems += _name_problem(call, settings.get("name"))
         problems += surroundings_problems(call, settings, {problem.top for problem in problems})
-        for line in told(settings, call.news.get("image")):
+        for line in told(settings, inputs["image"]):
             call.warn(line)
         if not problems:
             problems = [problem for name in _PORTS for problem in _port_problem(call, name, settings.get(name))]
@@ -167,19 +167,23 @@ class LocalProcessHandler:
         )
 
 
-def _identity(image: Any) -> Any:
+def _identity(call: Call) -> Any:
     # What an image contains follows from its digest: repeating it would only make a preview long.
+    image = call.news.get("image")
     if not isinstance(image, Mapping):
         return image
     identity = {name: image[name] for name in ("name", "digest", "reference") if name in image}
-    deciding = of_image(image)
-    return {**identity, "variables": deciding} if deciding else identity
+    variables = of_image(call, image)
+    return identity if variables is None else {**identity, "variables": variables}
 
 
 def _same_image(call: Call) -> dict[str, Any]:
-    """Return the image as it is named now if only its place is another: that is no difference to what runs."""
+    """Return the image as it is told of now if it has the same digest: that is no difference to what runs.
+
+    It may lie elsewhere, and an earlier release may have written down less of it.
+    """
     old, new = call.olds.get("image"), call.news.get("image")
-    if old == new or not isinstance(old, Mapping) or not isinstance(new, Mapping) or has_unknown([old, new]):
+    if old == new or not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return {}
     return {"image": new} if old.get("digest") == new.get("digest") is not None else {}
 
