@@ -171,6 +171,27 @@ def test_an_interruption_before_the_first_step_of_a_call_ends_the_call_alone():
     assert not job.is_running
 
 
+def test_an_answer_that_cannot_be_given_keeps_nobody_waiting():
+    """Calls that ended with it are answered, and later ones too."""
+
+    def broken(_result):
+        raise ValueError("no tensors")
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        lanes = Lanes(loop, count=1, max_waiting=10, timeout_s=60)
+        futures: list[asyncio.Future[object]] = [loop.create_future() for _ in range(2)]
+        lanes.submit(lambda: 1, broken)
+        lanes.submit(lambda: 2, futures[0].set_result)
+        answers = [await asyncio.wait_for(futures[0], 20)]
+        lanes.submit(lambda: 3, futures[1].set_result)
+        answers.append(await asyncio.wait_for(futures[1], 20))
+        lanes.close()
+        return answers, lanes.waiting
+
+    assert ([2, 3], 0) == asyncio.run(run())
+
+
 def test_every_thread_of_a_script_has_a_loop_of_its_own():
     """v1's one thread was the main one, where asyncio makes a loop; it is closed when the thread ends."""
 

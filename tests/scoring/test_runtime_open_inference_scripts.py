@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from scoring_kit import write_image
+from scoring_kit import JSON_HEADERS, write_image
 
 SCRIPT = """
     import numpy as np
@@ -139,3 +139,88 @@ def test_a_script_without_parameters_says_so(start, image, script):
     assert [] == service.get("/v2/models/diabetes").json["inputs"]
     assert 400 == answer.status
     assert "run() declares no parameters" in answer.json["error"]
+
+
+ODD = """
+    from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+    from inference_schema.schema_decorators import input_schema
+
+    def init():
+        pass
+
+    def deep(levels, value):
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    @input_schema("data", StandardPythonParameterType({"what": "sample"}))
+    @input_schema("word", StandardPythonParameterType("text"))
+    def run(data, word):
+        answers = {"half": [{"n": "\\ud800"}], "text": "\\ud800", "large": [{"n": 10**30}], "larger": [10**30]}
+        answers |= {"deep": {"x": [deep(600, 1), 2]}, "deeper": deep(2000, 1)}
+        return answers.get(data["what"], repr((data.get("n"), word)))
+    """
+
+
+@pytest.fixture(scope="module")
+def odd(start_shared, tmp_path_factory):
+    """A script that says what it got, or answers oddly."""
+    return start_shared(write_image(tmp_path_factory.mktemp("odd") / "root", {"score.py": ODD}))
+
+
+@pytest.mark.parametrize(
+    ("what", "datatype", "data"),
+    [
+        ("half", "BYTES", ['[{"n":"\\ud800"}]']),
+        ("text", "BYTES", ["\ud800"]),
+        ("deep", "BYTES", [f"[{'[' * 600}1{']' * 600},2]"]),
+        ("large", "BYTES", [f'[{{"n":{10**30}}}]']),
+        ("larger", "FP64", [1e30]),
+    ],
+)
+def test_whatever_run_returns_is_answered(odd, what, datatype, data):
+    """A client waited for ever for a half character, or for what is nested deep; large numbers became fractions."""
+    answer = infer(odd, ("data", "BYTES", [1], [json.dumps({"what": what})]), ("word", "BYTES", [1], ["x"]))
+
+    assert 200 == answer.status, answer.body
+    (output,) = answer.json["outputs"]
+    assert (datatype, data) == (output["datatype"], output["data"])
+
+
+def test_an_answer_nested_too_deep_is_a_failure(odd):
+    """It is said, whatever cannot be done with it."""
+    answer = infer(odd, ("data", "BYTES", [1], ['{"what": "deeper"}']), ("word", "BYTES", [1], ["x"]))
+
+    assert (500, True) == (answer.status, bool(answer.json["error"]))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1",
+        "123456789012345678901234567890",
+        "NaN",
+        "-Infinity",
+        '"\\ud800"',
+        "[[" * 150 + "]]" * 150,
+        "0.1e1",
+        '{"a": 1, "a": 2}',
+    ],
+)
+def test_a_text_of_json_is_read_as_for_score(odd, value):
+    """``run()`` gets what it would get from there: large numbers whole, NaN, halves of characters, what is deep."""
+    text = f'{{"what": "value", "n": {value}}}'
+    scored = odd.request("POST", "/score", f'{{"data": {text}, "word": "x"}}', JSON_HEADERS)
+    inferred = infer(odd, ("data", "BYTES", [1], [text]), ("word", "BYTES", [1], ["x"]))
+
+    assert (200, 200) == (scored.status, inferred.status), inferred.body
+    assert [scored.json] == inferred.json["outputs"][0]["data"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "{} {}", '{}, "word": 1', "1}", "\ufeff{}"])
+def test_a_text_that_is_more_or_less_than_json_is_refused(odd, text):
+    """At its place; nothing of it becomes another parameter."""
+    answer = infer(odd, ("data", "BYTES", [1], [text]), ("word", "BYTES", [1], ["x"]))
+
+    assert 400 == answer.status
+    assert "inputs[0].data[0]: is no JSON: " in answer.json["error"]

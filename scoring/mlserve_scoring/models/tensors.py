@@ -124,7 +124,7 @@ def to_bytes(array: Array) -> bytes:
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     parts = []
     for value in array.ravel().tolist():
-        text = value if isinstance(value, bytes) else str(value).encode("utf-8")
+        text = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
         parts += [struct.pack("<I", len(text)), text]
     return b"".join(parts)
 

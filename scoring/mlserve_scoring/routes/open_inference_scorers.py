@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import orjson
 
-from mlserve_scoring.collection.csv_cells import read_json
 from mlserve_scoring.errors import InvalidRequestError, ResultError
 from mlserve_scoring.models.runs import Outputs
 from mlserve_scoring.models.tensor_form import Tensor, fitted, lengths_of
@@ -18,7 +18,9 @@ from mlserve_scoring.observing.current import is_traced
 from mlserve_scoring.observing.trace_context import trace_of
 from mlserve_scoring.routes.identity import id_of
 from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_parameter, forms_of_answer
-from mlserve_scoring.scorers.results import Answer
+from mlserve_scoring.scorers.json_body import may_hold_large
+from mlserve_scoring.scorers.lenient_json import read_as_v1, read_text_as_v1
+from mlserve_scoring.scorers.results import Answer, to_json
 from mlserve_scoring.transport.message import Request
 
 if TYPE_CHECKING:
@@ -107,19 +109,19 @@ class ScriptInferring:
 
     def prepared(self, request: Request, asked: Asked) -> Ask:
         """See ``Inferring``."""
-        values = {}
+        values = []
         for name, tensor in asked.inputs.items():
             if name not in self._parameters:
                 raise InvalidRequestError(
                     f"inputs[{tensor.number}].name: {name!r} is no parameter; they are {', '.join(self._parameters)}"
                 )
-            values[name] = _value(tensor, self._parameters[name])
+            values.append(orjson.dumps(name) + b":" + _value(tensor, self._parameters[name]))
         headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_BODY}
         inner = Request(
             "POST",
             "/score",
             headers={**headers, b"content-type": b"application/json"},
-            body=orjson.dumps(values),
+            body=b"{" + b",".join(values) + b"}",
             arrived=request.arrived,
             peer=request.peer,
         )
@@ -129,9 +131,15 @@ class ScriptInferring:
 
     def _infer(self, inner: Request, done: Done) -> None:
         def ran(result: object) -> None:
-            done(self._inferred(result) if isinstance(result, Answer) else result)
+            done(self._told(result) if isinstance(result, Answer) else result)
 
         self._scorer.score(inner, ran)
+
+    def _told(self, answer: Answer) -> object:
+        try:
+            return self._inferred(answer)
+        except Exception as error:  # noqa: BLE001  # whatever a script returns, its client is answered
+            return error
 
     def _inferred(self, answer: Answer) -> object:
         if answer.stream is not None:
@@ -140,7 +148,7 @@ class ScriptInferring:
         if answer.status >= _NO_SUCCESS or answer.run_failed:
             return RefusedByScript(answer)
         try:
-            value = read_json(answer.body)  # with strict_v1 it may hold NaN, which a tensor can, too
+            value = _read(answer.body)
         except ValueError:
             return ResultError("What run() returned is no JSON, so it has no tensors.")
         named = value if isinstance(value, dict) and value else {"output": value}
@@ -161,7 +169,7 @@ class ScriptInferring:
         except (ValueError, TypeError, OverflowError):
             pass
         text: Array = np.empty(1, dtype=object)
-        text[0] = orjson.dumps(value).decode("utf-8")
+        text[0] = to_json(value).decode("utf-8")
         return text
 
 
@@ -176,16 +184,36 @@ def _is_same(cast: Array, array: Array) -> bool:
     return cast.dtype.kind == "f" or bool((cast == array).all())
 
 
-def _value(tensor: Tensor, form: TensorForm) -> object:
+def _read(answer: bytes) -> object:
+    """Return what a script's answer holds: large numbers whole, and NaN, which it may hold with ``strict_v1``.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    if not may_hold_large(answer):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(answer)
+    return read_as_v1(answer)
+
+
+def _value(tensor: Tensor, form: TensorForm) -> bytes:
+    """Return the value as it stands in a body for ``/score``; a text of JSON stands there as it came."""
     array = tensor.array
     if form.is_text and array.size == 1 and tensor.datatype == "BYTES":
+        text: str = array.item()
         try:
-            return orjson.loads(array.item())
-        except orjson.JSONDecodeError as error:
+            _check_json(text)
+        except ValueError as error:
             raise InvalidRequestError(f"inputs[{tensor.number}].data[0]: is no JSON: {error}") from error
-    if array.size == 1 and (form.is_text or not form.shape):
-        return array.item()
-    return array.tolist()
+        return text.encode("utf-8", "surrogatepass")
+    return to_json(array.item() if array.size == 1 and (form.is_text or not form.shape) else array.tolist())
+
+
+def _check_json(text: str) -> None:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        read_text_as_v1(text)
 
 
 def tensors_of(ports: Sequence[Port]) -> tuple[TensorForm, ...]:

@@ -261,7 +261,7 @@ class _Job:
     def answer(self, result: object) -> None:
         done, self._done = self._done, None
         if done is not None:
-            done(result)
+            give(done, result)
 
     def cancel(self) -> bool:
         """Return whether the call had not begun; then it never does."""
@@ -299,6 +299,14 @@ class _Job:
             thread, self._thread = self._thread, None
             if self._interrupted and thread is not None:
                 _raise_in(thread, None)  # takes back what has not come yet
+
+
+def give(done: Done, result: object) -> None:
+    """Give a result to whoever waits for it, on the loop."""
+    try:
+        done(result)
+    except Exception:  # noqa: BLE001  # those who wait for others are answered all the same
+        _log.exception("a call could not be answered")
 
 
 def patience(timeout_s: float) -> float:

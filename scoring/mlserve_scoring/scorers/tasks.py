@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from mlserve_scoring.errors import QueueFullError, ScoringTimeoutError
-from mlserve_scoring.scorers.lanes import InterruptedRun, interrupt_thread, patience
+from mlserve_scoring.scorers.lanes import InterruptedRun, give, interrupt_thread, patience
 
 _log = logging.getLogger("mlserve.script")
 AT_A_TIME: Final = 100
@@ -184,4 +184,4 @@ class _Call:
     def answer(self, result: object) -> None:
         done, self.done = self.done, None
         if done is not None:
-            done(result)
+            give(done, result)
