@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from pulumi_mlserve.provider.server import _told_or_orphaned
+from pulumi_mlserve.provider.serving import _told_or_orphaned
 
 GONE = 0  # no process has this number
 
