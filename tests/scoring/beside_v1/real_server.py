@@ -50,9 +50,6 @@ def real_server(python: Path, folder: Path, script: str, variables: Mapping[str,
     """Serve a script with the real server and yield its port."""
     folder.mkdir(parents=True)
     (folder / "score.py").write_text(script, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     environment |= {
         "AZUREML_MODEL_DIR": str(folder),
@@ -62,7 +59,11 @@ def real_server(python: Path, folder: Path, script: str, variables: Mapping[str,
     }
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
     log = folder / "log.txt"
-    with log.open("wb") as output:
+    with log.open("wb") as output, socket.socket() as held:
+        # Nobody else is given a port that is bound; one who allows it as well may listen there all the same.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
         process = subprocess.Popen(
             [python.parent / "azmlinfsrv", "--entry_script", "score.py", "--port", str(port)],
             cwd=folder,
@@ -70,20 +71,20 @@ def real_server(python: Path, folder: Path, script: str, variables: Mapping[str,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    try:
-        _wait(process, port, log)
-        yield port
-    finally:
-        process.terminate()
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _wait(process, port, log)
+            yield port
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _wait(process, port, log):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 100
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
