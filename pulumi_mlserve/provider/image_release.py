@@ -6,8 +6,9 @@ only where the registry allows it; else it stays, and one line says so.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,11 +32,17 @@ _MOST_TAGS: Final = 100
 
 @dataclass(frozen=True)
 class _Pushed:
-    """An image that this resource pushed: its place, the tags that say so, and why it must stay, if it must."""
+    """An image that this resource pushed.
+
+    Attributes:
+        image: Its place.
+        claims: The tags that say so; none where it is gone, and what is attached to it may be there still.
+        kept: Why it must stay, if it must.
+    """
 
     image: Reference
-    claims: tuple[str, ...]
-    kept: str
+    claims: tuple[str, ...] = ()
+    kept: str = ""
 
 
 def release_image(call: Call) -> None:
@@ -50,8 +57,10 @@ def release_image(call: Call) -> None:
     alone = [digest for digest in mine if set(images.claims(name, digest)) == {call.claimant}]
     asked = dataclasses.replace(call, news=call.olds)  # what the program said of logins, too
     with registry_client(asked, attempts=_ATTEMPTS) as client:
-        pushed = [one for repository in call.state.get("pushed_to") or () for one in _pushed(call, client, repository)]
-        doomed = {*alone, *(str(one.image.digest) for one in pushed if not one.kept)}
+        known = dict.fromkeys([*mine, *filter(None, [call.state.get("digest")])])
+        repositories = call.state.get("pushed_to") or ()
+        pushed = [one for repository in repositories for one in _pushed(call, client, repository, known)]
+        doomed = {*alone, *(str(one.image.digest) for one in pushed if one.claims and not one.kept)}
         users = sorted({user for digest in doomed for user in place.records.users_of_image(digest)})
         if users:
             raise OperationError(
@@ -63,8 +72,8 @@ def release_image(call: Call) -> None:
         images.remove(name, digest, claimant=call.claimant, owner=owner, in_use=place.records.users_of_image)
 
 
-def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed]:
-    """Return what this resource pushed to a repository, by the tags that it left there."""
+def _pushed(call: Call, client: RegistryClient, repository: str, known: Iterable[str]) -> list[_Pushed]:
+    """Return what this resource pushed to a repository, by the tags that it left there, and what of it is gone."""
     place, owner = parse_reference(repository), str(call.state.get("owner", ""))
     moving = {str(one.tag) for one in map(parse_reference, moving_tags(call)) if one.name == place.name}
     try:
@@ -75,12 +84,14 @@ def _pushed(call: Call, client: RegistryClient, repository: str) -> list[_Pushed
         ours = {tag: digest for tag, digest in meant.items() if digest in found.values()}
         foreign = [tag for tag in plain_tags(tags) if tag not in ours]
         others = client.meanings(place, foreign) if found and len(foreign) <= _MOST_TAGS else None
+        # Who deleted an image and was killed then left no tag that tells of it.
+        unclaimed = [place.at(digest) for digest in known if digest not in found.values()]
+        pushed = [_Pushed(image) for image in unclaimed if not client.exists(image)]
     except RegistryError as error:
         if not error.status:  # it did not answer, which is no answer
             raise
         call.warn(f"the images in {repository} stay there: {error}")
         return []
-    pushed = []
     for claim, digest in found.items():
         theirs = other_claims(tags, digest, call.claimant, owner)
         # Another project may have a stack of the same name, and with it the tag that moves.
@@ -115,25 +126,33 @@ def _let_go(call: Call, client: RegistryClient, one: _Pushed) -> None:
             for tag in one.claims:
                 client.untag(one.image.tagged(tag))
         else:
-            _delete(call, client, one.image)
+            _delete(call, client, one)
     except RegistryError as error:
         if not error.status:
             raise
         call.warn(f"{one.image} stays: {error}")
 
 
-def _delete(call: Call, client: RegistryClient, image: Reference) -> None:
+def _delete(call: Call, client: RegistryClient, one: _Pushed) -> None:
     """Delete an image, and then what is attached to it from here: an image that stays keeps its list."""
-    kept = f"what is attached to {image} stays"
-    lists: list[str] = []
+    built = workplace(call.settings).images.get(str(one.image.digest))
+    lists: list[str] | None = None
+    with _telling(call, one.image):
+        # Some registries forget them with the image.
+        lists = attached_lists(client, one.image, known=built.sbom if built is not None else None)
+    if one.claims:
+        client.delete(one.image)
+    if lists is not None:
+        with _telling(call, one.image):
+            client.referrers(one.image).remove(lists)
+
+
+@contextlib.contextmanager
+def _telling(call: Call, image: Reference) -> Iterator[None]:
+    """Warn of what a registry answers; when it does not answer, the next run finds what is left."""
     try:
-        lists = attached_lists(client, image)  # some registries forget it with the image
+        yield
     except RegistryError as error:
-        call.warn(f"{kept}: {error}")
-    client.delete(image)
-    if not lists:
-        return
-    try:
-        client.referrers(image).remove(lists)
-    except RegistryError as error:
-        call.warn(f"{kept}: {error}")
+        if not error.answered:
+            raise
+        call.warn(f"what is attached to {image} stays: {error}")

@@ -10,8 +10,11 @@ from pushed_kit import HANDLER, Bench
 from registry_faults import proxied
 from registry_kit import at, client, get, registry
 
+from pulumi_mlserve.clients.registries.registry_client import BlobSource, RegistryClient
+from pulumi_mlserve.core.images.destination import claim_tag
 from pulumi_mlserve.core.images.layers import canonical
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE, digest_of
+from pulumi_mlserve.core.images.referrers import referrers_tag
 from pulumi_mlserve.core.images.remote_image import INDEX_TYPE
 from pulumi_mlserve.core.problems import OperationError
 
@@ -201,3 +204,99 @@ def test_a_tag_that_could_not_be_moved_is_not_ours(bench, real, folder):
         assert [] == made.state["tagged"]
         assert is_there(real, folder, digest)
         assert bench.heard.told("stays: the tag 'dev' means it", "info")
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("after", [1, 2], ids=["image", "tag"])
+def test_a_destroy_that_was_killed_is_finished_by_the_next(bench, real, folder, monkeypatch, after):
+    """After each of what it deletes: the image, then the tag that leads to what is attached."""
+    made = bench.up(registry=f"{real.host}/{folder}/{after}")
+    digest, sbom = made.state["digest"], bench.images.get(made.state["digest"]).sbom
+    deleted, delete = [], RegistryClient.delete
+
+    def until_killed(ours, reference):
+        if len(deleted) == after:
+            raise KilledError
+        deleted.append(reference.digest)
+        return delete(ours, reference)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RegistryClient, "delete", until_killed)
+        with pytest.raises(KilledError):
+            HANDLER.delete(made)
+    assert [False, True] == [is_there(real, f"{folder}/{after}", one) for one in (digest, sbom)]
+    assert (after == 1) == bool(tags(real, f"{folder}/{after}"))
+    HANDLER.delete(made)
+
+    assert [] == tags(real, f"{folder}/{after}")
+    assert [False, False] == [is_there(real, f"{folder}/{after}", one) for one in (digest, sbom)]
+    assert [] == bench.heard.told("stays")
+
+
+def attached(real, place, digest):
+    """Attach something else to an image, as a signer does; return its digest."""
+    empty = {"digest": digest_of(b"{}"), "mediaType": "application/vnd.oci.empty.v1+json", "size": 2}
+    subject = {"digest": digest, "mediaType": MANIFEST_TYPE, "size": 2}
+    document = {"artifactType": "application/x.signature", "config": empty, "layers": [empty]}
+    document |= {"mediaType": MANIFEST_TYPE, "schemaVersion": 2, "subject": subject}
+    content = canonical(document).encode()
+    with client() as ours:
+        ours.referrers(at(real, place).at(digest)).add(content, [BlobSource.of_bytes(b"{}")])
+    return digest_of(content)
+
+
+def test_a_list_that_leads_nowhere_goes(bench, real, folder):
+    """A cleanup of what has no tag took the artifact before."""
+    made = bench.up(registry=f"{real.host}/{folder}")
+    with client() as ours:
+        ours.delete(at(real, f"{folder}/diabetes").at(bench.images.get(made.state["digest"]).sbom))
+    HANDLER.delete(made)
+
+    assert [] == tags(real, folder)
+    assert [] == bench.heard.told("stays")
+
+
+def test_what_others_attached_to_an_image_that_is_gone_stays(bench, real, folder):
+    """Only what the registry has no longer is taken from the list beside what is ours."""
+    made = bench.up(registry=f"{real.host}/{folder}")
+    place, digest = f"{folder}/diabetes", made.state["digest"]
+    theirs, sbom = attached(real, place, digest), bench.images.get(digest).sbom
+    with client() as ours:
+        ours.delete(at(real, place).at(digest))
+    HANDLER.delete(made)
+
+    assert [referrers_tag(digest)] == tags(real, folder)
+    _, body = get(f"http://{real.host}/v2/{place}/manifests/{referrers_tag(digest)}", INDEX_TYPE)
+    assert [theirs] == [entry["digest"] for entry in json.loads(body)["manifests"]]
+    assert is_there(real, folder, theirs)
+    assert not is_there(real, folder, sbom)
+
+
+def test_an_image_that_others_need_keeps_what_is_attached(bench, real, folder):
+    """It is there, if not by our tags: who lost those has no say."""
+    made, theirs = (bench.up(registry=f"{real.host}/{folder}", stack=stack) for stack in ("dev", "prod"))
+    claim = claim_tag(made.state["digest"], "dev", made.claimant, made.state["owner"])
+    with client() as ours:
+        ours.untag(at(real, f"{folder}/diabetes").tagged(claim))
+    sbom = bench.images.get(theirs.state["digest"]).sbom
+    HANDLER.delete(made)
+
+    assert is_there(real, folder, theirs.state["digest"])
+    assert is_there(real, folder, sbom)
+    assert referrers_tag(theirs.state["digest"]) in tags(real, folder)
+
+
+def test_a_registry_that_falls_silent_is_asked_for_the_rest_later(bench, real, folder):
+    """The image is gone, and what is attached to it goes with the next run."""
+    with proxied(real) as proxy:
+        made = bench.up(registry=f"{proxy.host}/{folder}")
+        proxy.fault("DELETE", "/manifests/", after=1, times=3, status=503)
+        with pytest.raises(OperationError, match="answered 503"):
+            HANDLER.delete(made)
+        assert [referrers_tag(made.state["digest"])] == tags(real, folder)
+        HANDLER.delete(made)
+
+        assert [] == tags(real, folder)

@@ -34,10 +34,16 @@ def attach_list(client: RegistryClient, image: Reference, opened: ImageBlobs) ->
     return ""
 
 
-def attached_lists(client: RegistryClient, image: Reference) -> list[str]:
+def attached_lists(client: RegistryClient, image: Reference, *, known: str | None = None) -> list[str]:
     """Return the digests of the lists that were attached to an image from here; what others attached is not told.
+
+    Args:
+        client: Talks with the registry.
+        image: By digest; it may be gone.
+        known: The digest of the image's list as it was made here, which is found where no list leads to it any more.
 
     Raises:
         RegistryError: The registry cannot be asked.
     """
-    return client.referrers(image).find(SBOM_TYPE, functools.partial(is_artifact_of, digest=str(image.digest)))
+    found = client.referrers(image).find(SBOM_TYPE, functools.partial(is_artifact_of, digest=str(image.digest)))
+    return [*found, known] if known and known not in found and client.exists(image.at(known)) else found

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from pulumi_mlserve.clients.registries.challenges import scope
 from pulumi_mlserve.clients.registries.pushes import ImagePush, Pushed
 from pulumi_mlserve.clients.registries.refusals import NotThereError, RegistryError
+from pulumi_mlserve.clients.registries.remote import media_type_of
 from pulumi_mlserve.clients.registries.session import Ask, Session, Surroundings
 from pulumi_mlserve.core.images.oci import MANIFEST_TYPE
 from pulumi_mlserve.core.images.reference import Reference, is_digest
@@ -23,7 +24,7 @@ from pulumi_mlserve.core.images.referrers import (
     with_referrer,
     without_referrers,
 )
-from pulumi_mlserve.core.images.remote_image import INDEX_TYPE
+from pulumi_mlserve.core.images.remote_image import INDEX_TYPE, INDEX_TYPES, MANIFEST_TYPES
 
 if TYPE_CHECKING:
     from pulumi_mlserve.clients.registries.registry_client import RegistryClient
@@ -96,19 +97,36 @@ class Referrers:
     def remove(self, digests: Collection[str]) -> None:
         """Delete artifacts, and take them from the list under the tag, which goes when nothing else is in it.
 
+        With them goes from the list what the registry has no longer, as after a removal that was killed.
+
         Raises:
             CancelledError: Nobody wants it any more.
             RegistryError: The registry does not allow it.
         """
         found = self._under_tag()
-        if found is not None and any(entry.get("digest") in digests for entry in found[1]["manifests"]):
-            left = without_referrers(found[1], digests)
+        if found is not None:
+            listed, entries = found[0].reference, found[1]["manifests"]
+            gone = {entry.get("digest") for entry in entries if entry.get("digest") in digests or self._is_gone(entry)}
+            left = without_referrers(found[1], gone)
             if left is None:
-                self._client.delete(found[0].reference)
-            else:
+                self._client.delete(listed)
+            elif gone:
                 self._client.tag(self._listed, left, INDEX_TYPE)
         for digest in digests:
             self._client.delete(self._image.at(digest))
+
+    def _is_gone(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether the registry says itself that it does not have what an entry names."""
+        digest = str(entry.get("digest"))
+        # Of another type it might have it, and only not give it to who does not ask for that type.
+        if not is_digest(digest) or entry.get("mediaType") not in MANIFEST_TYPES + INDEX_TYPES:
+            return False
+        try:
+            return not self._client.exists(self._image.at(digest))
+        except RegistryError as error:
+            if not error.answered:
+                raise
+            return False
 
     def _is_meant(self, digest: str, is_meant: Callable[[bytes], bool]) -> bool:
         try:
@@ -124,7 +142,9 @@ class Referrers:
         try:
             return found, read_referrers(found.content, found.media_type)
         except ValueError as error:
-            raise RegistryError(f"{self._listed}: {error}; take that tag away, which stands for such a list") from error
+            raise RegistryError(
+                f"{self._listed}: {error}; take that tag away, which stands for such a list", answered=True
+            ) from error
 
     def _of_registry(self, artifact_type: str = "") -> Mapping[str, Any] | None:
         """Return the list that the registry keeps itself, or None when it keeps none."""
@@ -136,6 +156,6 @@ class Referrers:
         if answer.status != _FOUND:
             return None
         try:
-            return read_referrers(answer.body, answer.headers.get("content-type", "").partition(";")[0].strip())
+            return read_referrers(answer.body, media_type_of(answer.headers))
         except ValueError:  # the page of a proxy, not the list
             return None
