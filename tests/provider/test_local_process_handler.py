@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import mlserve_scoring
 import pytest
 from mlserve_scoring.manifest import MANIFEST_PATH, Manifest, dump
+from reserved_ports import reserved
 
 from pulumi_mlserve.clients.environments.resolver import host_platform
 from pulumi_mlserve.clients.interruption import CancelledError
@@ -66,10 +67,9 @@ def services(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port that nobody has."""
-    with listen_anywhere() as listener:
-        return port_of(listener)
+def free_port(request) -> int:
+    """A port that nobody else has."""
+    return reserved(request.node)
 
 
 @pytest.fixture
