@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mlserve_scoring.collection.shown_address import shown
+
 from pulumi_mlserve.clients.environments.interpreter import find_python
 from pulumi_mlserve.clients.models.model_store import ModelStore
 from pulumi_mlserve.clients.own_distributions import PLUGIN, RUNTIME, installable
 from pulumi_mlserve.clients.plugin_cache import is_installed, launcher_path, plugin_version
 from pulumi_mlserve.clients.processes.cgroups import places
-from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import OperationError
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
+from mlserve_scoring.collection.shown_address import shown
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from pulumi_mlserve.core.model_address import address_problem, moves, shown
+from pulumi_mlserve.core.model_address import address_problem, moves
 from pulumi_mlserve.core.model_refusals import why_not_model
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.spec_problems import refused, spec_problems

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from mlserve_scoring.collection.shown_address import shown
+
 OBJECT_SCHEMES: Final = ("az", "azure", "adl", "abfs", "abfss", "s3", "s3a", "gs", "https")
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/.*", re.DOTALL)
@@ -34,11 +36,6 @@ class MlflowAddress:
     def moves(self) -> bool:
         """Return whether the address may name another model tomorrow."""
         return bool(self.alias)
-
-
-def shown(address: str) -> str:
-    """Return an address without what may be a secret in it: a signature, a user's name and password."""
-    return re.sub(r"//[^/?#]*:[^/?#]*@", "//", address.partition("?")[0])
 
 
 def is_address(path: str) -> bool:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from mlserve_scoring.collection.shown_address import shown
 from pulumi.runtime.proto import provider_pb2
 
-from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.core.shapes import Shape, secret_parts
 from pulumi_mlserve.provider.values import Values, leaves

@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mlserve_scoring.collection.shown_address import shown
+
 from pulumi_mlserve.core.images.reference import registry_problem
-from pulumi_mlserve.core.model_address import shown, store_problem
+from pulumi_mlserve.core.model_address import store_problem
 from pulumi_mlserve.core.problems import Problem
 from pulumi_mlserve.provider.values import is_unknown
 

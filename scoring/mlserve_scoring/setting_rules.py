@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from mlserve_scoring.collection.object_store import SCHEMES, shown
+from mlserve_scoring.collection.object_store import SCHEMES
+from mlserve_scoring.collection.shown_address import shown
 from mlserve_scoring.collection.store_options import options_problems
 
 if TYPE_CHECKING:

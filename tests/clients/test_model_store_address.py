@@ -17,7 +17,6 @@ from azurite_kit import ACCOUNT, KEY
 from pulumi_mlserve.clients.models import store_address
 from pulumi_mlserve.clients.models.object_json import Objects
 from pulumi_mlserve.clients.models.store_address import connected
-from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import OperationError
 
 
@@ -327,7 +326,13 @@ def test_what_names_no_place_is_refused(address):
         connected(address, retries=0)
 
 
-def test_what_is_shown_holds_no_secret():
-    """Neither a signature nor a password."""
-    assert "https://x/y" == shown("https://user:geheim@x/y?sig=geheim")
-    assert "abfss://models@team.dfs.core.windows.net/x" == shown("abfss://models@team.dfs.core.windows.net/x")
+@pytest.mark.parametrize(
+    "address", ["s3://AKIA:gehe/im@bucket/x", "https://user:ge#heim@host/x", "abfss://u:geheim@c/x"]
+)
+def test_an_address_that_cannot_be_used_is_told_without_its_password(address):
+    """Neither as it stands nor in what the library says of it."""
+    with pytest.raises(OperationError, match="cannot be used") as error:
+        connected(address, retries=0)
+
+    assert "heim" not in str(error.value)
+    assert "gehe" not in str(error.value)

@@ -35,7 +35,12 @@ from pulumi_mlserve.core.problems import InvalidInputError
         ("https://[::1]:8080/x", "https://[::1]:8080/x"),
         ("http://localhost:8080/x.whl", "http://localhost:8080/x.whl"),
         ("user:SECRET@h.example/x.whl", "***@h.example/x.whl"),
+        ("user:SEC RET@h.example/x.whl", "***@h.example/x.whl"),
+        ("https:user:SEC?RET@h.example/x.whl", "***"),
+        ("https:user:SEC#RET@h.example/x.whl", "***"),
+        ("https:user:SEC//RET@h.example/x.whl", "***//***@h.example/x.whl"),
         ("https:h.example/x.whl?sig=SECRET", "https:h.example/x.whl"),
+        ("https:h.example/x.whl?sig=SEC@RET", "***"),
         ("file:///home/x.whl", "file:///home/x.whl"),
         ("numpy==", "numpy=="),
     ],
@@ -50,7 +55,8 @@ def test_no_part_of_a_password_is_shown(password, path):
     """Whatever characters it has; X marks what is secret."""
     secret = "X" + "X".join(password) + "X"
 
-    assert "X" not in masked(f"name @ https://user:{secret}@h.example/{path}")
+    for beginning in ("https://", "https:", "//", ""):
+        assert "X" not in masked(f"name @ {beginning}user:{secret}@h.example/{path}")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,9 @@ def test_no_part_of_a_password_is_shown(password, path):
         "--index-url ftp://u:SECRET@h.example/simple",
         "-c https://h.example/x.txt?sig=SECRET",
         "numpy=1 https://u:SECRET@h.example",
+        "numpy==1 --hash=sha256:https:u:SECRET@h.example",
+        "numpy==1 --hash=sha256:git+https://u:SECRET@h.example",
+        "numpy==1 --hash=sha256:https:u:p SECRET@h.example",
     ],
 )
 def test_no_message_about_a_line_shows_a_secret(line):
@@ -80,6 +89,25 @@ def test_no_message_about_a_line_shows_a_secret(line):
         assert "SECRET" not in str(caught.value)
     with pytest.raises(InvalidInputError) as caught:
         environment_from(requirements_text=f"[project]\ndependencies = ['{line}']\n", file_name="pyproject.toml")
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "//u:SECRET@h.example/x::numpy",
+        "numpy=//u:SECRET@h.example/x",
+        "https:u:SECRET@h.example/x",
+        "numpy[url=https:u:SECRET@h.example]",
+        "numpy=1|https:u:SECRET@h.example",
+        "numpy 1 https:u:SECRET@h.example",
+    ],
+)
+def test_no_message_about_a_package_of_conda_shows_a_secret(line):
+    """What is wrong with it is said all the same."""
+    with pytest.raises(InvalidInputError, match="got") as caught:
+        environment_from(conda_text=f"dependencies:\n- python=3.11\n- '{line}'\n")
+
     assert "SECRET" not in str(caught.value)
 
 

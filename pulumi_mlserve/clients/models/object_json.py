@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import obstore
+from mlserve_scoring.collection.shown_address import shown
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from pulumi_mlserve.clients.atomic_file import sync
 from pulumi_mlserve.clients.models.file_bytes import is_full
 from pulumi_mlserve.clients.models.store_address import connected, without_secrets
-from pulumi_mlserve.core.model_address import shown
 from pulumi_mlserve.core.problems import OperationError
 
 SCHEMA: Final = 1

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from mlserve_scoring.collection.azure_signature import signed
 from mlserve_scoring.collection.azure_variables import account_and_key, fitting, named_account, of_another
+from mlserve_scoring.collection.shown_address import shown
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 from pulumi_mlserve.core.azure_clouds import PUBLIC, blob_address
-from pulumi_mlserve.core.model_address import shown, store_problem
+from pulumi_mlserve.core.model_address import store_problem
 from pulumi_mlserve.core.problems import OperationError
 
 AZURE: Final = frozenset({"az", "azure", "adl", "abfs", "abfss"})
@@ -98,8 +99,9 @@ def connected(address: str, *, retries: int) -> ObjectStore:
             credential_provider=signed(config),
         )  # type: ignore[call-overload]  # which settings there are depends on the cloud
     except (BaseError, ValueError, TypeError) as error:
+        why = without_secrets(error).replace(place, shown(address))
         raise OperationError(
-            f"store: {shown(address)} cannot be used: {without_secrets(error)};"
+            f"store: {shown(address)} cannot be used: {why};"
             " give the account and credentials in the environment, as the cloud's own tools take them"
         ) from error
     return store

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mlserve_scoring.collection.shown_address import shown
 from mlserve_scoring.setting_rules import folder_of
 
 from pulumi_mlserve.clients.places import collected_folder
-from pulumi_mlserve.core.model_address import shown
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,6 +17,7 @@ from pulumi_mlserve.core.environments.conda_names import (
     renamed,
     to_requirement,
 )
+from pulumi_mlserve.core.environments.masking import masked
 from pulumi_mlserve.core.environments.requirement_files import RequirementFiles
 from pulumi_mlserve.core.environments.requirement_lines import Asked, Refused, logical_lines
 from pulumi_mlserve.core.suggest import did_you_mean
@@ -112,7 +113,8 @@ def _read_nested(node: yaml.MappingNode, found: CondaFile, files: RequirementFil
     for key, value in node.value:
         if key.value != "pip":
             message = (
-                f"not a package, got {key.value!r} with a value; write NAME=VERSION, and pip's packages under 'pip:'"
+                f"not a package, got {masked(key.value)!r} with a value;"
+                " write NAME=VERSION, and pip's packages under 'pip:'"
             )
             found.refused.append(Refused(message, _line(key)))
         elif not isinstance(value, yaml.SequenceNode):

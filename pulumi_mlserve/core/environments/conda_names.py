@@ -8,6 +8,8 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from pulumi_mlserve.core.environments.masking import masked
+
 # conda package → distribution with the same modules. Looked up before anything is resolved, because wrong names exist
 # on the package index: a `pytorch` of 2019, a `sklearn` that only raises, the `docker-py` of 2016, a `pyg` of 2013, an
 # `ignite` that is a client of Apache's. After conda-forge's own table: grayskull/strategy/config.yaml.
@@ -158,7 +160,7 @@ def to_requirement(spec: str) -> Requirement:
     _refuse_syntax(text)
     matched = _NAME.match(text)
     if matched is None:
-        raise CondaSpecError(f"not a package name and version, got {text!r}; write NAME=VERSION")
+        raise CondaSpecError(f"not a package name and version, got {masked(text)!r}; write NAME=VERSION")
     name = canonicalize_name(matched.group())
     why = _REFUSED.get(name) or next((why for form, why in _REFUSED_FORMS if form.fullmatch(name)), None)
     if why is not None:
@@ -167,7 +169,7 @@ def to_requirement(spec: str) -> Requirement:
     try:
         return Requirement(_ALIASES.get(name, name) + version)
     except InvalidRequirement as error:
-        raise CondaSpecError(f"not a version, got {text!r}; write NAME=VERSION or NAME>=VERSION") from error
+        raise CondaSpecError(f"not a version, got {masked(text)!r}; write NAME=VERSION or NAME>=VERSION") from error
 
 
 def renamed(spec: str) -> str | None:
@@ -189,12 +191,15 @@ def _refuse_syntax(text: str) -> None:
         raise CondaSpecError("a package is given by address; name it as NAME=VERSION")
     if "::" in text:
         raise CondaSpecError(
-            f"packages come from the package index, not from a conda channel, got {text!r}; take the channel out"
+            f"packages come from the package index, not from a conda channel, got {masked(text)!r};"
+            " take the channel out"
         )
     if "|" in text:
-        raise CondaSpecError(f"alternatives have no counterpart in pip, got {text!r}; give one range, such as >=1.2,<2")
+        raise CondaSpecError(
+            f"alternatives have no counterpart in pip, got {masked(text)!r}; give one range, such as >=1.2,<2"
+        )
     if "[" in text:
-        raise CondaSpecError(f"conda's brackets have no counterpart in pip, got {text!r}; write NAME=VERSION")
+        raise CondaSpecError(f"conda's brackets have no counterpart in pip, got {masked(text)!r}; write NAME=VERSION")
 
 
 def _specifier(version: str, text: str) -> str:
@@ -202,7 +207,7 @@ def _specifier(version: str, text: str) -> str:
     if not version:
         return ""
     if re.fullmatch(r"={0,2}\s*[^=<>!~,\s]+[=\s]+[^=<>!~,\s]+", version):
-        raise CondaSpecError(f"a build string pins conda's own files, got {text!r}; keep only NAME=VERSION")
+        raise CondaSpecError(f"a build string pins conda's own files, got {masked(text)!r}; keep only NAME=VERSION")
     return ",".join(_clause(part.strip(), text) for part in version.split(","))
 
 
@@ -210,10 +215,10 @@ def _clause(part: str, text: str) -> str:
     """Return pip's form of one clause; conda's ``=1.2`` means any 1.2."""
     matched = _CLAUSE.fullmatch(part)
     if matched is None or _VERSION.fullmatch(matched.group(2)) is None:
-        raise CondaSpecError(f"not a version, got {text!r}; write NAME=VERSION or NAME>=VERSION")
+        raise CondaSpecError(f"not a version, got {masked(text)!r}; write NAME=VERSION or NAME>=VERSION")
     operator, number = matched.groups()
     if number == "*":
-        raise CondaSpecError(f"not a version, got {text!r}; leave the version out or give one")
+        raise CondaSpecError(f"not a version, got {masked(text)!r}; leave the version out or give one")
     if operator == "=":
         return f"=={number.removesuffix('*').removesuffix('.')}.*"
     if operator is None:

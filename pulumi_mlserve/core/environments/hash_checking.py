@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from pulumi_mlserve.core.environments.locks import is_hash
+from pulumi_mlserve.core.environments.masking import masked
 from pulumi_mlserve.core.environments.requirement_lines import Asked, Refused, normalised
 from pulumi_mlserve.core.environments.target import Target
 
@@ -57,7 +58,8 @@ def _problem(asked: Asked, why: str) -> str | None:
     clauses = list(asked.requirement.specifier)
     if len(clauses) != 1 or clauses[0].operator != "==" or clauses[0].version.endswith(".*"):
         return f"hashes belong to one version, got {shown}; write {name}==VERSION"
-    wrong = next((text for text in _HASHES.findall(asked.hashed) if not is_hash(text)), None)
+    wrong = next((found for found in _HASHES.finditer(asked.hashed) if not is_hash(found[1])), None)
     if wrong is not None:
-        return f"not a hash of {name}, got {wrong[:40]!r}; write sha256:, sha384: or sha512: and all its digits"
+        text = masked(asked.hashed[wrong.start(1) :]).split()[0][:40]
+        return f"not a hash of {name}, got {text!r}; write sha256:, sha384: or sha512: and all its digits"
     return None

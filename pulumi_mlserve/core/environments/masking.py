@@ -10,17 +10,30 @@ _NAMED_HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _HOST: Final = re.compile(r"(?:[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 _TOKEN: Final = re.compile(r"(?<=/t/)[A-Za-z0-9-]{8,}(?=/)")  # as conda's channels have them
 
-# Addresses that lack their slashes.
-_BARE_CREDENTIALS: Final = re.compile(r"\S+:\S*@")
+# Addresses that lack their slashes; a password may have spaces, and slashes of its own.
+_BARE_CREDENTIALS: Final = re.compile(r"\S+:.*@", re.DOTALL)
 _BARE_QUERY: Final = re.compile(r"(\w:[^\s?#]*)[?#]\S*")
+_BARE_BEGINNING: Final = re.compile(r"\S+:.+", re.DOTALL)
 
 
 def masked(text: str) -> str:
-    """Return a text with what may be shown of the addresses in it."""
+    """Return a text with what may be shown of the addresses in it; where it can be read in several ways, the least."""
     before, mark, after = text.partition("//")
     if not mark:
-        return _BARE_CREDENTIALS.sub(f"{_HIDDEN}@", _BARE_QUERY.sub(r"\1", text))
-    return f"{before}//{_shown(after)}"
+        return _without_bare_credentials(text)
+    if "@" in after:
+        return f"{_BARE_BEGINNING.sub(_HIDDEN, before)}//{_shown(after)}"
+    return f"{_without_bare_credentials(before)}//{_shown(after)}"
+
+
+def _without_bare_credentials(text: str) -> str:
+    found = _BARE_CREDENTIALS.search(text)
+    if found is None:
+        return _BARE_QUERY.sub(r"\1", text)
+    if "?" in found.group() or "#" in found.group():
+        return f"{text[: found.start()]}{_HIDDEN}"
+    after = _BARE_QUERY.sub(r"\1", text[found.end() :])
+    return f"{text[: found.start()]}{_HIDDEN}@{after}"
 
 
 def _shown(text: str) -> str:

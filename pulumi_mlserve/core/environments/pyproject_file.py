@@ -111,7 +111,7 @@ class _Reader:
         try:
             self._found.python = Asked(Requirement(f"python{SpecifierSet(wanted)}"), line)
         except InvalidSpecifier:
-            message = f'requires-python is no range of versions, got {wanted!r}; write ">=3.10"'
+            message = f'requires-python is no range of versions, got {masked(wanted)!r}; write ">=3.10"'
             self._found.refused.append(Refused(message, line))
 
     def _packages(self, listed: Any, key: str, table: str) -> None:

@@ -90,7 +90,7 @@ class RequirementFiles:
             self._option(*option, line, name, limits=limits, within=within)
             return
         plain = without_hashes(content)
-        found = read_requirement(plain)
+        found = read_requirement(plain, whole=content)
         if isinstance(found, str):
             self.refused.append(Refused(found, line, name))
         elif limits and found.extras:

@@ -44,21 +44,25 @@ class Refused:
     file: str = ""
 
 
-def read_requirement(content: str) -> Requirement | str:
-    """Return one line's requirement, or the reason why it cannot be used."""
+def read_requirement(content: str, *, whole: str = "") -> Requirement | str:
+    """Return one line's requirement, or the reason why it cannot be used.
+
+    Args:
+        content: The line without its hashes.
+        whole: The line with them: what was taken for a hash may be half of a password. By default the line has none.
+    """
+    shown = without_hashes(masked(whole or content))
     if "://" in content or re.search(r"\s@\s", content):
-        return (
-            f"a package is given by address, got {masked(content)}; name it and its version, the package index has it"
-        )
+        return f"a package is given by address, got {shown}; name it and its version, the package index has it"
     if content.startswith((".", "/", "~")) or content.endswith((".whl", ".tar.gz", ".zip")):
         return (
-            f"a package is given as a file, got {masked(content)}; put its code into the source directory, or its wheel"
+            f"a package is given as a file, got {shown}; put its code into the source directory, or its wheel"
             " into a folder that --find-links names"
         )
     try:
         requirement = Requirement(content)
     except InvalidRequirement:
-        return f"not a requirement, got {masked(content)}; write NAME==VERSION"
+        return f"not a requirement, got {shown}; write NAME==VERSION"
     return requirement
 
 

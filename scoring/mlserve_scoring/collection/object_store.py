@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mlserve_scoring.collection.azure_signature import signed
 from mlserve_scoring.collection.azure_variables import account_and_key, fitting, named_account, of_another, opening
 from mlserve_scoring.collection.places import stamp
+from mlserve_scoring.collection.shown_address import shown
 from mlserve_scoring.collection.store_options import OWN
 from mlserve_scoring.collection.target import new_token
 from mlserve_scoring.errors import StartError
@@ -127,8 +128,9 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
             address, config=config, client_options=client, retry_config=_RETRY, credential_provider=signed(config)
         )  # type: ignore[call-overload]  # options are any texts
     except (BaseError, ValueError, TypeError) as error:
+        why = without_secrets(error).replace(address.partition("?")[0], shown(address))
         raise StartError(
-            f"collection.target: {shown(address)} cannot be used, {without_secrets(error)}",
+            f"collection.target: {shown(address)} cannot be used, {why}",
             stage="init",
             todo="correct the address or the options; the account may also stand in AZURE_STORAGE_ACCOUNT_NAME",
         ) from error
@@ -137,11 +139,6 @@ def connected(address: str, options: Mapping[str, str]) -> Put:
         return obstore.put(store, path, data, use_multipart=False)
 
     return put
-
-
-def shown(address: str) -> str:
-    """Return an address without what may be a signature, or a password, which may have an @ of its own."""
-    return re.sub(r"//[^/?#]*@", "//", address.partition("?")[0])
 
 
 def without_secrets(error: BaseException) -> str:

@@ -12,9 +12,10 @@ from mlserve_scoring.collection.csv_format import CsvFormat
 from mlserve_scoring.collection.folder import Folder, repair
 from mlserve_scoring.collection.from_scripts import is_hourly, is_switched_off
 from mlserve_scoring.collection.jsonl_format import JsonlFormat
-from mlserve_scoring.collection.object_store import ObjectStore, connected, shown
+from mlserve_scoring.collection.object_store import ObjectStore, connected
 from mlserve_scoring.collection.records import Subject
 from mlserve_scoring.collection.running import Running
+from mlserve_scoring.collection.shown_address import shown
 from mlserve_scoring.errors import StartError
 from mlserve_scoring.setting_rules import collection_problems, folder_of
 
