@@ -383,6 +383,24 @@ def test_drain_has_an_end(services, spec):
     assert f"process {old.pid} does not answer, so it ends before the new one starts" in said
 
 
+def test_a_busy_process_hands_over_when_it_can(services, spec, monkeypatch):
+    """It answers nothing for longer than one question waits; to end it instead would lose requests."""
+    monkeypatch.setattr("pulumi_mlserve.clients.processes.process_control._ANSWER_SECONDS", 0.2)
+    old = services.start(changed(spec, "one", drain_seconds=120))
+    os.kill(old.pid, signal.SIGSTOP)
+    said: list[str] = []
+
+    def hear(text: str) -> None:
+        said.append(text)
+        if "to hand over: 1 s of at most 120 s" in text:
+            os.kill(old.pid, signal.SIGCONT)
+
+    new = services.update(ID, changed(spec, "two", drain_seconds=120), hear)
+
+    assert (old.port, "two") == (new.port, ask(new.port)["revision"])
+    assert f"process {old.pid} does not answer, so it ends before the new one starts" not in said
+
+
 def test_mute_process_is_replaced(services, spec, monkeypatch):
     """A process that serves but answers nothing on its control socket is seen as not ready, and can be replaced."""
     monkeypatch.setattr("pulumi_mlserve.clients.processes.process_control._ANSWER_SECONDS", 0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 
@@ -19,6 +20,28 @@ print(flush=True)
 while not os.path.exists(sys.argv[1]):
     time.sleep(0.01)
 """
+
+
+def test_a_process_that_is_busy_gets_the_time_to_say_that_it_serves(tmp_path, monkeypatch):
+    """It listens and does not answer, as when a script holds the interpreter; one that never served gets none."""
+    said = iter([None, None, ControlStatus("ready")])
+    monkeypatch.setattr(process_end, "ask_status", lambda _: next(said))
+    monkeypatch.setattr(process_end, "ask_drain", lambda _: (tmp_path / "answered").touch() or True)
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(str(tmp_path / "control"))
+        control.listen()
+        with subprocess.Popen([sys.executable, "-c", BUSY, tmp_path / "answered"], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            end_process(identify(process.pid), tmp_path / "control", [], Drain(60, print, lambda: False))
+        answered = process.returncode
+        monkeypatch.setattr(process_end, "ask_status", lambda _: None)
+        monkeypatch.setattr(process_end, "_TERM_SECONDS", 0.05)
+        with subprocess.Popen([sys.executable, "-c", BUSY, tmp_path / "never"], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            drain = Drain(3600, print, lambda: False)
+            end_process(identify(process.pid), tmp_path / "control", [], drain, served=False)
+
+    assert (0, -9) == (answered, process.returncode)
 
 
 @pytest.mark.parametrize(("states", "status"), [(["starting", "ready"], 0), (["starting", "starting"], -9)])

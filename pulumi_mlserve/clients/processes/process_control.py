@@ -76,12 +76,28 @@ def ask_drain(path: Path) -> bool:
     return answer is not None and answer.get("ok") is True
 
 
-def ask_listeners(path: Path) -> list[socket.socket]:
-    """Return the process's own listening sockets, shared with it from now on; none when it gives none."""
+def is_there(path: Path) -> bool:
+    """Return whether somebody listens, though perhaps too busy to answer."""
+    try:
+        with _connected(path):
+            return True
+    except (TimeoutError, BlockingIOError):  # as many as may wait for it do
+        return True
+    except OSError:
+        return False
+
+
+def ask_listeners(path: Path) -> list[socket.socket] | None:
+    """Return the process's own listening sockets, shared with it from now on; none when it gives none.
+
+    ``None`` when it does not answer in time, which it may later.
+    """
     try:
         with _connected(path) as line:
             line.sendall(b'{"op": "handover"}\n')
             received, handles = _receive(line)
+    except (TimeoutError, BlockingIOError):
+        return None
     except OSError:
         return []
     with contextlib.suppress(ValueError, AttributeError):

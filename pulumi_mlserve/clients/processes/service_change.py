@@ -156,13 +156,26 @@ class ServiceChange:
             return {}
         shared: dict[int | None, socket.socket] = {}
         if current.alive:
-            for sock in ask_listeners(self.folder.files(current).control):
+            for sock in self._handed_over(current):
                 shared[port_of(sock)] = sock
             if shared:
                 return shared
             self.progress(f"process {current.pid} does not answer, so it ends before the new one starts")
         self.folder.halt(current, self._drain)
         return shared
+
+    def _handed_over(self, current: Process) -> list[socket.socket]:
+        """Return what the old process gives, which may be busy: to end it instead would lose requests."""
+        begin, said = time.monotonic(), 0
+        most = max(self.spec.drain_seconds, _PATIENCE_SECONDS)
+        while current.alive and (passed := time.monotonic() - begin) < most and not self.cancelled():
+            given = ask_listeners(self.folder.files(current).control)
+            if given is not None:
+                return given
+            if int(passed) > said:
+                said = int(passed)
+                self.progress(f"waiting for process {current.pid} to hand over: {said} s of at most {most:g} s")
+        return []
 
     def _listen(self, place: _Place, avoid: Collection[int]) -> socket.socket:
         if place.port is None:
@@ -198,7 +211,7 @@ class ServiceChange:
 
     def _take_back(self, state: ServiceState, files: ProcessFiles, started: list[Process]) -> None:
         for process in started:
-            self.folder.end(process, self._drain)
+            self.folder.end(process, self._drain, served=False)
         files.remove()
         if state.current is not None:
             with contextlib.suppress(OSError):  # a full disk: the next run finds by itself that the process is gone

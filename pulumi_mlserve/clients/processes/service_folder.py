@@ -68,14 +68,14 @@ class ServiceFolder:
         self.files(process).become_service_log()
         return state
 
-    def halt(self, process: Process, drain: Drain) -> None:
+    def halt(self, process: Process, drain: Drain, *, served: bool = True) -> None:
         """End a process and what it started; what is known of it stays."""
         files = self.files(process)
-        end_process(process.identity, files.control, files.groups, drain)
+        end_process(process.identity, files.control, files.groups, drain, served=served)
 
-    def end(self, process: Process, drain: Drain) -> None:
-        """End a process and remove what it left."""
-        self.halt(process, drain)
+    def end(self, process: Process, drain: Drain, *, served: bool = True) -> None:
+        """End a process and remove what it left; one that never served gets no time."""
+        self.halt(process, drain, served=served)
         self.files(process).remove()
 
     def end_all(self, drain: Drain) -> None:
@@ -96,13 +96,14 @@ class ServiceFolder:
     def _end_except(self, keep: set[str], drain: Drain) -> None:
         state = load_state(self.path)
         known = state.processes if state is not None else ()
+        served = {process.name for process in known if state is None or process != state.pending}
         found: dict[Identity, ProcessFiles] = {p.identity: self.files(p) for p in known}
         for identity, argument in with_settings_under(self.path):
             found.setdefault(identity, ProcessFiles(self.path, argument.relative_to(self.path).parts[0]))
         for identity, files in found.items():
             if files.name not in keep:
                 groups = {*files.groups, *groups_of(identity.pid)}  # its folder may be gone
-                end_process(identity, files.control, groups, drain)
+                end_process(identity, files.control, groups, drain, served=files.name in served)
                 files.remove(groups)
         for files in all_process_files(self.path):
             if files.name not in keep:

@@ -9,6 +9,7 @@ answers nothing on the control socket once ready; STANDIN_CHILD leaves a process
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -41,7 +42,7 @@ def control() -> None:
         line.listen()
         while True:
             one, _ = line.accept()
-            with one:
+            with one, contextlib.suppress(OSError):  # who asked may have gone
                 answer(one, json.loads(one.makefile().readline())["op"])
 
 
