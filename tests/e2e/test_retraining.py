@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 from programs import free_port, quickstart
 from scoring_client import Load, prediction
 
 CLIENTS = 10
+_BUSY_SECONDS = 12  # from the start of the update, which asks for the port after some of them
 
 
 def test_retraining_moves_version_layer_and_services_and_nothing_else(workspace, stacks, retrained):
@@ -68,3 +73,26 @@ def test_retraining_moves_version_layer_and_services_and_nothing_else(workspace,
     versions = workspace.store / "models" / "diabetes" / "versions"
     assert ["1.json", "2.json"] == sorted(path.name for path in versions.glob("[0-9].json"))
     assert before["Image diabetes"]["outputs"]["digest"] == stack.resources()["Image diabetes"]["outputs"]["digest"]
+
+
+def test_a_service_that_is_busy_when_it_is_replaced_loses_no_request(workspace, stacks, retrained):
+    """It answers nobody for seconds, as while a script holds the interpreter, and hands over then."""
+    ports = free_port(), free_port()
+    program = quickstart(stacks, workspace.folder / "stacks", ports)
+    stack = workspace.stack(program)
+    stack.up().ok()
+    busy = stack.resources()["LocalProcess diabetes"]["outputs"]["pid"]
+    url = f"http://127.0.0.1:{ports[0]}/score"
+    first = prediction(url)
+    (program / "model" / "ridge.onnx").write_bytes(retrained)
+    with Load(url, CLIENTS) as load:
+        os.kill(busy, signal.SIGSTOP)
+        later = threading.Timer(_BUSY_SECONDS, os.kill, (busy, signal.SIGCONT))
+        later.start()
+        try:
+            updated = stack.up().ok()
+        finally:
+            later.join()
+    assert [] == load.failures
+    assert f"process {busy} does not answer, so it ends" not in updated.output
+    assert first != prediction(url)
