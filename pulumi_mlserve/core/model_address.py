@@ -88,9 +88,16 @@ def _registered(parts: list[str]) -> MlflowAddress | None:
 def store_problem(location: str) -> str | None:
     """Return why no model store can be at an address, None where one can, or where it is a folder's path."""
     scheme, mark, rest = location.partition("://")
-    if not mark or (scheme in OBJECT_SCHEMES and rest.partition("?")[0].strip("/")):
+    if not mark:
         return None
-    return f"not a place for models, got {shown(location)!r}; use a folder or an az://, s3:// or gs:// address"
+    if scheme not in OBJECT_SCHEMES or not rest.partition("?")[0].strip("/"):
+        return f"not a place for models, got {shown(location)!r}; use a folder or an az://, s3:// or gs:// address"
+    address = location.partition("?")[0]
+    if shown(address) != address:
+        return (
+            f"holds a login, got {shown(location)!r}; give it in the environment, or in az:// addresses as a signature"
+        )
+    return None
 
 
 def _object_problem(path: str) -> str | None:

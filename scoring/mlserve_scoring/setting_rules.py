@@ -50,6 +50,9 @@ def collection_problems(wanted: Collection) -> list[str]:
         found.append(f"collection.target: must be an absolute path or an address, got {wanted.target!r}")
     elif mark and scheme != "file" and not re.match(r"[^/]", wanted.target.partition("://")[2]):
         found.append(f"collection.target: names no container or bucket, got {wanted.target!r}")
+    elif mark and scheme != "file" and shown(wanted.target) != wanted.target:
+        text = f"holds a login or a query, got {shown(wanted.target)!r}; give what opens it in collection.options"
+        found.append(f"collection.target: {text}")
     if wanted.options and not is_object_store(wanted.target):
         found.append("collection.options: are for object stores, and the target is a folder; remove them")
     return [*found, *options_problems(wanted.target, [*wanted.options])]

@@ -337,6 +337,8 @@ def test_v1s_switch_alone_collects_as_v1_did():
             },
             {"data_collection.target", "data_collection.workspace", "data_collection.options"},
         ),
+        ({"collect_model_data": True, "data_collection": {"target": "az://c?sv=1&sig=s"}}, {"data_collection.target"}),
+        ({"collect_model_data": True, "data_collection": {"target": "s3://k:s@b/p"}}, {"data_collection.target"}),
         (
             {"collect_model_data": True, "data_collection": {"sample": 0, "format": "xml"}},
             {"data_collection.sample", "data_collection.format"},

@@ -79,6 +79,7 @@ def test_an_address_with_a_login_in_it_is_a_secret_setting(address):
         ("store", "ftp://x", "store", "not a place for models, got 'ftp://x'"),
         ("store", "az://", "store", "not a place for models, got 'az://'"),
         ("store", "ftp://me:hunter2@x", "", "not a place for models, got "),
+        ("store", "s3://me:hunter2@models", "", "holds a login, got 's3://models'; give it in the environment"),
         ("registry", "https://r.example", "registry", "not a registry"),
     ],
 )
