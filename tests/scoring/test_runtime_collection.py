@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from collection_kit import objects, parts, rows, settings, until
+from grpc_kit import asked, client
 from onnx import TensorProto, helper
 from scoring_kit import PATIENCE
 
@@ -38,6 +39,20 @@ ECHO = """
         if value == "fail":
             raise ValueError("inside")
         return value
+"""
+
+
+CHOOSES = """
+    import numpy as np
+    from azureml.contrib.services.aml_response import AMLResponse
+    from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+    from inference_schema.schema_decorators import input_schema
+
+    def init(): pass
+
+    @input_schema("data", NumpyParameterType(np.array([1.0])))
+    def run(data):
+        return AMLResponse("too large", 422) if data[0] > 1 else data
 """
 
 
@@ -322,6 +337,25 @@ def test_answers_of_tensors_are_kept_however_they_were_sent(image, start, tmp_pa
     assert (None, accepted) == (first.get("error"), answer.headers["Content-Encoding"])
     assert [2.0] * 900 == first["prediction"]["outputs"][0]["data"]
     assert first["prediction"] == second["prediction"]
+
+
+def test_a_status_that_a_script_chose_is_kept_however_it_was_asked(image, start, tmp_path):
+    """By /score, and by tensors over REST and gRPC; tensors that do not fit are not."""
+    service = start(image({"score.py": CHOOSES}), grpc_port=0, **settings(tmp_path, format="jsonl"))
+    service.score({"data": [2]}, headers={"x-request-id": "score"})
+    for own, name in (("REST", "data"), ("unfit", "other")):
+        tensor = {"name": name, "shape": [1], "datatype": "FP64", "data": [2]}
+        body = json.dumps({"inputs": [tensor]})
+        service.request("POST", "/v2/models/diabetes/infer", body, {"x-request-id": own})
+    with client(service.ask("status")["grpc_port"]) as called:
+        for own, name in (("gRPC", "data"), ("unfit", "other")):
+            message = asked({name: ("FP64", [1], [2.0])})
+            called.failure("ModelInfer", message, metadata=[("x-request-id", own)])
+    service.stop()
+    found = [(entry["request_id"], entry["status"], entry["prediction"]) for entry in objects(tmp_path)]
+    said = {"error": "too large"}
+
+    assert [("score", 422, "too large"), ("REST", 422, said), ("gRPC", 422, said)] == found
 
 
 def test_memory_stays_within_its_bound_under_load(image, start):

@@ -11,6 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from grpc_kit import asked
+from grpc_kit import client as grpc_client
 from mlserve_scoring.observing.metrics import Metrics, attached, shared_memory
 from mlserve_scoring.observing.requests import RequestMetrics
 from mlserve_scoring.observing.series import SERIES
@@ -36,6 +38,22 @@ READS = """
     def run(data):
         with open(data, "rb", 0) as pipe:  # which nothing interrupts before its other end is opened
             return pipe.read(1).decode()
+"""
+DECLARED = """
+    import numpy as np
+    from azureml.contrib.services.aml_response import AMLResponse
+    from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+    from inference_schema.schema_decorators import input_schema
+
+    def init():
+        pass
+
+    @input_schema("data", NumpyParameterType(np.array([200.0])))
+    def run(data):
+        status = int(data[0])
+        if status == 500:
+            raise ValueError(status)
+        return AMLResponse([1.0], status, json_str=True)
 """
 KEYS = {"primary": "first-key", "secondary": "second-key"}
 
@@ -91,6 +109,25 @@ def test_requests_are_counted_by_route_method_and_status(start, image):
     assert value(samples, "mlserve_request_bytes_total") == 10
     assert value(samples, "mlserve_reply_bytes_total") > 10
     assert value(samples, "mlserve_build_info", version="0.1.0", image="test", revision="r7") == 1
+
+
+def test_runs_behind_tensors_are_counted(start, image):
+    """Over REST and gRPC, as those of /score; a status of the script's own is neither a refusal nor a timeout."""
+    service = start(image({"score.py": DECLARED}), metrics="open", grpc_port=0)
+    statuses = []
+    with grpc_client(service.ask("status")["grpc_port"]) as called:
+        for status in (200, 422, 503, 504, 500):
+            tensor = {"name": "data", "shape": [1], "datatype": "FP64", "data": [status]}
+            body = json.dumps({"inputs": [tensor]})
+            statuses.append(service.request("POST", "/v2/models/diabetes/infer", body).status)
+            future = called.start("ModelInfer", asked({"data": ("FP64", [1], [status])}))
+            assert (status == 200) == (future.exception() is None)
+    samples = scrape(service)
+
+    assert [200, 422, 503, 504, 500] == statuses
+    assert 8 == value(samples, "mlserve_run_duration_seconds_count")
+    assert 0 < value(samples, "mlserve_run_duration_seconds_sum") < PATIENCE
+    assert 0 == value(samples, "mlserve_queue_refusals_total") == value(samples, "mlserve_scoring_timeouts_total")
 
 
 def test_the_process_tells_what_it_uses(start, image):

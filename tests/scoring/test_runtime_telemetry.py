@@ -242,6 +242,30 @@ def test_a_failure_behind_tensors_belongs_to_its_request(start, image, receiver,
     assert own == attributes_of(told)["Request Id"]
 
 
+def test_a_run_behind_tensors_is_told(start, image, receiver):
+    """How long it took is in the span, as it is of /score."""
+    script = """
+        import numpy as np
+        from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+        from inference_schema.schema_decorators import input_schema
+
+        def init():
+            pass
+
+        @input_schema("data", NumpyParameterType(np.array([1.0])))
+        def run(data):
+            return data
+    """
+    service = start(image({"score.py": script}), telemetry={"otlp_endpoint": receiver.address})
+    tensor = {"name": "data", "shape": [1], "datatype": "FP64", "data": [2]}
+    answer = service.request("POST", "/v2/models/diabetes/infer", json.dumps({"inputs": [tensor]}))
+
+    assert service.stop() == 0
+    (span,) = receiver.spans()
+    took = attributes_of(span)["mlserve.run_ms"]
+    assert pytest.approx(took, abs=0.001) == float(answer.headers["x-ms-run-fn-exec-ms"])
+
+
 def test_prints_and_exceptions_reach_a_collector(start, image, receiver):
     """Each with its request's span; at most 64 KB of a line."""
     service = start(image({"score.py": SCRIPT}), telemetry={"otlp_endpoint": receiver.address + "/"})

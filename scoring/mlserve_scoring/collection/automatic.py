@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlserve_scoring.collection.bodies import QUERY, STREAMED
 from mlserve_scoring.collection.records import Exchange, compact
+from mlserve_scoring.transport.message import InferReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from mlserve_scoring.collection.collector import Collector
     from mlserve_scoring.transport.message import Reply, Request
 
-_INFER: Final = ("/infer", "/ModelInfer")  # of the Open Inference Protocol, whose replies are no scorer's answers
-_PATHS: Final = ("/score", *_INFER)
-_OK: Final = 200
+_PATHS: Final = ("/score", "/infer", "/ModelInfer")
 _FAILED: Final = frozenset({500, 504})
 
 
@@ -30,11 +29,7 @@ def observer(collector: Collector) -> Callable[[Request, Reply], None]:
 
     def observe(request: Request, reply: Reply) -> None:
         answer = request.answer
-        if (
-            answer is None
-            and reply.status not in _FAILED
-            and not (reply.status == _OK and request.path.endswith(_INFER))
-        ):
+        if answer is None and reply.status not in _FAILED and not isinstance(reply, InferReply):
             return
         if not request.path.endswith(_PATHS) or collector.script_collects or not collector.keeps(request):
             return

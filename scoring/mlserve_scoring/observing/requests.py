@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 from mlserve_scoring.observing.exposition import Labels, family, number
 from mlserve_scoring.observing.metrics import FIRST_FREE, SLOT, Metrics, Slot
 from mlserve_scoring.observing.series import SERIES
-from mlserve_scoring.transport.message import LateReply, Request
+from mlserve_scoring.transport.message import InferReply, LateReply, Request
 
 if TYPE_CHECKING:
+    from mlserve_scoring.scorers.results import Answer
     from mlserve_scoring.transport.message import Reply
 
 BOUNDS: Final = (1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -85,10 +86,12 @@ class RequestMetrics:
         values[histogram + _WIDTH - 1] += elapsed
         values[_IN] += len(request.body)
         values[_OUT] += len(reply.body)
-        answer = request.answer
-        if answer is not None:
-            if answer.run_ms is not None:
-                seconds = answer.run_ms / 1000
+        answered: Answer | InferReply | None = request.answer
+        if answered is None and isinstance(reply, InferReply):
+            answered = reply
+        if answered is not None:
+            if answered.run_ms is not None:
+                seconds = answered.run_ms / 1000
                 values[_RUNS + bisect_left(BOUNDS, seconds)] += 1.0
                 values[_RUNS + _WIDTH - 1] += seconds
         elif status >= _SERVER_ERROR:

@@ -20,6 +20,7 @@ from mlserve_scoring.observing.logs import probes
 from mlserve_scoring.observing.told import LogTold, ModelData, RequestTold
 from mlserve_scoring.observing.trace_context import Trace, trace_of
 from mlserve_scoring.routes.identity import client_id_of, id_of
+from mlserve_scoring.transport.message import InferReply
 from mlserve_scoring.v1_variables import is_false
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Telemetry:
         if not self.is_sampled(trace):
             return
         answer = self._answer(reply) if self._answers else None
+        answered = reply if isinstance(reply, InferReply) else request.answer
         told = RequestTold(
             trace=trace,
             ended=time.time_ns(),
@@ -110,7 +112,7 @@ class Telemetry:
             status=reply.status,
             request_bytes=len(request.body),
             reply_bytes=len(reply.body),
-            run_ms=None if request.answer is None else request.answer.run_ms,
+            run_ms=None if answered is None else answered.run_ms,
             request_id=id_of(request).decode("latin-1"),
             client_id=client_id_of(request),
             state=request.header(b"tracestate"),

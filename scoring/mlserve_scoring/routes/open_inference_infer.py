@@ -17,7 +17,7 @@ from mlserve_scoring.routes.open_inference_scorers import Inferred, RefusedByScr
 from mlserve_scoring.routes.score import run_time
 from mlserve_scoring.scorers.results import to_json
 from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
-from mlserve_scoring.transport.message import JSON, Reply
+from mlserve_scoring.transport.message import JSON, InferReply, Reply
 
 if TYPE_CHECKING:
     from mlserve_scoring.routes.open_inference_metadata import TensorForm
@@ -77,8 +77,9 @@ def _send(asked: Asked, names: Mapping[str, str], send: Send, result: object) ->
         elif isinstance(result, RefusedByScript):
             answer = result.answer
             text = answer.body.decode("utf-8", "replace")
-            lines = run_time(answer.run_ms)
-            send(Reply(answer.status, orjson.dumps({"error": text}), JSON, (), lines, run_failed=True))
+            ms = answer.run_ms
+            body = orjson.dumps({"error": text})
+            send(InferReply(answer.status, body, JSON, (), run_time(ms), run_failed=True, run_ms=ms))
         else:
             send(refused(result))
     except Exception as error:  # noqa: BLE001  # the same
@@ -105,7 +106,8 @@ def _reply(asked: Asked, names: Mapping[str, str], inferred: Inferred) -> Reply:
             one["data"] = to_values(array)
         described.append(one)
     head = to_json({**names, **({} if asked.id is None else {"id": asked.id}), "outputs": described})
-    lines = run_time(inferred.run_ms)
+    ms = inferred.run_ms
     if not parts:
-        return Reply(200, head, JSON, (), lines)
-    return Reply(200, b"".join((head, *parts)), _OCTETS, ((JSON_SIZE, b"%d" % len(head)),), lines)
+        return InferReply(200, head, JSON, (), run_time(ms), run_ms=ms)
+    size = ((JSON_SIZE, b"%d" % len(head)),)
+    return InferReply(200, b"".join((head, *parts)), _OCTETS, size, run_time(ms), run_ms=ms)

@@ -119,6 +119,17 @@ class Reply:
     plain: bytes | None = None
 
 
+@dataclass(slots=True)
+class InferReply(Reply):
+    """What a model or script answered to an inference request, with whatever status; failures are others.
+
+    Attributes:
+        run_ms: How long the run took; ``None`` when nobody says.
+    """
+
+    run_ms: float | None = None
+
+
 class LateReply(Reply):
     """The reply to a run that took too long, whatever its status."""
 
