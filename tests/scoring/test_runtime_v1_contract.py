@@ -443,3 +443,19 @@ def test_a_prefix_and_origins_are_honoured(start, image):
     assert allowed.headers["access-control-allow-origin"] == "https://a.example"
     assert allowed.headers["access-control-allow-headers"] == "authorization"
     assert (other.status, other.headers["access-control-allow-origin"]) == (200, None)
+
+
+@pytest.mark.parametrize("prefix", ["/score", "/v2", "/swagger.json", "/metrics"])
+def test_a_prefix_hides_no_route_of_the_same_name(start, image, prefix):
+    """What stands behind a route's path does not depend on the prefix; below it, all are there again."""
+    service = start(image({"score.py": "def init(): pass\ndef run(data): return data"}), path_prefix=prefix)
+    answers = [service.request("POST", path, "x", JSON_HEADERS) for path in ("/score", f"{prefix}/score")]
+    servers = [service.get(path) for path in ("/v2", "/v2/", f"{prefix}/v2")]
+    counted = service.get("/metrics").body.decode()
+
+    assert ["x", "x"] == [answer.json for answer in answers]
+    assert '"{}"' == service.get("/score").body.decode()
+    assert ["mlserve"] * 3 == [server.json["name"] for server in servers]
+    assert "2.0" == service.get("/swagger.json").json["swagger"]
+    assert 'mlserve_requests_total{route="/score",method="POST",status="200"} 2' in counted
+    assert "Healthy" == service.get(f"{prefix}/healthz").body.decode()

@@ -64,7 +64,7 @@ class RequestMetrics:
         numbers = {path: index for index, path in enumerate(self._routes)}
         self._paths = {prefix + path: index for path, index in numbers.items() if path != OTHER} | numbers
         if prefix and "/" in numbers:
-            self._paths[prefix] = numbers["/"]
+            self._paths.setdefault(prefix, numbers["/"])
         self._known: dict[tuple[str, str, int], tuple[int, int]] = {}
         self._places = _places(metrics.values)
         self._values = metrics.values

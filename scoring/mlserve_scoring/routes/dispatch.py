@@ -50,7 +50,7 @@ class Dispatcher:
     Args:
         routes: What stands behind each path.
         gate: ``None`` lets everybody in.
-        prefix: Routes answer below it too.
+        prefix: Routes answer below it too; where one of these has the path of a route, that one answers.
         cross_origin: ``None`` tells browsers nothing.
         observers: Told of every reply before it leaves; must be quick.
         missing: Returns the reply to a path without a route where it has a form of its own.
@@ -72,10 +72,10 @@ class Dispatcher:
         self._cross_origin = cross_origin
         self._observers = tuple(observers)
         self._missing = missing
-        self._express = dict(express) | {prefix + path: lane for path, lane in express.items()}
-        self._routes = dict(routes) | {prefix + path: route for path, route in routes.items()}
+        self._express = {prefix + path: lane for path, lane in express.items()} | dict(express)
+        self._routes = {prefix + path: route for path, route in routes.items()} | dict(routes)
         if prefix:
-            self._routes[prefix] = routes["/"]
+            self._routes.setdefault(prefix, routes["/"])
 
     def screen(self, request: Request) -> Reply | None:
         """Return the refusal that a request's head alone deserves, before its body is read; else nothing."""
