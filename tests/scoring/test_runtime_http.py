@@ -125,6 +125,17 @@ def test_a_body_over_the_limit_is_refused(echo, chunked):
     assert b'{"message":"The body must not exceed 1000000 bytes."}' in reply
 
 
+def test_refusals_carry_the_ids_of_a_head_that_was_read(echo):
+    """Where none was, they carry new ones."""
+    odd = echo.raw(post(b"", "x-request-id: mine", "Bad Name: 1"))
+    large = echo.raw(b"POST /score HTTP/1.1\r\nHost: x\r\nx-request-id: mine\r\nContent-Length: 9999999\r\n\r\n")
+
+    assert (large[:12], odd[:12]) == (b"HTTP/1.1 413", b"HTTP/1.1 400")
+    assert b"\r\nx-request-id: mine\r\n" in large
+    assert b"\r\nx-request-id: " in odd
+    assert b"mine" not in odd
+
+
 def test_expect_100_continue_is_honoured(echo):
     """A client that asks first is told to go on."""
     with echo.connect() as client:
