@@ -132,6 +132,36 @@ def test_an_awaited_call_that_ended_during_a_stall_is_not_late(calls):
     assert ("answer", False) == asyncio.run(run())
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+def test_whatever_an_awaited_call_raises_the_next_one_is_awaited(kind):
+    """Two of them come out of the loop as well, which is then run again."""
+
+    async def bad():
+        await asyncio.sleep(0)
+        raise kind
+
+    async def good():
+        return "answer"
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        awaiting = tasks.Tasks(loop, count=1, max_waiting=1, timeout_s=600)
+        awaiting.start()
+        futures: list[asyncio.Future[object]] = [loop.create_future() for _ in range(2)]
+        for work, future in zip((bad, good), futures, strict=True):
+            awaiting.submit(work, future.set_result)
+        answers = await asyncio.wait_for(asyncio.gather(*futures), 60)
+        awaiting.close()
+        await loop.run_in_executor(None, awaiting._thread.join, 60)
+        awaiting._own.close()
+        return answers
+
+    error, answer = asyncio.run(run())
+
+    assert kind is type(error)
+    assert answer == "answer"
+
+
 def test_a_call_that_has_begun_is_not_taken_back():
     """It is held to its own time then: answered as one that never began, it could run for ever."""
     begun, release = threading.Event(), threading.Event()

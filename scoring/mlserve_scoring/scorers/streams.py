@@ -245,5 +245,5 @@ def _nothing() -> None:
 
 
 def _nothing_more(result: object) -> None:
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):
         _log.warning("a generator failed while it was closed, %r", result)

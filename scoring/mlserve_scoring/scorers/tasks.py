@@ -145,9 +145,16 @@ class Tasks:
             self._loop.call_soon_threadsafe(done, result)
         while not self._closed:
             try:
-                self._own.run_forever()
+                self._go_on()
             except InterruptedRun:  # noqa: PERF203  # it came when the call had ended already
                 continue
+
+    def _go_on(self) -> None:
+        """Let the loop run until it is stopped, or until asyncio gives on what a task raised to end the process."""
+        try:
+            self._own.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:  # the task has it too, and so has whoever awaits that
+            _log.error("a task of the script raised %s; the others go on", type(error).__name__, exc_info=error)
 
     def _start(self, call: _Call) -> None:
         call.task = self._own.create_task(call.work())

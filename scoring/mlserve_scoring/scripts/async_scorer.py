@@ -116,7 +116,10 @@ class AsyncScriptScorer:
 
 async def _within(request: Request, work: Callable[[], Coroutine[Any, Any, object]]) -> object:
     enter(request)
-    return await work()
+    try:
+        return await work()
+    except (SystemExit, KeyboardInterrupt) as error:  # raised, it would come out of the loop too
+        return error
 
 
 async def _in_turn(items: Iterator[object]) -> AsyncIterator[object]:

@@ -1,0 +1,84 @@
+"""Exceptions that asyncio treats in its own way: an asynchronous script fails by them as a plain one does."""
+
+from __future__ import annotations
+
+import http.client
+
+import pytest
+from scoring_kit import write_image
+
+ASYNC = """
+    import asyncio, json, sys
+
+    async def init():
+        pass
+
+    async def run(data):
+        kind = json.loads(data)
+        if kind == "left behind":
+            await asyncio.wait([asyncio.create_task(leaving())])
+        if kind == "called back":
+            loop, called = asyncio.get_running_loop(), asyncio.Event()
+            loop.call_soon(sys.exit, "of a callback")
+            loop.call_soon(called.set)
+            await called.wait()
+        if kind == "awaited":
+            await asyncio.create_task(leaving())
+        if kind.startswith("part"):
+            return parts(kind)
+        if kind == "plain part":
+            return plain_parts()
+        return kind
+
+    async def leaving():
+        await asyncio.sleep(0)
+        sys.exit("of a task")
+
+    async def parts(kind):
+        yield "first"
+        await asyncio.sleep(0)
+        if kind == "part interrupt":
+            raise KeyboardInterrupt
+        sys.exit("of a part")
+
+    def plain_parts():
+        yield "first"
+        sys.exit("of a plain part")
+"""
+
+
+@pytest.fixture(scope="module")
+def awaited(start_shared, tmp_path_factory):
+    """A service whose script is asynchronous."""
+    return start_shared(write_image(tmp_path_factory.mktemp("awaited") / "root", {"score.py": ASYNC}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"), [("left behind", "SystemExit: of a task"), ("called back", "SystemExit: of a callback")]
+)
+def test_an_exit_beside_a_call_is_logged_and_nothing_more(awaited, kind, cause):
+    """The loop goes on, with the call during which it came."""
+    answers = [awaited.score(word).json for word in (kind, "x")]
+    awaited.wait_for_log(cause)
+
+    assert [kind, "x"] == answers
+    assert "a task of the script raised SystemExit" in awaited.log
+
+
+def test_an_exit_of_a_task_that_a_call_awaits_is_500(awaited):
+    """As one of the call itself."""
+    answers = [awaited.score(word) for word in ("awaited", "x")]
+
+    assert [500, 200] == [answer.status for answer in answers]
+    assert "True" == answers[0].headers["x-ms-run-function-failed"]
+
+
+@pytest.mark.parametrize("kind", ["part exit", "part interrupt", "plain part"])
+def test_an_exit_in_the_middle_of_a_stream_ends_that_stream(awaited, kind):
+    """The last chunk does not come; others are answered as before."""
+    with pytest.raises(http.client.IncompleteRead):
+        awaited.score(kind)
+    awaited.wait_for_log("run() failed while its answer was sent")
+
+    assert "x" == awaited.score("x").json
+    assert 200 == awaited.get("/readyz").status
