@@ -60,32 +60,31 @@ class SklearnModel:
         Raises:
             InvalidRequestError: The estimator refuses the inputs.
         """
+        return [as_array(value) for value in _flat(self._given(inputs))]
+
+    def _given(self, inputs: Mapping[str, Array]) -> list[Any]:
+        """Return the predictions, and of a classifier what ``predict_proba`` gives: an array, or a list of them."""
         made = self._frames.made_of(inputs)
         try:
             with self._lock:
-                values = [self._predict(made)]
+                given = [self._predict(made)]
                 if self._probabilities is not None:
-                    found = self._probabilities(made)
-                    values += found if isinstance(found, list) else [found]
+                    given.append(self._probabilities(made))
         except self._refusals as error:
             raise refusal(error) from error
-        return [as_array(value) for value in values]
+        return given
 
     def _outputs(self) -> list[Port]:
         classes = getattr(self._estimator, "classes_", None) if self._probabilities is not None else None
         try:
-            values = self.run(read_inputs(self.sample, self.inputs)) if self.sample is not None else []
+            given = self._given(read_inputs(self.sample, self.inputs)) if self.sample is not None else []
         except Exception:  # noqa: BLE001  # the sample is answered again before ready, and then it says what is wrong
-            values = []
-        names = [PREDICTION]
-        if isinstance(classes, list):
-            names += [f"{PROBABILITIES}_{number}" for number in range(len(classes))]
-        elif self._probabilities is not None:
-            names.append(PROBABILITIES)
-        if len(values) != len(names):
-            return [Port(name, "", ()) for name in names]
-        notes = ["", *(_note(entry) for entry in (classes if isinstance(classes, list) else [classes]))]
-        return [described(name, value, note) for name, value, note in zip(names, values, notes, strict=False)]
+            given = []
+        if not given:
+            return [Port(name, "", ()) for name in _names(_expected(self._estimator, classes, self._probabilities))]
+        notes = ["", *(_notes(classes, given[1]) if self._probabilities is not None else ())]
+        values = [as_array(value) for value in _flat(given)]
+        return [described(*entry) for entry in zip(_names(given), values, notes, strict=True)]
 
 
 def limit_threads(estimator: Any, threads: int) -> None:
@@ -142,6 +141,44 @@ def _is_calm(estimator: Any) -> bool:
     with contextlib.suppress(Exception):
         parts += list(estimator.get_params(deep=True).values())
     return all(type(part).__module__.partition(".")[0] in _CALM for part in parts if hasattr(part, "fit"))
+
+
+def _flat(given: list[Any]) -> list[Any]:
+    return [*given[:1], *given[1]] if len(given) > 1 and isinstance(given[1], list) else given
+
+
+def _names(given: list[Any]) -> list[str]:
+    """Return the names of outputs: classifiers with several targets give probabilities of each, or one array."""
+    if len(given) > 1 and isinstance(given[1], list):
+        return [PREDICTION, *(f"{PROBABILITIES}_{number}" for number in range(len(given[1])))]
+    return [PREDICTION, PROBABILITIES][: len(given)]
+
+
+def _expected(estimator: Any, classes: Any, probabilities: object) -> list[Any]:
+    """Return the form of what an estimator gives that was not seen to give anything."""
+    if probabilities is None:
+        return [None]
+    return [None, classes if isinstance(classes, list) and not _is_chain(estimator) else None]
+
+
+def _is_chain(estimator: Any) -> bool:
+    """Return whether it has classes of each target, and gives one array all the same."""
+    if hasattr(estimator, "steps"):
+        return _is_chain(estimator.steps[-1][1])
+    inner = getattr(estimator, "best_estimator_", None)
+    if inner is not None:
+        return _is_chain(inner)
+    return any(kind.__name__ == "ClassifierChain" for kind in type(estimator).__mro__)
+
+
+def _notes(classes: Any, found: Any) -> list[str]:
+    """Return what the probabilities are of, as they came."""
+    if isinstance(found, list):
+        each = classes if isinstance(classes, list) and len(classes) == len(found) else [None] * len(found)
+        return [_note(entry) for entry in each]
+    if not isinstance(classes, list):
+        return [_note(classes)]
+    return ["one for each target" if getattr(found, "shape", ())[1:] == (len(classes),) else ""]
 
 
 def _note(classes: Any, most: int = 20) -> str:
