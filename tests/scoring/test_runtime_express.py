@@ -17,7 +17,7 @@ from mlserve_scoring.models.model_scorer import ModelScorer
 from mlserve_scoring.observing.metrics import Metrics
 from mlserve_scoring.observing.requests import RequestMetrics
 from mlserve_scoring.routes.dispatch import Dispatcher
-from mlserve_scoring.routes.express_score import express_routes
+from mlserve_scoring.routes.express_score import ExpressScore, express_routes
 from mlserve_scoring.routes.route import Route
 from mlserve_scoring.routes.score import score_routes
 from mlserve_scoring.transport.connection import Connection
@@ -32,7 +32,7 @@ UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 class Model:
-    """Refuses some rows, fails at others, drops some, and gives long answers to some."""
+    """Refuses some rows, fails at others, drops some, forgets an output, and gives long answers to some."""
 
     inputs = (Port("x", "float32", (None, 3)),)
     outputs = (Port("y", "float32", (None, 3)), Port("label", "int64", (None,)))
@@ -46,7 +46,7 @@ class Model:
         if (rows == 667).any():
             raise InvalidRequestError("667 is not liked here")
         rows = rows[(rows != 668).all(axis=1)]
-        return [rows * 2, rows.argmax(axis=1)]
+        return [rows * 2, rows.argmax(axis=1)][: 1 if (rows == 669).any() else 2]
 
 
 class Gate:
@@ -234,6 +234,7 @@ BODIES = [
     b'{"data": 5}',
     b"[[666, 1, 2]]",
     b"[[667, 1, 2]]",
+    b"[[669, 1, 2]]",
     b"[" * 2_000,
 ]
 LINES = [
@@ -336,6 +337,31 @@ def test_a_run_that_gives_fewer_rows_gives_nobody_those_of_another(body):
     for side in both(steps):
         assert [b'"y":[[10.0,10.0,10.0]]'] * 3 == re.findall(rb'"y":.*\]\]', side.wires[0].sent)
         assert [b'"y":[[2.0,5.0,6.0]]'] * 3 == re.findall(rb'"y":.*\]\]', side.wires[1].sent)
+
+
+def test_a_reply_that_cannot_be_sent_keeps_nobody_else_waiting():
+    """It is logged."""
+
+    class Client:
+        sent = None
+
+        def answered(self, reply, _):
+            if self is broken:
+                raise RuntimeError("no")
+            self.sent = reply
+            return True
+
+    async def happened():
+        lane = ExpressScore(lambda bodies: [(body, 1.0) for body in bodies], None, None, None)
+        for client in clients:
+            assert lane.take(client, None, b"[1]")
+        await asyncio.sleep(0)
+
+    clients = [Client() for _ in range(3)]
+    broken = clients[0]
+    asyncio.run(happened())
+
+    assert [False, True, True] == [client.sent is not None for client in clients]
 
 
 @pytest.mark.parametrize("kind", ["eof", "lost", "drain", "pause", "late"])

@@ -25,6 +25,7 @@ from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, part, run,
 from mlserve_scoring.models.written import written
 from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.json_body import json_for_model, says_true_or_false
+from mlserve_scoring.scorers.lanes import give
 from mlserve_scoring.scorers.results import Answer
 from mlserve_scoring.scorers.scorer import MOST_AT_ONCE
 from mlserve_scoring.transport.message import JSON
@@ -167,8 +168,8 @@ class ModelScorer:
     def _score_slowly(self, request: Request, done: Done) -> None:
         try:
             inputs = self._read(request)
-        except ScoringError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001  # its client is answered, and so is who came in the same turn
+            _report(done, error)
             return
         self.infer(inputs, partial(self._written, done))
 
@@ -201,7 +202,7 @@ class ModelScorer:
             return
         try:
             answer: object = Answer(written(self._names, result.values), run_ms=result.run_ms)
-        except TypeError as error:
+        except Exception as error:  # noqa: BLE001  # whatever a model gives, its client is answered
             answer = error
         _report(done, answer)
 
@@ -210,9 +211,9 @@ class ModelScorer:
         came, self._came_as_rows = self._came_as_rows, []
         for (request, done), found in zip(came, rows.answers([request.body for request, _ in came]), strict=True):
             if found is None:  # whose fault it is, and which, the long way tells
-                self._score_slowly(request, done)
+                self._score_slowly(request, partial(give, done))
             else:
-                done(Answer(found[0], run_ms=found[1]))
+                give(done, Answer(found[0], run_ms=found[1]))
 
     def _run_came(self) -> None:
         """Answer what came in this turn of the loop in other forms."""
@@ -221,7 +222,7 @@ class ModelScorer:
         for call in came:
             form = _form(call.inputs) if self._shares else None
             if form is None:
-                call.done(outcome(self.model, call.inputs))
+                give(call.done, outcome(self.model, call.inputs))
             else:
                 alike.setdefault(form, []).append(call)
         for calls in alike.values():
@@ -244,21 +245,33 @@ def _form(inputs: Mapping[str, Array]) -> object:
 
 
 def _run_together(model: LoadedModel, calls: list[_Call]) -> None:
-    if len(calls) == 1:
-        calls[0].done(outcome(model, calls[0].inputs))
+    parts = _parts(model, calls) if len(calls) > 1 else []
+    if parts:
+        for call, found in zip(calls, parts, strict=True):
+            give(call.done, found)
         return
-    inputs = join([call.inputs for call in calls])
-    together = outcome(model, inputs)
-    if not isinstance(together, Outputs) or not gives_rows(together.values, rows_of(inputs) or 0):
-        # Whose fault is it, or whose are the rows? Each is told its own.
-        for call in calls:
-            call.done(outcome(model, call.inputs))
-        return
-    start = 0
+    # Alone, or whose fault is it, or whose are the rows? Each is told its own.
     for call in calls:
-        end = start + (rows_of(call.inputs) or 0)
-        call.done(Outputs(part(together.values, start, end), together.run_ms))
-        start = end
+        give(call.done, outcome(model, call.inputs))
+
+
+def _parts(model: LoadedModel, calls: list[_Call]) -> list[Outputs]:
+    """Return what one run gives each call; nothing when it gives none, or not as many outputs or rows as it should."""
+    try:
+        inputs = join([call.inputs for call in calls])
+        together = outcome(model, inputs)
+        if not isinstance(together, Outputs) or len(together.values) != len(model.outputs):
+            return []
+        if not gives_rows(together.values, rows_of(inputs) or 0):
+            return []
+        parts, start = [], 0
+        for call in calls:
+            end = start + (rows_of(call.inputs) or 0)
+            parts.append(Outputs(part(together.values, start, end), together.run_ms))
+            start = end
+    except Exception:  # noqa: BLE001  # what has no length, or no part: each alone tells what it is
+        return []
+    return parts
 
 
 def _submit(lanes: Lanes, work: Callable[[], object], done: Done) -> None:

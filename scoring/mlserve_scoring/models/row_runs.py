@@ -58,11 +58,11 @@ class RowRuns:
     def _run(self, group: list[Rows]) -> Sequence[Written | None]:
         if self.shared is not None:
             self.shared(len(group))
-        inputs = self._rows.array(group[0] if len(group) == 1 else list(chain.from_iterable(group)))
-        outputs = None if inputs is None else outcome(self._model, inputs)
-        if not isinstance(outputs, Outputs):
-            return [None] * len(group)
         try:
+            inputs = self._rows.array(group[0] if len(group) == 1 else list(chain.from_iterable(group)))
+            outputs = None if inputs is None else outcome(self._model, inputs)
+            if not isinstance(outputs, Outputs):
+                return [None] * len(group)
             if len(group) == 1:
                 texts = [written(self._names, outputs.values)]
             else:
@@ -70,6 +70,6 @@ class RowRuns:
                 if not gives_rows(outputs.values, sum(counts)):
                     return [None] * len(group)
                 texts = written_parts(self._names, outputs.values, counts)
-        except TypeError:
+        except Exception:  # noqa: BLE001  # whatever a model gives; the long way tells each what is wrong
             return [None] * len(group)
         return [(text, outputs.run_ms) for text in texts]

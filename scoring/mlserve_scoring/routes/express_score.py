@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mlserve_scoring.transport.heads import Head
     from mlserve_scoring.transport.message import Request
 
+_log = logging.getLogger("mlserve")
 _NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 _NO_BODY: Final = b"0\r\n\r\n"  # the length of nothing, and the end of the head
 
@@ -112,22 +114,25 @@ class ExpressScore:
         received = sent = 0
         for entry, answer in zip(came, answers, strict=True):
             client, head, body, at = entry
-            if answer is None:
-                self._ordinary(*client.leave_express(head, body, at))
-                continue
-            text, run_ms = answer
-            own = new_id()
-            size = len(text)
-            # What is worth compressing is not for the lane, and neither is a connection's last reply.
-            if size < LEAST_COMPRESSED and client.answered(form % (run_ms, own, own, size, text), now):
-                arrived.append(at)
-                runs.append(run_ms)
-                received += len(body)
-                sent += size
-            else:
-                request, send = client.leave_express(head, body, at)
-                request.answer = Answer(text, run_ms=run_ms)
-                send(reply_with(request.answer))
+            try:
+                if answer is None:
+                    self._ordinary(*client.leave_express(head, body, at))
+                    continue
+                text, run_ms = answer
+                own = new_id()
+                size = len(text)
+                # What is worth compressing is not for the lane, and neither is a connection's last reply.
+                if size < LEAST_COMPRESSED and client.answered(form % (run_ms, own, own, size, text), now):
+                    arrived.append(at)
+                    runs.append(run_ms)
+                    received += len(body)
+                    sent += size
+                else:
+                    request, send = client.leave_express(head, body, at)
+                    request.answer = Answer(text, run_ms=run_ms)
+                    send(reply_with(request.answer))
+            except Exception:  # noqa: BLE001  # the others are answered all the same
+                _log.exception("a request could not be answered")
         if arrived and self._tally is not None:
             self._tally.scored(arrived, runs, received, sent)
 

@@ -84,14 +84,17 @@ class ModelInferring:
 
     def _infer(self, inputs: Mapping[str, Array], done: Done) -> None:
         def ran(result: object) -> None:
-            if isinstance(result, Outputs):
-                named = zip(self._outputs, result.values, strict=True)
-                tensors = {name: value for name, value in named if isinstance(value, np.ndarray)}
-                done(Inferred(tensors, result.run_ms))
-            else:
-                done(result)
+            done(self._told(result) if isinstance(result, Outputs) else result)
 
         self._scorer.infer(inputs, ran)
+
+    def _told(self, outputs: Outputs) -> object:
+        try:
+            named = zip(self._outputs, outputs.values, strict=True)
+            tensors = {name: value for name, value in named if isinstance(value, np.ndarray)}
+        except Exception as error:  # noqa: BLE001  # whatever a model gives, its client is answered
+            return error
+        return Inferred(tensors, outputs.run_ms)
 
 
 class ScriptInferring:
