@@ -24,6 +24,18 @@ ASYNC = """
             await called.wait()
         if kind == "awaited":
             await asyncio.create_task(leaving())
+        if kind == "cancelled":
+            raise asyncio.CancelledError
+        if kind == "cancelled task":
+            task = asyncio.create_task(asyncio.sleep(600))
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+        if kind == "cancelled itself":
+            asyncio.current_task().cancel()
+            await asyncio.sleep(0)
+        if kind == "long":
+            await asyncio.sleep(600)
         if kind.startswith("part"):
             return parts(kind)
         if kind == "plain part":
@@ -37,6 +49,8 @@ ASYNC = """
     async def parts(kind):
         yield "first"
         await asyncio.sleep(0)
+        if kind == "part cancelled":
+            raise asyncio.CancelledError("of a part")
         if kind == "part interrupt":
             raise KeyboardInterrupt
         sys.exit("of a part")
@@ -73,7 +87,7 @@ def test_an_exit_of_a_task_that_a_call_awaits_is_500(awaited):
     assert "True" == answers[0].headers["x-ms-run-function-failed"]
 
 
-@pytest.mark.parametrize("kind", ["part exit", "part interrupt", "plain part"])
+@pytest.mark.parametrize("kind", ["part exit", "part interrupt", "part cancelled", "plain part"])
 def test_an_exit_in_the_middle_of_a_stream_ends_that_stream(awaited, kind):
     """The last chunk does not come; others are answered as before."""
     with pytest.raises(http.client.IncompleteRead):
@@ -82,3 +96,37 @@ def test_an_exit_in_the_middle_of_a_stream_ends_that_stream(awaited, kind):
 
     assert "x" == awaited.score("x").json
     assert 200 == awaited.get("/readyz").status
+
+
+@pytest.mark.parametrize("strict_v1", [False, True])
+def test_a_cancellation_by_the_script_is_its_failure(start, image, strict_v1):
+    """Whatever it cancels, it is told as by a plain script, and the log says where."""
+    plain = "import asyncio\ndef init(): pass\ndef run(data): raise asyncio.CancelledError"
+    services = [start(image({"score.py": script}), strict_v1=strict_v1) for script in (plain, ASYNC)]
+    expected = services[0].score("cancelled")
+    answers = [services[1].score(kind) for kind in ("cancelled", "cancelled task", "cancelled itself")]
+
+    assert (500, "True") == (expected.status, expected.headers["x-ms-run-function-failed"])
+    for answer in answers:
+        assert expected.body == answer.body
+        assert (500, "True") == (answer.status, answer.headers["x-ms-run-function-failed"])
+        services[1].wait_for_log(f"run() raised [{answer.headers['x-request-id']}")
+    assert "answering failed" not in services[1].log
+
+
+def test_the_cause_of_a_cancellation_in_a_stream_is_logged(awaited):
+    """Not only that there was one."""
+    with pytest.raises(http.client.IncompleteRead):
+        awaited.score("part cancelled")
+
+    awaited.wait_for_log("CancelledError: of a part")
+
+
+def test_a_cancellation_by_the_service_is_no_failure_of_the_script(start, image):
+    """Its time is over: that alone is told."""
+    service = start(image({"score.py": ASYNC}), scoring_timeout_ms=500)
+    answer = service.score("long")
+
+    assert 504 == answer.status
+    assert 200 in (service.score("x").status for _ in range(100))  # on a busy machine any may take longer
+    assert "run() raised" not in service.log

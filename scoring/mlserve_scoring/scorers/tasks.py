@@ -40,6 +40,7 @@ class Tasks:
         self._running = 0
         self._blocked = 0
         self._closed = False
+        self._cut: set[asyncio.Task[object] | None] = set()  # cancelled, and not ended yet
         self._before: SimpleQueue[tuple[Callable[[], object], Done] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="run-async", daemon=True)
         self._thread.start()
@@ -74,6 +75,10 @@ class Tasks:
         call.timer = self._loop.call_later(self._timeout_s, self._too_late, call)
         self._waiting.append(call)
         self._begin()
+
+    def is_late(self) -> bool:
+        """Return whether the call that asks, on the script's loop, was cancelled as its time is over."""
+        return asyncio.current_task() in self._cut
 
     def close(self) -> None:
         """Let the thread end."""
@@ -162,6 +167,7 @@ class Tasks:
 
     def _ended(self, call: _Call, task: asyncio.Task[object]) -> None:
         call.ended = True
+        self._cut.discard(task)
         result: object = asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
         try:
             self._loop.call_soon_threadsafe(self._finish, call, result)
@@ -170,8 +176,8 @@ class Tasks:
 
     def _cancel(self, call: _Call) -> None:
         call.cancelled = True
-        if call.task is not None:
-            call.task.cancel()
+        if call.task is not None and call.task.cancel():
+            self._cut.add(call.task)
 
 
 class _Call:

@@ -93,10 +93,9 @@ class AsyncScriptScorer:
             parts = parts_in(result)
             if parts is not None:
                 return await self._begin(request, result, parts, started)
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:
-            refused = self._failure(error)
+            is_late = isinstance(error, asyncio.CancelledError) and self._tasks.is_late()
+            refused = error if is_late else self._failure(error)
             if refused is error:
                 raise
             raise refused from error
@@ -118,7 +117,8 @@ async def _within(request: Request, work: Callable[[], Coroutine[Any, Any, objec
     enter(request)
     try:
         return await work()
-    except (SystemExit, KeyboardInterrupt) as error:  # raised, it would come out of the loop too
+    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+        # Raised, the first two would come out of the loop as well, and of the last one no traceback would be left.
         return error
 
 
