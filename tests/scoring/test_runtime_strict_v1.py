@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from grpc_kit import asked, client
 from mlserve_scoring.errors import (
     InvalidRequestError,
     ScoringTimeoutError,
@@ -105,6 +106,33 @@ def test_late_run_is_told_with_its_cause_and_counted(start, image):
     assert (500, "Scoring timeout after 100 ms") == (answer.status, answer.message)
     assert "True" == answer.headers["x-ms-run-function-failed"]
     assert "mlserve_scoring_timeouts_total 1" in service.get("/metrics").body.decode()
+
+
+def test_a_late_run_is_500_wherever_it_was_asked_for(start, image):
+    """``/v2`` and gRPC said 504, though what does not fit was 500 there too."""
+    script = """
+        import time
+        from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+        from inference_schema.schema_decorators import input_schema
+
+        def init():
+            pass
+
+        @input_schema("n", StandardPythonParameterType(1))
+        def run(n):
+            time.sleep(600 * (n == 600))
+            return n
+        """
+    service = start(image({"score.py": script}), strict_v1=True, scoring_timeout_ms=500, metrics="open", grpc_port=0)
+    tensor = {"name": "n", "datatype": "INT64", "shape": [1], "data": [600]}
+    answer = service.request("POST", "/v2/models/diabetes/infer", json.dumps({"inputs": [tensor]}))
+    with client(service.wait("ready")["grpc_port"]) as called:
+        late = called.failure("ModelInfer", asked({"n": ("INT64", [1], [600])}))
+
+    assert (500, {"error": "Scoring timeout after 500 ms"}) == (answer.status, answer.json)
+    assert "True" == answer.headers["x-ms-run-function-failed"]
+    assert ("INTERNAL", "Scoring timeout after 500 ms") == (late.code().name, late.details())
+    assert "mlserve_scoring_timeouts_total 2" in service.get("/metrics").body.decode()
 
 
 def test_asynchronous_scripts_are_awaited_all_the_same(start, image):

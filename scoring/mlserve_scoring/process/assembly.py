@@ -84,12 +84,12 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         metrics=settings.metrics,
         docs=settings.docs,
     )
-    infer = inference(model, scorer, contract)
     manner = OURS
     if settings.strict_v1:
         from mlserve_scoring.routes.v1_replies import manner_of  # noqa: PLC0415  # most services answer in our manner
 
         manner = manner_of(scorer.contract)
+    infer = inference(model, scorer, contract, manner.failed)
     routes: Routes = {
         **health_routes(state, is_open=health_is_open),
         **document_routes(contract, described, own=own_documents(app_root), as_v1=manner.document),

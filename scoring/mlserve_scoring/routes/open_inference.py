@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from mlserve_scoring import __version__
+from mlserve_scoring.routes.failures import failed
 from mlserve_scoring.routes.open_inference_metadata import ServedModel, form_of_parameter, forms_of_answer, names_of
 from mlserve_scoring.routes.route import Handler, Route, Routes, Send
 from mlserve_scoring.transport.message import Reply, Request
@@ -47,13 +48,16 @@ def served_model(scorer: Scorer, contract: Contract, manifest: Manifest, service
     return ServedModel(name, version, aliases, _SCRIPT, inputs, forms_of_answer(contract.output))
 
 
-def inference(model: ServedModel, scorer: Scorer, contract: Contract) -> Handler:
+def inference(
+    model: ServedModel, scorer: Scorer, contract: Contract, failed: Callable[[object], Reply] = failed
+) -> Handler:
     """Return what answers inference requests; where a script answers, numpy is imported by the first of them.
 
     Args:
         model: What the protocol calls the service's model.
         scorer: Answers.
         contract: Says which parameters a script declares.
+        failed: Returns the reply to a request that was not answered as wished.
     """
     names = {"model_name": model.name, **({} if model.version is None else {"model_version": model.version})}
     if model.missing:
@@ -62,7 +66,7 @@ def inference(model: ServedModel, scorer: Scorer, contract: Contract) -> Handler
         from mlserve_scoring.routes.open_inference_infer import infer_handler  # noqa: PLC0415  # needs numpy
         from mlserve_scoring.routes.open_inference_scorers import ModelInferring  # noqa: PLC0415
 
-        return infer_handler(ModelInferring(scorer), names, model.inputs)  # type: ignore[arg-type]  # see served_model
+        return infer_handler(ModelInferring(scorer), names, model.inputs, failed)  # type: ignore[arg-type]  # see served_model
     begun: list[Handler] = []
 
     def begin() -> Handler:
@@ -71,7 +75,7 @@ def inference(model: ServedModel, scorer: Scorer, contract: Contract) -> Handler
             from mlserve_scoring.routes.open_inference_scorers import ScriptInferring  # noqa: PLC0415
         except ImportError as error:
             return _never(f"tensors need numpy, which the environment lacks ({error}); send the request to /score")
-        return infer_handler(ScriptInferring(scorer, contract), names, model.inputs)
+        return infer_handler(ScriptInferring(scorer, contract), names, model.inputs, failed)
 
     def infer(request: Request, send: Send) -> None:
         if not begun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -28,17 +28,28 @@ if TYPE_CHECKING:
 _OCTETS: Final = b"application/octet-stream"
 
 
-def infer_handler(inferring: Inferring, names: Mapping[str, str], inputs: Sequence[TensorForm]) -> Handler:
+def infer_handler(
+    inferring: Inferring,
+    names: Mapping[str, str],
+    inputs: Sequence[TensorForm],
+    failed: Callable[[object], Reply] = failed,
+) -> Handler:
     """Return what answers inference requests.
 
     Args:
         inferring: Asks the model or script.
         names: ``model_name`` and, where there is one, ``model_version``, as every answer has them.
         inputs: The model's, which tell what bytes without JSON are.
+        failed: Returns the reply to a request that was not answered as wished, which then gets the protocol's form.
     """
 
+    def refused(result: object) -> Reply:
+        reply = failed(result)
+        reply.body = orjson.dumps({"error": orjson.loads(reply.body)["message"]})
+        return reply
+
     def begin(asked: Asked, ask: Ask, send: Send) -> None:
-        ask(partial(_send, asked, names, send))
+        ask(partial(_send, asked, names, send, refused))
 
     def read(request: Request) -> tuple[Asked, Ask]:
         asked = read_request(request, inputs)
@@ -63,14 +74,9 @@ def infer_handler(inferring: Inferring, names: Mapping[str, str], inputs: Sequen
     return answer
 
 
-def refused(result: object) -> Reply:
-    """Return the reply to a request that was not answered as wished, in the protocol's form."""
-    reply = failed(result)
-    reply.body = orjson.dumps({"error": orjson.loads(reply.body)["message"]})
-    return reply
-
-
-def _send(asked: Asked, names: Mapping[str, str], send: Send, result: object) -> None:
+def _send(
+    asked: Asked, names: Mapping[str, str], send: Send, refused: Callable[[object], Reply], result: object
+) -> None:
     try:
         if isinstance(result, Inferred):
             send(_reply(asked, names, result))
