@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from grpc_kit import asked, client, outputs_of
 from scoring_kit import JSON_HEADERS, write_image
 
 SCRIPT = """
@@ -175,7 +176,7 @@ def odd(start_shared, tmp_path_factory):
         ("text", "BYTES", ["\ud800"]),
         ("deep", "BYTES", [f"[{'[' * 600}1{']' * 600},2]"]),
         ("large", "BYTES", [f'[{{"n":{10**30}}}]']),
-        ("larger", "FP64", [1e30]),
+        ("larger", "BYTES", [f"[{10**30}]"]),
     ],
 )
 def test_whatever_run_returns_is_answered(odd, what, datatype, data):
@@ -224,3 +225,124 @@ def test_a_text_that_is_more_or_less_than_json_is_refused(odd, text):
 
     assert 400 == answer.status
     assert "inputs[0].data[0]: is no JSON: " in answer.json["error"]
+
+
+VALUES = """
+    import json
+    import numpy as np
+    from azureml.contrib.services.aml_response import AMLResponse
+    from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+    from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+    from inference_schema.schema_decorators import input_schema, output_schema
+
+    def init():
+        pass
+
+    @input_schema("array", NumpyParameterType(np.array([1.5, 2.5])))
+    @input_schema("list", StandardPythonParameterType([1.5]))
+    @input_schema("number", StandardPythonParameterType(1.5))
+    @input_schema("answer", StandardPythonParameterType("got"))
+    @output_schema(StandardPythonParameterType({"fraction": 1.5}))
+    def run(array, list, number, answer):
+        if answer == "got":
+            return repr((array.tolist(), list, number))
+        if answer == "refused":
+            return AMLResponse("no", 422)
+        return json.loads(answer)
+    """
+
+
+@pytest.fixture(scope="module")
+def values(start_shared, tmp_path_factory):
+    """A script that says what it got, or answers what it is told to."""
+    root = write_image(tmp_path_factory.mktemp("values") / "root", {"score.py": VALUES})
+    return start_shared(root, grpc_port=0)
+
+
+def given(numbers=(1.0,), number=1.0, answer="got", datatype="FP64"):
+    """Inputs for that script."""
+    list_of = (datatype, [len(numbers)], list(numbers))
+    return {
+        "array": list_of,
+        "list": list_of,
+        "number": (datatype, [1], [number]),
+        "answer": ("BYTES", [1], [answer]),
+    }
+
+
+def infer_values(service, **inputs):
+    """Ask over REST."""
+    return infer(service, *((name, *tensor) for name, tensor in given(**inputs).items()))
+
+
+@pytest.fixture(scope="module")
+def called(values):
+    """A client of its calls."""
+    with client(values.wait("ready")["grpc_port"]) as one:
+        yield one
+
+
+ODD_NUMBERS = (float("inf"), float("-inf"), float("nan"), 1.5)
+
+
+def test_infinities_and_nan_reach_a_script_as_from_score(values, called):
+    """All were written as null: arrays got NaN, lists ``None``, and one number was refused."""
+    told = repr((list(ODD_NUMBERS), list(ODD_NUMBERS), float("-inf")))
+    body = {"array": ODD_NUMBERS, "list": ODD_NUMBERS, "number": float("-inf"), "answer": "got"}
+    scored = values.request("POST", "/score", json.dumps(body), JSON_HEADERS)
+    inferred = infer_values(values, numbers=ODD_NUMBERS, number=float("-inf"))
+    answer = called.infer(asked(given(ODD_NUMBERS, float("-inf"))))
+
+    assert told == scored.json
+    assert (200, [told]) == (inferred.status, inferred.json["outputs"][0]["data"])
+    assert {"output": ("BYTES", [], [told])} == outputs_of(answer)
+
+
+def test_null_among_fractions_is_nan_to_a_script(values):
+    """As it is in every tensor."""
+    answer = infer_values(values, numbers=(None, 0.5), number=None, datatype="FP32")
+
+    assert ["([nan, 0.5], [nan, 0.5], nan)"] == answer.json["outputs"][0]["data"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "datatype", "data"),
+    [
+        (2**64 + 1, "BYTES", [f"{2**64 + 1}"]),
+        ([2**64 - 1, 1], "UINT64", [2**64 - 1, 1]),
+        ([[2**63], [2**63 - 1]], "UINT64", [2**63, 2**63 - 1]),
+        ([2**63 + 1, -1], "BYTES", [f"[{2**63 + 1},-1]"]),
+        ([2**53, None], "FP64", [2.0**53, None]),
+        ([2**53 + 1, None], "BYTES", [f"[{2**53 + 1},null]"]),
+        ([2**53 + 1, 0.5], "BYTES", [f"[{2**53 + 1},0.5]"]),
+        ([[3, 0.5], [1e300, None]], "FP64", [3.0, 0.5, 1e300, None]),
+        ([True, 1], "BYTES", ["[true,1]"]),
+        ([True, None], "BYTES", ["[true,null]"]),
+        ([True, 0.5], "BYTES", ["[true,0.5]"]),
+        ([[True], [False]], "BOOL", [True, False]),
+        ([1, "a"], "BYTES", ['[1,"a"]']),
+        (["1", None], "BYTES", ['["1",null]']),
+        (["1", "a"], "BYTES", ["1", "a"]),
+        ([[1], [2, 3]], "BYTES", ["[[1],[2,3]]"]),
+        ([], "FP64", []),
+        ([0.5] * 2_000 + [2**53 + 1], "BYTES", [f"[{'0.5,' * 2_000}{2**53 + 1}]"]),
+        ([0.5] * 2_000 + [True], "BYTES", [f"[{'0.5,' * 2_000}true]"]),
+        ([0] * 2_000 + [True], "BYTES", [f"[{'0,' * 2_000}true]"]),
+        ([0.5] * 2_000 + [1], "FP64", [0.5] * 2_000 + [1.0]),
+    ],
+)
+def test_an_answer_is_a_tensor_only_where_that_bends_nothing(values, called, answer, datatype, data):
+    """Large numbers became fractions, ``true`` became 1, and numbers beside a text became texts."""
+    text = json.dumps({"it": answer})
+    (inferred,) = infer_values(values, answer=text).json["outputs"]
+    (sent,) = outputs_of(called.infer(asked(given(answer=text)))).values()
+
+    assert (datatype, data) == (inferred["datatype"], inferred["data"])
+    assert (datatype, len(data)) == (sent[0], len(sent[2]))
+
+
+def test_whole_numbers_have_the_precision_that_is_declared(values):
+    """The output is one of fractions, so a client reads it as such."""
+    (output,) = infer_values(values, answer=json.dumps({"fraction": [2**64 + 1, 2**53 + 1]})).json["outputs"]
+
+    assert ("FP64", [2.0**64, 2.0**53]) == (output["datatype"], output["data"])

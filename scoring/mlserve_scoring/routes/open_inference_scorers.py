@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import orjson
@@ -18,7 +20,7 @@ from mlserve_scoring.observing.current import is_traced
 from mlserve_scoring.observing.trace_context import trace_of
 from mlserve_scoring.routes.identity import id_of
 from mlserve_scoring.routes.open_inference_metadata import TensorForm, form_of_parameter, forms_of_answer
-from mlserve_scoring.scorers.json_body import may_hold_large
+from mlserve_scoring.scorers.json_body import may_hold_large, says_true_or_false
 from mlserve_scoring.scorers.lenient_json import read_as_v1, read_text_as_v1
 from mlserve_scoring.scorers.results import Answer, to_json
 from mlserve_scoring.transport.message import Request
@@ -155,31 +157,88 @@ class ScriptInferring:
         except ValueError:
             return ResultError("What run() returned is no JSON, so it has no tensors.")
         named = value if isinstance(value, dict) and value else {"output": value}
-        return Inferred({name: self._array(name, entry) for name, entry in named.items()}, answer.run_ms)
+        has_words = says_true_or_false(answer.body)
+        arrays = {name: self._array(name, entry, has_words=has_words) for name, entry in named.items()}
+        return Inferred(arrays, answer.run_ms)
 
-    def _array(self, name: str, value: object) -> Array:
+    def _array(self, name: str, value: object, *, has_words: bool) -> Array:
         form = self._answers.get(name)
         declared = None if form is None or form.datatype == "BYTES" else DTYPES[form.datatype]
-        try:
-            array: Array = np.asarray(value)
-            if array.dtype.kind == "O":  # null stands for NaN
-                array = np.asarray(value, dtype=np.float64)
-            if array.dtype.kind in "bf" or (array.dtype.kind in "iu" and array.dtype.itemsize):
-                cast = array if declared is None else array.astype(declared)
-                return cast if declared is None or _is_same(cast, array) else array
-            if array.dtype.kind == "U":
-                return np.asarray(value, dtype=object)
-        except (ValueError, TypeError, OverflowError):
-            pass
+        may_bend = declared is not None and np.dtype(declared).kind == "f"
+        array = _plain_array(value, has_words=has_words, may_bend=may_bend)
+        if array is not None:
+            cast = array if declared is None or array.dtype.kind == "O" else array.astype(declared)
+            return cast if cast is array or _is_same(cast, array) else array
         text: Array = np.empty(1, dtype=object)
         text[0] = to_json(value).decode("utf-8")
         return text
 
 
 _NO_SUCCESS = 400
+_NUMBERS = frozenset({int, float, type(None)})
+_FEW = 1_000
+_BENDS = 2.0**53
+"""From here on a fraction has no room for every whole number."""
 _OF_THE_BODY = frozenset(
     {b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"inference-header-content-length"}
 )
+
+
+def _plain_array(value: object, *, has_words: bool, may_bend: bool) -> Array | None:
+    """Return the array of an answer's values, texts as objects; nothing where they are not of one plain kind.
+
+    Args:
+        value: As it was read from JSON; null among numbers stands for NaN.
+        has_words: ``true`` or ``false`` stands somewhere in the answer.
+        may_bend: Whole numbers may become fractions, whatever of them that loses.
+    """
+    try:
+        array: Array = np.asarray(value)
+        if array.size > _FEW and not has_words and _is_of_numbers(array):
+            return array
+        kinds = _kinds(value, array.ndim)
+        if not kinds or kinds == {bool}:
+            return array
+        if kinds == {str}:
+            return np.asarray(value, dtype=object)
+        return _numbers(array, value, kinds, may_bend=may_bend) if kinds <= _NUMBERS else None
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _numbers(array: Array, value: object, kinds: set[type], *, may_bend: bool) -> Array | None:
+    if kinds == {int} and not may_bend:
+        return array if array.dtype.kind in "iu" else _unsigned(value)
+    if array.dtype.kind == "O":
+        array = np.asarray(value, dtype=np.float64)
+    return array if may_bend or int not in kinds or _is_exact(array, value) else None
+
+
+def _is_of_numbers(array: Array) -> bool:
+    """Return whether an array without truth values surely is what it was made of: far quicker than to look at that."""
+    return array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool(np.abs(array).max() < _BENDS))
+
+
+def _kinds(value: Any, depth: int) -> set[type]:
+    """Return the kinds of what lies in lists of that depth."""
+    level = value if depth else (value,)
+    for _ in range(depth - 1):
+        level = chain.from_iterable(level)
+    return set(map(type, level))
+
+
+def _unsigned(value: object) -> Array | None:
+    """Return whole numbers as the largest type has them; nothing where it cannot, which older numpy would not say."""
+    array: Array = np.asarray(value, dtype=object)
+    return array.astype(np.uint64) if array.min() >= 0 else None
+
+
+def _is_exact(array: Array, value: object) -> bool:
+    """Return whether whole numbers stay what they are among fractions."""
+    if not (np.abs(array) >= _BENDS).any():
+        return True
+    given = np.asarray(value, dtype=object).ravel().tolist()
+    return all(type(one) is not int or one == made for one, made in zip(given, array.ravel().tolist(), strict=True))
 
 
 def _is_same(cast: Array, array: Array) -> bool:
@@ -209,7 +268,11 @@ def _value(tensor: Tensor, form: TensorForm) -> bytes:
         except ValueError as error:
             raise InvalidRequestError(f"inputs[{tensor.number}].data[0]: is no JSON: {error}") from error
         return text.encode("utf-8", "surrogatepass")
-    return to_json(array.item() if array.size == 1 and (form.is_text or not form.shape) else array.tolist())
+    value = array.item() if array.size == 1 and (form.is_text or not form.shape) else array.tolist()
+    written = to_json(value)
+    if array.dtype.kind == "f" and b"null" in written:  # NaN and the infinities, as Python writes and v1 reads them
+        return json.dumps(value).encode("ascii")
+    return written
 
 
 def _check_json(text: str) -> None:
