@@ -346,3 +346,13 @@ def test_whole_numbers_have_the_precision_that_is_declared(values):
     (output,) = infer_values(values, answer=json.dumps({"fraction": [2**64 + 1, 2**53 + 1]})).json["outputs"]
 
     assert ("FP64", [2.0**64, 2.0**53]) == (output["datatype"], output["data"])
+
+
+def test_a_status_of_the_script_is_no_failure_here_either(values):
+    """The header said that ``run()`` had failed, which ``/score`` denied."""
+    body = json.dumps({"array": [1.0], "list": [1.0], "number": 1.0, "answer": "refused"})
+    scored = values.request("POST", "/score", body, JSON_HEADERS)
+    inferred = infer_values(values, answer="refused")
+
+    assert (422, 422) == (scored.status, inferred.status)
+    assert scored.headers["x-ms-run-function-failed"] == inferred.headers["x-ms-run-function-failed"]

@@ -85,7 +85,7 @@ def _send(
             text = answer.body.decode("utf-8", "replace")
             ms = answer.run_ms
             body = orjson.dumps({"error": text})
-            send(InferReply(answer.status, body, JSON, (), run_time(ms), run_failed=True, run_ms=ms))
+            send(InferReply(answer.status, body, JSON, (), run_time(ms), run_failed=answer.run_failed, run_ms=ms))
         else:
             send(refused(result))
     except Exception as error:  # noqa: BLE001  # the same
