@@ -18,6 +18,7 @@ from mlserve_scoring.observing.metrics import Metrics
 from mlserve_scoring.observing.requests import RequestMetrics
 from mlserve_scoring.routes.dispatch import Dispatcher
 from mlserve_scoring.routes.express_score import ExpressScore, express_routes
+from mlserve_scoring.routes.failures import failed
 from mlserve_scoring.routes.route import Route
 from mlserve_scoring.routes.score import score_routes
 from mlserve_scoring.transport.connection import Connection
@@ -352,7 +353,7 @@ def test_a_reply_that_cannot_be_sent_keeps_nobody_else_waiting():
             return True
 
     async def happened():
-        lane = ExpressScore(lambda bodies: [(body, 1.0) for body in bodies], None, None, None)
+        lane = ExpressScore(lambda bodies: [(body, 1.0) for body in bodies], None, None, None, failed)
         for client in clients:
             assert lane.take(client, None, b"[1]")
         await asyncio.sleep(0)

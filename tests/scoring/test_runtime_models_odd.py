@@ -10,7 +10,7 @@ import sys
 import cloudpickle
 import numpy as np
 import pytest
-from mlserve_scoring.errors import InvalidRequestError, ResultError
+from mlserve_scoring.errors import InvalidRequestError, ResultError, ScoringError
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.model_scorer import ModelScorer
 from mlserve_scoring.routes.open_inference_infer import infer_handler
@@ -21,8 +21,13 @@ from mlserve_scoring.transport.message import Request
 from scoring_kit import JSON_HEADERS, write_image
 
 SOON_S = 30  # who waits longer is not answered at all
-FORGETS, SCALAR, NO_PARTS, UNWRITABLE, GOOD = 1, 2, 3, 4, 9
+FORGETS, SCALAR, NO_PARTS, UNWRITABLE, RAISES, REFUSES, GOOD = 1, 2, 3, 4, 5, 6, 9
 WAYS = {"one by one": {}, "shared runs": {"shares": True}, "threads": {"has_lanes": True}}
+
+
+def refuse():
+    """Refuse the input."""
+    raise InvalidRequestError("6 is not liked here")
 
 
 class Odd:
@@ -40,6 +45,8 @@ class Odd:
             SCALAR: lambda: [np.float32(1)],
             NO_PARTS: lambda: [dict.fromkeys(range(len(x)), 1)],
             UNWRITABLE: lambda: [[{("a",): 1} if row[0] == UNWRITABLE else row.tolist() for row in x]],
+            RAISES: lambda: [1 / 0],
+            REFUSES: refuse,
             GOOD: lambda: [x],
         }
         return [x, *second[int(x[:, 0].min())]()]
@@ -166,6 +173,25 @@ def test_what_cannot_be_read_is_told_whatever_it_raises(monkeypatch):
     assert "the inside" not in str(unknown)
     assert "7 is not liked here" == str(wrong)
     assert b'{"a":[[9.0,0.0]],"b":[[9.0,0.0]]}' == good.body
+
+
+@pytest.mark.parametrize("odd", [FORGETS, RAISES, REFUSES])
+@pytest.mark.parametrize("way", ["one by one", "shared runs"])
+def test_a_body_that_has_a_run_of_its_own_runs_the_model_once(monkeypatch, way, odd):
+    """Whatever comes of it: a second run would cost as much, and fail again."""
+    runs = []
+    run = Odd.run
+    monkeypatch.setattr(Odd, "run", lambda model, inputs: runs.append(1) or run(model, inputs))
+
+    def on_the_lane(scorer):
+        return lambda body, done: done(scorer.at_once([body])[0])
+
+    answers = [*together(scoring(b"application/json"), [asked_for(odd)], **WAYS[way])]
+    answers += together(on_the_lane, [asked_for(odd)], **WAYS[way])
+
+    assert 2 == len(runs)
+    assert 1 == len({(type(answer), str(answer)) for answer in answers})
+    assert isinstance(answers[0], ScoringError)
 
 
 class Moody:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mlserve_scoring.contract import Contract, Sample
-from mlserve_scoring.errors import InvalidRequestError, QueueFullError, ResultError, ScoringError
+from mlserve_scoring.errors import InvalidRequestError, QueueFullError, ScoringError
 from mlserve_scoring.models.inputs import read_inputs
 from mlserve_scoring.models.large_text import LEAST, read_large
 from mlserve_scoring.models.loaded import rows_of
@@ -21,7 +21,7 @@ from mlserve_scoring.models.plain_rows import PlainRows
 from mlserve_scoring.models.port_schema import schema_of
 from mlserve_scoring.models.row_runs import RowRuns
 from mlserve_scoring.models.rows import join, may_share_runs
-from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, part, run, sharing
+from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, part, run, sharing, unexpected
 from mlserve_scoring.models.written import written
 from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.json_body import json_for_model, says_true_or_false
@@ -210,10 +210,12 @@ class ModelScorer:
         """Answer what came in this turn of the loop as rows of plain numbers."""
         came, self._came_as_rows = self._came_as_rows, []
         for (request, done), found in zip(came, rows.answers([request.body for request, _ in came]), strict=True):
-            if found is None:  # whose fault it is, and which, the long way tells
-                self._score_slowly(request, partial(give, done))
-            else:
+            if isinstance(found, tuple):
                 give(done, Answer(found[0], run_ms=found[1]))
+            elif found is not None:
+                give(done, found)
+            else:  # whose fault it is, and which, the long way tells
+                self._score_slowly(request, partial(give, done))
 
     def _run_came(self) -> None:
         """Answer what came in this turn of the loop in other forms."""
@@ -285,8 +287,7 @@ def _report(done: Done, result: object) -> None:
     if isinstance(result, (Answer, Outputs, ScoringError)):
         done(result)
         return
-    _log.error("answering failed", exc_info=result if isinstance(result, BaseException) else None)
-    done(ResultError("An unexpected internal error occurred. Check the logs for more info."))
+    done(unexpected(result))
 
 
 def _contract(model: LoadedModel) -> Contract:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, sharing
+from mlserve_scoring.errors import ScoringError
+from mlserve_scoring.models.runs import Outputs, gives_rows, outcome, sharing, unexpected
 from mlserve_scoring.models.written import written, written_parts
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mlserve_scoring.models.plain_rows import PlainRows, Rows
 
 Written = tuple[bytes, float]  # an answer's JSON, and how many milliseconds its run took
+Found = Written | ScoringError | None
 
 
 class RowRuns:
@@ -36,11 +38,14 @@ class RowRuns:
         self.shares = False
         self.shared: Callable[[int], None] | None = None
 
-    def answers(self, bodies: Sequence[bytes]) -> list[Written | None]:
-        """Return the answer to each body; nothing to one that is of another form, or whose run failed."""
+    def answers(self, bodies: Sequence[bytes]) -> list[Found]:
+        """Return the answer to each body, or why there is none.
+
+        Nothing for a body of another form, and for those that shared a run which failed.
+        """
         read = self._rows.read
         rows = [read(body) for body in bodies]
-        found: list[Written | None] = [None] * len(bodies)
+        found: list[Found] = [None] * len(bodies)
         if None in rows:
             places = [place for place, value in enumerate(rows) if value is not None]
         else:
@@ -55,14 +60,14 @@ class RowRuns:
                 found[place] = answer
         return found
 
-    def _run(self, group: list[Rows]) -> Sequence[Written | None]:
+    def _run(self, group: list[Rows]) -> Sequence[Found]:
         if self.shared is not None:
             self.shared(len(group))
         try:
             inputs = self._rows.array(group[0] if len(group) == 1 else list(chain.from_iterable(group)))
             outputs = None if inputs is None else outcome(self._model, inputs)
             if not isinstance(outputs, Outputs):
-                return [None] * len(group)
+                return [outputs] if len(group) == 1 else [None] * len(group)
             if len(group) == 1:
                 texts = [written(self._names, outputs.values)]
             else:
@@ -70,6 +75,6 @@ class RowRuns:
                 if not gives_rows(outputs.values, sum(counts)):
                     return [None] * len(group)
                 texts = written_parts(self._names, outputs.values, counts)
-        except Exception:  # noqa: BLE001  # whatever a model gives; the long way tells each what is wrong
-            return [None] * len(group)
+        except Exception as error:  # noqa: BLE001  # whatever a model gives; the long way tells each of several
+            return [unexpected(error)] if len(group) == 1 else [None] * len(group)
         return [(text, outputs.run_ms) for text in texts]

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlserve_scoring.errors import ScoringError, ScriptFailedError
+from mlserve_scoring.errors import ResultError, ScoringError, ScriptFailedError
 from mlserve_scoring.models.rows import MOST_ROWS
 from mlserve_scoring.scorers.lanes import InterruptedRun
 
@@ -53,6 +53,12 @@ def outcome(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs | Scorin
         return run(model, inputs)
     except ScoringError as error:
         return error
+
+
+def unexpected(found: object) -> ResultError:
+    """Return what a client is told of a mistake that nobody foresaw, and log it."""
+    _log.error("answering failed", exc_info=found if isinstance(found, BaseException) else None)
+    return ResultError("An unexpected internal error occurred. Check the logs for more info.")
 
 
 def sharing(rows: Sequence[int]) -> list[slice]:

@@ -127,7 +127,7 @@ def assemble(  # noqa: PLR0913  # all it decides by, in one place
         cross_origin=CrossOrigin(settings.cors_origins) if settings.cors_origins else None,
         observers=observers,
         missing=manner.missing,
-        express={} if is_looked_at else express_routes(scorer, routes, gate=gate, tally=tally),
+        express={} if is_looked_at else express_routes(scorer, routes, gate=gate, tally=tally, failed=manner.failed),
     )
     grpc = Dispatcher(calls, gate=gate, observers=observers, missing=unknown_call) if settings.speaks_grpc else None
     return Assembled(http, grpc)

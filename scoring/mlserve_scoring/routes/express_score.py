@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mlserve_scoring.routes.dispatch import closing_lines
+from mlserve_scoring.routes.failures import failed
 from mlserve_scoring.routes.identity import ID_HEADERS, new_id
 from mlserve_scoring.routes.score import RUN_TIME, reply_with
 from mlserve_scoring.scorers.results import Answer
@@ -17,7 +18,7 @@ from mlserve_scoring.transport.codings import LEAST_COMPRESSED
 from mlserve_scoring.transport.message import JSON, Reply, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mlserve_scoring.routes.dispatch import Gate
     from mlserve_scoring.routes.route import Handler, Routes
@@ -32,7 +33,12 @@ _NO_BODY: Final = b"0\r\n\r\n"  # the length of nothing, and the end of the head
 
 
 def express_routes(
-    scorer: Scorer, routes: Routes, *, gate: Gate | None, tally: Tally | None
+    scorer: Scorer,
+    routes: Routes,
+    *,
+    gate: Gate | None,
+    tally: Tally | None,
+    failed: Callable[[object], Reply] = failed,
 ) -> Mapping[str, ExpressScore]:
     """Return the express lane by its path; none where the scorer cannot answer at once.
 
@@ -41,10 +47,11 @@ def express_routes(
         routes: Those of the service; what leaves the lane goes there.
         gate: Asked each time; ``None`` lets everybody in.
         tally: Counts replies; ``None`` counts nothing.
+        failed: Returns the reply to a request that was not answered as wished.
     """
     if not isinstance(scorer, SharesRuns) or scorer.at_once is None:
         return {}
-    return {"/score": ExpressScore(scorer.at_once, routes["/score"].methods["POST"], gate, tally)}
+    return {"/score": ExpressScore(scorer.at_once, routes["/score"].methods["POST"], gate, tally, failed)}
 
 
 class Tally(Protocol):
@@ -76,13 +83,22 @@ class ExpressScore:
         ordinary: Answers what leaves the lane.
         gate: Asked each time; ``None`` lets everybody in.
         tally: ``None`` counts nothing.
+        failed: Returns the reply to a body that has no answer.
     """
 
-    def __init__(self, answers: AnswersAtOnce, ordinary: Handler, gate: Gate | None, tally: Tally | None) -> None:
+    def __init__(
+        self,
+        answers: AnswersAtOnce,
+        ordinary: Handler,
+        gate: Gate | None,
+        tally: Tally | None,
+        failed: Callable[[object], Reply],
+    ) -> None:
         self._answers = answers
         self._ordinary = ordinary
         self._gate = gate
         self._tally = tally
+        self._failed = failed
         self._came: list[_Came] = []
         self._loop = asyncio.get_running_loop()
 
@@ -117,6 +133,9 @@ class ExpressScore:
             try:
                 if answer is None:
                     self._ordinary(*client.leave_express(head, body, at))
+                    continue
+                if not isinstance(answer, tuple):
+                    client.leave_express(head, body, at)[1](self._failed(answer))
                     continue
                 text, run_ms = answer
                 own = new_id()

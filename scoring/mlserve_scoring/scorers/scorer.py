@@ -54,9 +54,9 @@ class Scorer(Protocol):
         """Stop the threads."""
 
 
-AnswersAtOnce = Callable[[Sequence[bytes]], Sequence["tuple[bytes, float] | None"]]
-"""Returns the JSON that answers each body, and how many milliseconds the run took; nothing where a body must be
-scored as a request of its own."""
+AnswersAtOnce = Callable[[Sequence[bytes]], Sequence["tuple[bytes, float] | ScoringError | None"]]
+"""Returns the JSON that answers each body, and how many milliseconds the run took, or why there is none; nothing where
+a body must be scored as a request of its own."""
 
 MOST_AT_ONCE: Final = 131_072
 """Bytes of a body; reading a larger one takes milliseconds, for which health and other requests do not wait."""
