@@ -38,6 +38,8 @@ ASYNC = """
             await asyncio.sleep(600)
         if kind.startswith("part"):
             return parts(kind)
+        if kind == "endless":
+            return endless()
         if kind == "plain part":
             return plain_parts()
         return kind
@@ -54,6 +56,13 @@ ASYNC = """
         if kind == "part interrupt":
             raise KeyboardInterrupt
         sys.exit("of a part")
+
+    async def endless():
+        try:
+            while True:
+                yield b"x" * 10_000
+        finally:
+            sys.exit("of the end")
 
     def plain_parts():
         yield "first"
@@ -96,6 +105,16 @@ def test_an_exit_in_the_middle_of_a_stream_ends_that_stream(awaited, kind):
 
     assert "x" == awaited.score("x").json
     assert 200 == awaited.get("/readyz").status
+
+
+def test_an_exit_of_a_generator_that_is_closed_is_logged(awaited):
+    """Its client has gone, so that nobody else would hear of it."""
+    with awaited.connect() as client:
+        client.sendall(b'POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"endless"')
+        assert client.recv(65536)
+    awaited.wait_for_log("a generator failed while it was closed, SystemExit('of the end')")
+
+    assert "x" == awaited.score("x").json
 
 
 @pytest.mark.parametrize("strict_v1", [False, True])
