@@ -14,6 +14,7 @@ import time
 from datetime import datetime
 
 import pytest
+from grpc_kit import asked, client
 from mlserve_scoring.observing.lines import LineWriter
 from mlserve_scoring.observing.trace_context import parent_of, trace_id_of, trace_of
 from mlserve_scoring.transport.message import Request
@@ -89,8 +90,9 @@ def test_json_logs_are_one_object_a_line(start, image):
     assert all(datetime.fromisoformat(entry["time"].replace("Z", "+00:00")).tzinfo for entry in found)
 
 
-def test_a_failure_of_a_model_tells_its_request(start, image, tmp_path):
-    """Where a model runs on threads, each request alone. It asks for more memory than any machine has."""
+@pytest.mark.parametrize("limit", [{}, {"max_concurrent_requests": 1}], ids=["loop", "thread"])
+def test_a_failure_of_a_model_tells_its_request(start, image, tmp_path, limit):
+    """However it was asked for, on the event loop and on threads. It asks for more memory than any machine has."""
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["x"], ["s"], to=TensorProto.INT64),
@@ -103,12 +105,19 @@ def test_a_failure_of_a_model_tells_its_request(start, image, tmp_path):
     model = tmp_path / "zeros.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
     root = image(entry=None, models=[("zeros", model)], samples=[{"input": {"x": [2]}}])
-    service = start(root, log_format="json", max_concurrent_requests=1)
+    service = start(root, log_format="json", grpc_port=0, **limit)
     answer = service.score({"x": [1e15]}, headers={"x-request-id": "r-4"})
-    lines_with(service, "the model failed")
-    failed = next(entry for entry in objects(service) if entry["message"] == "the model failed")
+    tensor = {"name": "x", "shape": [1], "datatype": "FP32", "data": [1e15]}
+    body = json.dumps({"inputs": [tensor]})
+    inferred = service.request("POST", "/v2/models/zeros/infer", body, {"x-request-id": "r-5"})
+    with client(service.ask("status")["grpc_port"]) as called:
+        message = asked({"x": ("FP32", [1], [1e15])}, model="zeros")
+        called.failure("ModelInfer", message, metadata=[("x-request-id", "r-6")])
+    lines_with(service, "the model failed", 3)
+    failed = [entry for entry in objects(service) if entry["message"] == "the model failed"]
 
-    assert (500, "r-4") == (answer.status, failed["request_id"])
+    assert (500, 500) == (answer.status, inferred.status)
+    assert ["r-4", "r-5", "r-6"] == [entry.get("request_id") for entry in failed]
 
 
 def test_text_logs_cannot_be_forged(start, image):

@@ -116,17 +116,17 @@ class ModelScorer:
             self._loop.call_soon(self._answer_rows, self._rows)
         self._came_as_rows.append((request, done))
 
-    def infer(self, inputs: Mapping[str, Array], done: Done) -> None:
-        """Run the model: ``done`` gets ``Outputs`` or a ``ScoringError``, once, on the loop."""
+    def infer(self, inputs: Mapping[str, Array], done: Done, request: Request | None = None) -> None:
+        """Run the model for a request: ``done`` gets ``Outputs`` or a ``ScoringError``, once, on the loop."""
         lanes = self._lanes
         if lanes is None and sum(array.nbytes for array in inputs.values()) > MOST_AT_ONCE:
             lanes = self._large
         if lanes is not None:
-            _submit(lanes, partial(run, self.model, inputs), done)
+            _submit(lanes, partial(outcome, self.model, inputs, request), done)
             return
         if not self._came:
             self._loop.call_soon(self._run_came)
-        self._came.append(_Call(inputs, done))
+        self._came.append(_Call(inputs, done, request))
 
     @property
     def at_once(self) -> AnswersAtOnce | None:
@@ -171,7 +171,7 @@ class ModelScorer:
         except Exception as error:  # noqa: BLE001  # its client is answered, and so is who came in the same turn
             _report(done, error)
             return
-        self.infer(inputs, partial(self._written, done))
+        self.infer(inputs, partial(self._written, done), request)
 
     def _read(self, request: Request) -> dict[str, Array]:
         if request.method == "GET":
@@ -224,7 +224,7 @@ class ModelScorer:
         for call in came:
             form = _form(call.inputs) if self._shares else None
             if form is None:
-                give(call.done, outcome(self.model, call.inputs))
+                give(call.done, outcome(self.model, call.inputs, call.request))
             else:
                 alike.setdefault(form, []).append(call)
         for calls in alike.values():
@@ -237,6 +237,7 @@ class ModelScorer:
 class _Call(NamedTuple):
     inputs: Mapping[str, Array]
     done: Done
+    request: Request | None
 
 
 def _form(inputs: Mapping[str, Array]) -> object:
@@ -254,7 +255,7 @@ def _run_together(model: LoadedModel, calls: list[_Call]) -> None:
         return
     # Alone, or whose fault is it, or whose are the rows? Each is told its own.
     for call in calls:
-        give(call.done, outcome(model, call.inputs))
+        give(call.done, outcome(model, call.inputs, call.request))
 
 
 def _parts(model: LoadedModel, calls: list[_Call]) -> list[Outputs]:

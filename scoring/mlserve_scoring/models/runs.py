@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlserve_scoring.errors import ResultError, ScoringError, ScriptFailedError
 from mlserve_scoring.models.rows import MOST_ROWS
+from mlserve_scoring.observing.current import enter
 from mlserve_scoring.scorers.lanes import InterruptedRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlserve_scoring.models.loaded import Array, LoadedModel
+    from mlserve_scoring.transport.message import Request
 
 _log = logging.getLogger("mlserve.model")
 
@@ -47,12 +49,17 @@ def run(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs:
     return Outputs(values, (time.perf_counter() - started) * 1000)
 
 
-def outcome(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs | ScoringError:
-    """Return what a model gives, or why it gives nothing."""
+def outcome(model: LoadedModel, inputs: Mapping[str, Array], request: Request | None = None) -> Outputs | ScoringError:
+    """Return what a model gives, or why it gives nothing; what is logged meanwhile has the id of the request."""
+    if request is not None:
+        enter(request)
     try:
         return run(model, inputs)
     except ScoringError as error:
         return error
+    finally:
+        if request is not None:
+            enter(None)
 
 
 def unexpected(found: object) -> ResultError:

@@ -81,14 +81,13 @@ class ModelInferring:
 
     def prepared(self, request: Request, asked: Asked) -> Ask:
         """See ``Inferring``."""
-        del request
-        return partial(self._infer, fitted(asked.inputs, self._inputs))
+        return partial(self._infer, request, fitted(asked.inputs, self._inputs))
 
-    def _infer(self, inputs: Mapping[str, Array], done: Done) -> None:
+    def _infer(self, request: Request, inputs: Mapping[str, Array], done: Done) -> None:
         def ran(result: object) -> None:
             done(self._told(result) if isinstance(result, Outputs) else result)
 
-        self._scorer.infer(inputs, ran)
+        self._scorer.infer(inputs, ran, request)
 
     def _told(self, outputs: Outputs) -> object:
         try:
