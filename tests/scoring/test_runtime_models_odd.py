@@ -13,6 +13,7 @@ import pytest
 from mlserve_scoring.errors import InvalidRequestError, ResultError, ScoringError
 from mlserve_scoring.models.loaded import Port
 from mlserve_scoring.models.model_scorer import ModelScorer
+from mlserve_scoring.observing.current import current_ids
 from mlserve_scoring.routes.open_inference_infer import infer_handler
 from mlserve_scoring.routes.open_inference_scorers import ModelInferring, tensors_of
 from mlserve_scoring.scorers.lanes import Lanes
@@ -192,6 +193,28 @@ def test_a_body_that_has_a_run_of_its_own_runs_the_model_once(monkeypatch, way, 
     assert 2 == len(runs)
     assert 1 == len({(type(answer), str(answer)) for answer in answers})
     assert isinstance(answers[0], ScoringError)
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"application/json; charset=utf-8"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_failed_run_of_its_own_is_logged_with_the_id_of_its_request(monkeypatch, way, kind):
+    """However many came in one turn; of a run that several share nobody is named."""
+    seen = []
+    monkeypatch.setattr(logging.getLogger("mlserve.model"), "exception", lambda _: seen.append(current_ids().request))
+
+    def begin(scorer):
+        count = iter(range(9))
+
+        def ask(body, done):
+            headers = {b"content-type": kind, b"x-request-id": b"r-%d" % next(count)}
+            scorer.score(Request("POST", "/score", headers=headers, body=body), done)
+
+        return ask
+
+    together(begin, [asked_for(value) for value in (RAISES, GOOD, RAISES)], **WAYS[way])
+
+    assert ["r-0", "r-2"] == [own for own in seen if own]
+    assert (way == "shared runs") == ("" in seen)
 
 
 class Moody:

@@ -209,7 +209,9 @@ class ModelScorer:
     def _answer_rows(self, rows: RowRuns) -> None:
         """Answer what came in this turn of the loop as rows of plain numbers."""
         came, self._came_as_rows = self._came_as_rows, []
-        for (request, done), found in zip(came, rows.answers([request.body for request, _ in came]), strict=True):
+        requests = [request for request, _ in came]
+        answers = rows.answers([request.body for request in requests], requests)
+        for (request, done), found in zip(came, answers, strict=True):
             if isinstance(found, tuple):
                 give(done, Answer(found[0], run_ms=found[1]))
             elif found is not None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mlserve_scoring.models.loaded import LoadedModel
     from mlserve_scoring.models.plain_rows import PlainRows, Rows
+    from mlserve_scoring.transport.message import Request
 
 Written = tuple[bytes, float]  # an answer's JSON, and how many milliseconds its run took
 Found = Written | ScoringError | None
@@ -38,10 +39,11 @@ class RowRuns:
         self.shares = False
         self.shared: Callable[[int], None] | None = None
 
-    def answers(self, bodies: Sequence[bytes]) -> list[Found]:
+    def answers(self, bodies: Sequence[bytes], requests: Sequence[Request] = ()) -> list[Found]:
         """Return the answer to each body, or why there is none.
 
-        Nothing for a body of another form, and for those that shared a run which failed.
+        Nothing for a body of another form, and for those that shared a run which failed. Where the bodies' requests are
+        given, the failure of a run of one's own is logged with its id.
         """
         read = self._rows.read
         rows = [read(body) for body in bodies]
@@ -56,16 +58,17 @@ class RowRuns:
         else:
             groups = [slice(number, number + 1) for number in range(len(good))]
         for group in groups:
-            for place, answer in zip(places[group], self._run(good[group]), strict=True):
+            first = requests[places[group.start]] if requests else None
+            for place, answer in zip(places[group], self._run(good[group], first), strict=True):
                 found[place] = answer
         return found
 
-    def _run(self, group: list[Rows]) -> Sequence[Found]:
+    def _run(self, group: list[Rows], first: Request | None) -> Sequence[Found]:
         if self.shared is not None:
             self.shared(len(group))
         try:
             inputs = self._rows.array(group[0] if len(group) == 1 else list(chain.from_iterable(group)))
-            outputs = None if inputs is None else outcome(self._model, inputs)
+            outputs = None if inputs is None else outcome(self._model, inputs, first if len(group) == 1 else None)
             if not isinstance(outputs, Outputs):
                 return [outputs] if len(group) == 1 else [None] * len(group)
             if len(group) == 1:

@@ -32,11 +32,11 @@ class Outputs(NamedTuple):
     run_ms: float
 
 
-def run(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs:
+def run(model: LoadedModel, inputs: Mapping[str, Array], request: Request | None = None) -> Outputs:
     """Return what a model gives.
 
     Raises:
-        ScoringError: It refuses the inputs, or failed, which is logged.
+        ScoringError: It refuses the inputs, or failed, which is logged, with the request's id where it is given.
     """
     started = time.perf_counter()
     try:
@@ -44,22 +44,21 @@ def run(model: LoadedModel, inputs: Mapping[str, Array]) -> Outputs:
     except (ScoringError, InterruptedRun):
         raise
     except Exception as error:
+        if request is not None:  # not before: quick runs would take longer
+            enter(request)
         _log.exception("the model failed")
+        if request is not None:
+            enter(None)
         raise ScriptFailedError("An unexpected error occurred in the model. Check the logs for more info.") from error
     return Outputs(values, (time.perf_counter() - started) * 1000)
 
 
 def outcome(model: LoadedModel, inputs: Mapping[str, Array], request: Request | None = None) -> Outputs | ScoringError:
-    """Return what a model gives, or why it gives nothing; what is logged meanwhile has the id of the request."""
-    if request is not None:
-        enter(request)
+    """Return what a model gives, or why it gives nothing; a failure is logged with the request's id."""
     try:
-        return run(model, inputs)
+        return run(model, inputs, request)
     except ScoringError as error:
         return error
-    finally:
-        if request is not None:
-            enter(None)
 
 
 def unexpected(found: object) -> ResultError:
