@@ -401,6 +401,23 @@ def test_a_busy_process_hands_over_when_it_can(services, spec, monkeypatch):
     assert f"process {old.pid} does not answer, so it ends before the new one starts" not in said
 
 
+def test_a_cancelled_update_ends_no_service(services, spec, monkeypatch):
+    """Neither one that answers, whatever comes of the rest, nor one that is busy."""
+    monkeypatch.setattr("pulumi_mlserve.clients.processes.process_control._ANSWER_SECONDS", 0.2)
+    old = services.start(changed(spec, "one", drain_seconds=120))
+    with pytest.raises(CancelledError):
+        services.update(ID, changed(spec, "two", LOAD=600, drain_seconds=120), cancelled=lambda: True)
+    answered = ask(old.port)["revision"]
+    os.kill(old.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(CancelledError, match="hand over"):
+            services.update(ID, changed(spec, "two", drain_seconds=120), cancelled=lambda: True)
+    finally:
+        os.kill(old.pid, signal.SIGCONT)
+
+    assert ("one", "one", old.pid) == (answered, ask(old.port)["revision"], services.status(ID).pid)
+
+
 def test_mute_process_is_replaced(services, spec, monkeypatch):
     """A process that serves but answers nothing on its control socket is seen as not ready, and can be replaced."""
     monkeypatch.setattr("pulumi_mlserve.clients.processes.process_control._ANSWER_SECONDS", 0.2)

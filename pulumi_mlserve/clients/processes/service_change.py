@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pulumi_mlserve.clients.interruption import Cancelled, Progress
+from pulumi_mlserve.clients.interruption import Cancelled, Progress, stop_if
 from pulumi_mlserve.clients.processes.ports import Listeners, listen_anywhere, listen_at, port_of
 from pulumi_mlserve.clients.processes.process_control import ask_listeners, ask_status
 from pulumi_mlserve.clients.processes.process_end import Drain
@@ -168,10 +168,14 @@ class ServiceChange:
         """Return what the old process gives, which may be busy: to end it instead would lose requests."""
         begin, said = time.monotonic(), 0
         most = max(self.spec.drain_seconds, _PATIENCE_SECONDS)
-        while current.alive and (passed := time.monotonic() - begin) < most and not self.cancelled():
+        while current.alive:
             given = ask_listeners(self.folder.files(current).control)
             if given is not None:
                 return given
+            stop_if(self.cancelled, f"service {self.spec.service} was asked to hand over")
+            passed = time.monotonic() - begin
+            if passed >= most:
+                break
             if int(passed) > said:
                 said = int(passed)
                 self.progress(f"waiting for process {current.pid} to hand over: {said} s of at most {most:g} s")
